@@ -1,0 +1,413 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package edge
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nearside/nearside/edge/consent"
+)
+
+// Limits of a release document.
+const (
+	maxReleaseSlots    = 256
+	maxReleaseVariants = 4096
+	maxReleaseModules  = 256
+	maxReleaseRules    = 64 // in one slot
+	maxReleaseLangs    = 64
+)
+
+var (
+	sitePattern     = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
+	ownFieldPattern = regexp.MustCompile(`^[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*$`)
+	langPattern     = regexp.MustCompile(`^[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?$`)
+	hashPattern     = regexp.MustCompile(`^[0-9a-f]{64}$`)
+)
+
+// reservedWords are the stored event's own members and the built-in fields of
+// one word: an own field must not start with one.
+var reservedWords = []string{
+	"v", "id", "name", "at", "site", "node", "received", "view", "visitor", "session", "profile",
+	"origin", "consent", "release", "bot", "decision", "items", "value", "currency", "props",
+	"lang", "surface", "viewport", "screen", "tz", "interests", "counters", "recent", "bought", "cart",
+}
+
+const validityLayout = "2006-01-02T15:04"
+
+// CompileRelease checks a release document, compiles its content and binds its
+// modules. Everything that is wrong is reported at once; nothing is published.
+func CompileRelease(document []byte, loader RuleLoader) (*Release, error) {
+	if len(document) > MaxReleaseBytes {
+		return nil, fmt.Errorf("release: %d bytes, at most %d", len(document), MaxReleaseBytes)
+	}
+	r := &Release{}
+	dec := json.NewDecoder(bytes.NewReader(document))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&r.doc); err != nil {
+		return nil, fmt.Errorf("release: %w", err)
+	}
+	c := &compiler{release: r, loader: loader}
+	c.settings()
+	c.fields()
+	variants := c.variants()
+	modules := c.modules()
+	c.slots(variants, modules)
+	if err := errors.Join(c.errs...); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// A compiler turns a document into a Release and collects what is wrong.
+type compiler struct {
+	release *Release
+	loader  RuleLoader
+	errs    []error
+}
+
+func (c *compiler) bad(format string, args ...any) {
+	c.errs = append(c.errs, fmt.Errorf("release: "+format, args...))
+}
+
+func (c *compiler) settings() {
+	doc := &c.release.doc
+	if doc.Schema != ReleaseSchema {
+		c.bad("schema %d is not supported, want %d", doc.Schema, ReleaseSchema)
+	}
+	if len(doc.Site) > MaxSiteBytes || !sitePattern.MatchString(doc.Site) {
+		c.bad("site %q is not lower-case words joined by dashes, at most %d characters", doc.Site, MaxSiteBytes)
+	}
+	if len(doc.Settings.Origins) == 0 {
+		c.bad("settings.origins is empty: no page could send a beacon")
+	}
+	for _, o := range doc.Settings.Origins {
+		u, err := url.Parse(o)
+		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || o != u.Scheme+"://"+u.Host {
+			c.bad("settings.origins: %q is not scheme://host[:port]", o)
+		}
+	}
+	if n := len(doc.Settings.Languages); n == 0 || n > maxReleaseLangs {
+		c.bad("settings.languages: %d, want 1 to %d", n, maxReleaseLangs)
+	}
+	for _, l := range doc.Settings.Languages {
+		if !langPattern.MatchString(l) {
+			c.bad("settings.languages: %q is not a language like en, pt-BR or zh-Hans", l)
+		}
+	}
+	zone, err := time.LoadLocation(doc.Settings.TimeZone) // "" is UTC
+	if err != nil || doc.Settings.TimeZone == "Local" {
+		c.bad("settings.timezone: %q is not an IANA time zone", doc.Settings.TimeZone)
+	}
+	c.release.zone = zone
+	days := doc.Settings.RetainDays
+	if days == 0 {
+		days = DefaultRetainDays
+	}
+	if days < 1 || days > 3660 {
+		c.bad("settings.retainDays: %d, want 1 to 3660", days)
+	}
+	c.release.retain = time.Duration(days) * 24 * time.Hour
+}
+
+func (c *compiler) fields() {
+	r := c.release
+	if n := len(r.doc.Fields); BuiltinFields+n > MaxFields {
+		c.bad("fields: %d, at most %d", n, MaxFields-BuiltinFields)
+		return
+	}
+	for i, spec := range r.doc.Fields {
+		f := ownField{
+			Field: Field{Number: FieldNumber(BuiltinFields + i), Name: spec.Name, Type: ParseType(spec.Type)},
+			event: spec.Event, prop: spec.Prop,
+		}
+		if !ownFieldPattern.MatchString(spec.Name) {
+			c.bad("fields: %q is not like shop.season", spec.Name)
+		}
+		if _, taken := r.fieldNumber(spec.Name); taken {
+			c.bad("fields: %q is declared already", spec.Name)
+		}
+		if first, _, _ := strings.Cut(spec.Name, "."); slices.Contains(reservedWords, first) {
+			c.bad("fields: %q: %q is a member of every event, choose another first word", spec.Name, first)
+		}
+		p, err := consent.ParsePurposes(spec.Purpose)
+		if err != nil {
+			c.bad("fields: %q: purpose: %v", spec.Name, err)
+		}
+		f.Purpose = p
+		if !slices.Contains([]string{"first", "second", "third", "zero"}, spec.Origin) {
+			c.bad("fields: %q: origin %q is not first, second, third or zero", spec.Name, spec.Origin)
+		}
+		c.fieldSource(&f, spec)
+		r.own = append(r.own, f)
+	}
+	for granted := range r.allowed {
+		for n := range FieldNumber(BuiltinFields + len(r.own)) {
+			if consent.Purposes(granted).Has(r.field(n).Purpose) {
+				r.allowed[granted] = r.allowed[granted].With(n)
+			}
+		}
+	}
+	for n := range FieldNumber(BuiltinFields + len(r.own)) {
+		if r.field(n).Purpose != consent.Personalise {
+			r.eventSet = r.eventSet.With(n)
+			r.eventOrder = append(r.eventOrder, n)
+		}
+	}
+	slices.SortFunc(r.eventOrder, func(a, b FieldNumber) int { return cmp.Compare(r.field(a).Name, r.field(b).Name) })
+}
+
+// fieldSource checks where an own field's value comes from.
+func (c *compiler) fieldSource(f *ownField, spec OwnField) {
+	switch f.Type {
+	case TypeInt, TypeFloat, TypeBool, TypeString, TypeList:
+	default:
+		c.bad("fields: %q: type %q is not i64, f64, bool, string or list", spec.Name, spec.Type)
+		return
+	}
+	switch spec.From {
+	case "settings":
+		f.fixed = parseValue(f.Type, spec.Value)
+		if !f.fixed.Known() {
+			c.bad("fields: %q: value is not a %s", spec.Name, f.Type)
+		}
+	case "event":
+		if spec.Event == "" || spec.Prop == "" {
+			c.bad("fields: %q: event and prop must be given", spec.Name)
+		}
+	default:
+		c.bad("fields: %q: from %q is not settings or event", spec.Name, spec.From)
+	}
+}
+
+func (c *compiler) variants() map[string]map[string]*variant {
+	r := c.release
+	if n := len(r.doc.Variants); n > maxReleaseVariants {
+		c.bad("variants: %d, at most %d", n, maxReleaseVariants)
+		return nil
+	}
+	kindOf := map[string]Kind{}
+	for _, s := range r.doc.Slots {
+		kindOf[s.Name], _ = ParseKind(s.Kind)
+	}
+	out := map[string]map[string]*variant{}
+	for i := range r.doc.Variants {
+		spec := &r.doc.Variants[i]
+		at := spec.Slot + "/" + spec.Name
+		kind, ok := kindOf[spec.Slot]
+		if !ok {
+			c.bad("variants: %s: there is no such slot", at)
+			continue
+		}
+		if !namePattern.MatchString(spec.Name) || out[spec.Slot][spec.Name] != nil {
+			c.bad("variants: %s: the name is taken or not lower-case words joined by dashes", at)
+			continue
+		}
+		if !slices.Contains([]string{"draft", "review", "approved", "live", "archived"}, spec.State) {
+			c.bad("variants: %s: state %q is not draft, review, approved, live or archived", at, spec.State)
+		}
+		v := &variant{name: spec.Name, live: spec.State == "live"}
+		v.from = c.validity(at, "from", spec.From)
+		v.until = c.validity(at, "until", spec.Until)
+		v.texts = c.texts(at, kind, spec)
+		if out[spec.Slot] == nil {
+			out[spec.Slot] = map[string]*variant{}
+		}
+		out[spec.Slot][spec.Name] = v
+	}
+	return out
+}
+
+func (c *compiler) validity(at, member, value string) time.Time {
+	if value == "" || c.release.zone == nil {
+		return time.Time{}
+	}
+	t, err := time.ParseInLocation(validityLayout, value, c.release.zone)
+	if err != nil {
+		c.bad("variants: %s: %s %q is not like %s", at, member, value, validityLayout)
+	}
+	return t
+}
+
+// texts compiles a variant's content and picks one for each site language.
+func (c *compiler) texts(at string, kind Kind, spec *Variant) map[string]text {
+	compiled := map[string]text{}
+	var order []string
+	for lang, content := range spec.Content {
+		if !langPattern.MatchString(lang) {
+			c.bad("variants: %s: %q is not a language", at, lang)
+			continue
+		}
+		if len(content) > MaxContentBytes {
+			c.bad("variants: %s: %s: %d bytes, at most %d", at, lang, len(content), MaxContentBytes)
+			continue
+		}
+		wire, err := kinds[kind].compile(content)
+		if err != nil {
+			c.bad("variants: %s: %s: %w", at, lang, err)
+			continue
+		}
+		compiled[lang] = text{lang: lang, dir: direction(lang), content: wire}
+		order = append(order, lang)
+	}
+	if len(order) == 0 {
+		c.bad("variants: %s: content is missing", at)
+		return nil
+	}
+	slices.Sort(order)
+	langs := c.release.doc.Settings.Languages
+	out := map[string]text{}
+	for _, want := range langs {
+		base, _, _ := strings.Cut(want, "-")
+		for _, try := range append([]string{want, base}, append(langs[:1:1], order...)...) {
+			if t, ok := compiled[try]; ok {
+				out[want] = t
+				break
+			}
+		}
+	}
+	return out
+}
+
+// direction returns the writing direction of a language: its script when it
+// names one, else the scripts its speakers use (Unicode CLDR).
+func direction(lang string) string {
+	base, rest, _ := strings.Cut(lang, "-")
+	if script, _, _ := strings.Cut(rest, "-"); len(script) == 4 {
+		if slices.Contains([]string{"Arab", "Hebr", "Thaa", "Syrc", "Nkoo", "Adlm", "Rohg"}, script) {
+			return "rtl"
+		}
+		return "ltr"
+	}
+	if slices.Contains([]string{"ar", "he", "fa", "ur", "ps", "sd", "ug", "yi", "dv", "ckb"}, base) {
+		return "rtl"
+	}
+	return "ltr"
+}
+
+func (c *compiler) modules() map[string]Rule {
+	r := c.release
+	out := map[string]Rule{}
+	if n := len(r.doc.Modules); n > maxReleaseModules {
+		c.bad("modules: %d, at most %d", n, maxReleaseModules)
+		return out
+	}
+	bind := map[string]int{}
+	for _, f := range r.own {
+		bind[f.Name] = int(f.Number)
+	}
+	for _, ref := range r.doc.Modules {
+		if !hashPattern.MatchString(ref.Hash) {
+			c.bad("modules: %s: hash is not a SHA-256 in lower-case hex", ref.Name)
+			continue
+		}
+		if out[ref.Name] != nil {
+			c.bad("modules: %s stands twice", ref.Name)
+			continue
+		}
+		rule, err := c.loader.Load(ref, bind)
+		if err != nil {
+			c.bad("modules: %s: %w", ref.Name, err)
+			continue
+		}
+		m := rule.Manifest()
+		if m.Name != ref.Name || m.Version != ref.Version {
+			c.bad("modules: %s@%s: its manifest says %s", ref.Name, ref.Version, m.ID())
+			continue
+		}
+		out[ref.Name] = rule
+	}
+	return out
+}
+
+func (c *compiler) slots(variants map[string]map[string]*variant, modules map[string]Rule) {
+	r := c.release
+	r.slots = map[string]*slot{}
+	if n := len(r.doc.Slots); n > maxReleaseSlots {
+		c.bad("slots: %d, at most %d", n, maxReleaseSlots)
+		return
+	}
+	for _, spec := range r.doc.Slots {
+		kind, err := ParseKind(spec.Kind)
+		if err != nil {
+			c.bad("slots: %s: %w", spec.Name, err)
+		}
+		if len(spec.Name) > MaxNameBytes || !namePattern.MatchString(spec.Name) || r.slots[spec.Name] != nil {
+			c.bad("slots: %q is taken or not lower-case words joined by dashes", spec.Name)
+			continue
+		}
+		s := &slot{name: spec.Name, kind: kind}
+		rules, last := 0, -1
+		for _, rs := range spec.Ladder {
+			place := slices.Index(Rungs[:], rs.Rung)
+			if place <= last {
+				c.bad("slots: %s: rung %q is unknown or out of order, want %v", spec.Name, rs.Rung, Rungs)
+			}
+			last = place
+			rg := rung{name: rs.Rung}
+			for _, rule := range rs.Rules {
+				if b, ok := c.bind(spec.Name, rule, variants[spec.Name], modules); ok {
+					rg.rules = append(rg.rules, b)
+				}
+			}
+			rules += len(rs.Rules)
+			s.ladder = append(s.ladder, rg)
+		}
+		if rules > maxReleaseRules {
+			c.bad("slots: %s: %d rules, at most %d", spec.Name, rules, maxReleaseRules)
+		}
+		r.slots[spec.Name] = s
+	}
+}
+
+// bind puts a module's role to work in a slot: every variant the role may
+// answer with must exist.
+func (c *compiler) bind(slotName string, spec RuleSpec, variants map[string]*variant, modules map[string]Rule) (boundRule, bool) {
+	at := "slots: " + slotName + ": rule " + spec.Module
+	rule, ok := modules[spec.Module]
+	if !ok {
+		c.bad("%s: there is no such module in the release", at)
+		return boundRule{}, false
+	}
+	m := rule.Manifest()
+	role := spec.Role
+	if role == "" {
+		role = slotName
+	}
+	b := boundRule{id: m.ID(), rule: rule, role: m.Slot(role), needs: consent.Purposes(m.Needs), spec: spec}
+	if b.role < 0 {
+		c.bad("%s: the module has no role %q", at, role)
+		return b, false
+	}
+	if spec.Rollout < 0 || spec.Rollout > Buckets {
+		c.bad("%s: rollout %d, want 0 to %d", at, spec.Rollout, Buckets)
+	}
+	for _, name := range m.Slots[b.role].Variants {
+		v := variants[name]
+		if v == nil {
+			c.bad("%s: the module may answer %q, and the slot has no such variant", at, name)
+			continue
+		}
+		b.variants = append(b.variants, v)
+	}
+	for _, name := range m.Reads {
+		n, ok := c.release.fieldNumber(name)
+		if !ok {
+			c.bad("%s: the module reads %q, which is no field of this site", at, name)
+			continue
+		}
+		if f := c.release.field(n); f.Purpose != 0 && b.needs == 0 {
+			c.bad("%s: the module needs no purpose but reads %q, which needs %s", at, name, f.Purpose)
+		}
+		b.mask = b.mask.With(n)
+	}
+	return b, true
+}

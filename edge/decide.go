@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package edge
+
+import (
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/nearside/nearside/edge/consent"
+)
+
+// ErrUnknownSite reports a beacon of a site without a release.
+var ErrUnknownSite = errors.New("unknown site")
+
+// Decide answers one beacon: what was granted, what each slot shows and why,
+// which events may be kept, and the visitor's new state. It fails only for an
+// unknown site; whatever else goes wrong gives a slot its default.
+//
+// Out must have been Reset. It borrows from b and r.
+func (e *Engine) Decide(b *Beacon, r *Request, out *Outcome) error {
+	release, ok := e.Release(b.Site)
+	if !ok {
+		return ErrUnknownSite
+	}
+	d := deciders.Get().(*decider)
+	defer d.free()
+
+	place := e.locator.Locate(r.Addr)
+	out.Verdict = consent.Evaluate(&b.Consent, &release.doc.Settings.Consent,
+		consent.Region{Country: place.Country, Subdivision: place.Region})
+	d.begin(release, out.Verdict.Granted, b.Why)
+	d.visit = newVisit(d.visit, b, r)
+	d.visit.place(place.Coarsen(d.granted), release.zone)
+
+	e.openState(d, r, out)
+	e.acceptEvents(d, b, r, out)
+	release.fillOwn(&d.visit, d.events)
+	e.sealState(d, out)
+
+	for _, want := range b.Slots {
+		decision := d.decide(want.Name, r)
+		e.sign(&decision, release, r.Now)
+		out.Decisions = append(out.Decisions, decision)
+	}
+	e.makeEvents(d, b, r, out)
+	return nil
+}
+
+// A decider is one request's work space.
+type decider struct {
+	release *Release
+	granted consent.Purposes
+	allowed Mask
+	why     bool
+	visit   Visit
+	events  []BeaconEvent // those of the beacon that were accepted
+	views   []View        // one for each distinct set of fields, shared by rules
+	changed bool          // the state is not the one the browser carries
+}
+
+var deciders = sync.Pool{New: func() any { return &decider{} }}
+
+func (d *decider) begin(release *Release, granted consent.Purposes, why bool) {
+	d.release, d.granted = release, granted
+	d.allowed = release.allowed[granted]
+	d.why = why && release.doc.Settings.Why
+	d.changed = false
+}
+
+// free gives the work space back without anything of the request in it.
+func (d *decider) free() {
+	clear(d.visit.Own)
+	clear(d.events)
+	views := d.views[:cap(d.views)]
+	for i := range views {
+		views[i] = View{record: views[i].record[:0]}
+	}
+	d.visit = Visit{Own: d.visit.Own[:0]}
+	*d = decider{visit: d.visit, events: d.events[:0], views: d.views[:0]}
+	deciders.Put(d)
+}
+
+// newVisit says what is believed of a page view before place and state.
+func newVisit(v Visit, b *Beacon, r *Request) Visit {
+	surface := r.Surface
+	if surface == "" {
+		surface = "web"
+	}
+	return Visit{
+		Site: b.Site, Now: r.Now, Lang: r.Lang, Device: r.Device, Ref: r.Ref,
+		Source: r.Source, Surface: surface,
+		ViewportWidth: b.Client.Viewport[0] / 100 * 100,
+		Page: Page{
+			ID: b.Page.ID, Host: r.Host, Path: r.Path, Title: b.Page.Title, Type: b.Page.Type,
+			Category: b.Page.Category, Item: b.Page.Item, Lang: r.PageLang, Tags: b.Page.Tags,
+		},
+		Own: v.Own,
+	}
+}
+
+// place sets where the visitor is and what time it is there. Without a zone of
+// the place the site's own zone tells the hour.
+func (v *Visit) place(p Place, site *time.Location) {
+	v.Place = p
+	zone := p.Zone
+	if zone == nil {
+		zone = site
+	}
+	v.Local = v.Now.In(zone)
+}
+
+// decide walks a slot's ladder: the first rung with an answer wins. The page's
+// own content is below the last rung, always.
+func (d *decider) decide(name string, r *Request) Decision {
+	s, ok := d.release.slots[name]
+	if !ok {
+		return Decision{Slot: name, Reason: ReasonUnknownSlot}
+	}
+	var why *Why
+	if d.why {
+		why = &Why{Tried: []Try{}}
+	}
+	if r.Bot {
+		return Decision{Slot: s.name, Reason: ReasonBot, Why: why}
+	}
+	obstacle := ReasonDefault
+	for i := range s.ladder {
+		chosen, reason := d.climb(&s.ladder[i], why)
+		if chosen.rule != nil {
+			decision := d.answer(s, &chosen)
+			decision.Why = why
+			if why != nil {
+				why.Rung = s.ladder[i].name
+			}
+			return decision
+		}
+		obstacle = worse(obstacle, reason)
+	}
+	if why != nil {
+		why.Rung = "default"
+	}
+	return Decision{Slot: s.name, Reason: obstacle, Why: why}
+}
+
+// A choice is the best answer of a rung so far.
+type choice struct {
+	rule    *boundRule
+	variant *variant
+	answer  Answer
+}
+
+// climb runs a rung's rules and returns the best answer, or the reason there
+// is none.
+func (d *decider) climb(rg *rung, why *Why) (choice, Reason) {
+	var best choice
+	obstacle := ReasonDefault
+	for i := range rg.rules {
+		rule := &rg.rules[i]
+		got, reason := d.try(rule)
+		if why != nil {
+			why.Tried = append(why.Tried, d.explain(rule, rg.name, reason))
+		}
+		if got.rule == nil {
+			obstacle = worse(obstacle, reason)
+		} else if best.rule == nil || got.beats(&best) {
+			best = got
+		}
+	}
+	return best, obstacle
+}
+
+// beats orders answers of one rung: score, then priority, then order.
+func (c *choice) beats(best *choice) bool {
+	if c.answer.Score != best.answer.Score {
+		return c.answer.Score > best.answer.Score
+	}
+	return c.rule.spec.Priority > best.rule.spec.Priority
+}
+
+// try runs one rule on what it declared ∩ what was granted.
+func (d *decider) try(rule *boundRule) (choice, Reason) {
+	if !d.granted.Has(rule.needs) {
+		return choice{}, ReasonNoConsent
+	}
+	if !d.rolledOut(rule) {
+		return choice{}, ReasonNoAnswer
+	}
+	answer, err := rule.rule.Choose(d.view(rule.mask.And(d.allowed)), rule.role)
+	switch {
+	case errors.Is(err, ErrBudget):
+		return choice{}, ReasonBudget
+	case err != nil, answer.Variant < 0, answer.Variant > len(rule.variants):
+		return choice{}, ReasonFailed
+	case answer.Variant == 0:
+		return choice{}, ReasonNoAnswer
+	}
+	v := rule.variants[answer.Variant-1]
+	if !v.serves(d.visit.Now) {
+		return choice{}, ReasonNoAnswer
+	}
+	return choice{rule, v, answer}, ReasonRule
+}
+
+// rolledOut reports whether the visitor is among those a gradual release
+// reaches. Who has no id is in no bucket.
+func (d *decider) rolledOut(rule *boundRule) bool {
+	if rule.spec.Rollout == 0 || rule.spec.Rollout == Buckets {
+		return true
+	}
+	return d.visit.State != nil && Bucket(rule.id, d.visit.State.VisitorID()) < rule.spec.Rollout
+}
+
+// serves reports whether the variant is live at a time.
+func (v *variant) serves(now time.Time) bool {
+	return v.live && (v.from.IsZero() || !now.Before(v.from)) && (v.until.IsZero() || now.Before(v.until))
+}
+
+// view returns the view of a set of fields, shared by all rules that see it.
+func (d *decider) view(mask Mask) *View {
+	for i := range d.views {
+		if d.views[i].mask == mask {
+			return &d.views[i]
+		}
+	}
+	if len(d.views) == cap(d.views) {
+		d.views = append(d.views, View{})
+	} else {
+		d.views = d.views[:len(d.views)+1]
+	}
+	v := &d.views[len(d.views)-1]
+	*v = View{visit: &d.visit, mask: mask, granted: d.granted, record: v.record}
+	return v
+}
+
+// answer is the decision for a chosen variant, in the page's language.
+func (d *decider) answer(s *slot, c *choice) Decision {
+	lang := d.visit.Page.Lang
+	if lang == "" {
+		lang = d.visit.Lang
+	}
+	t, ok := c.variant.texts[lang]
+	if !ok {
+		t = c.variant.texts[d.release.doc.Settings.Languages[0]]
+	}
+	because := c.answer.Because
+	if because == "" {
+		because = c.rule.spec.Because[t.lang]
+	}
+	decision := Decision{
+		Slot: s.name, Variant: c.variant.name, Kind: s.kind, Lang: t.lang, Dir: t.dir,
+		Reason: ReasonRule, Rule: c.rule.id, Because: because, Content: t.content,
+	}
+	if s.kind == KindItems && len(c.answer.Items) > 0 {
+		decision.Content = itemsContent(c.answer.Items)
+	}
+	return decision
+}
+
+// worse returns the reason that tells more about why a slot has no answer.
+func worse(a, b Reason) Reason {
+	for _, r := range [...]Reason{ReasonFailed, ReasonBudget, ReasonNoConsent, ReasonNoAnswer} {
+		if a == r || b == r {
+			return r
+		}
+	}
+	return ReasonDefault
+}

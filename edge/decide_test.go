@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package edge_test
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nearside/nearside/edge"
+	"github.com/nearside/nearside/edge/edgetest"
+)
+
+func caseEngine(t testing.TB) *edge.Engine {
+	t.Helper()
+	engine := edge.New(edge.Options{Node: "n1", Locator: caseLocator{"FR"}, Loader: edgetest.Loader(caseRules()), Sealer: caseSealer(t)})
+	if _, err := engine.Publish(caseRelease(t, nil)); err != nil {
+		t.Fatal(err)
+	}
+	return engine
+}
+
+func TestDecideRefusesAnUnknownSite(t *testing.T) {
+	var out edge.Outcome
+	err := caseEngine(t).Decide(&edge.Beacon{Site: "nobody"}, &edge.Request{Now: caseNow}, &out)
+	if !errors.Is(err, edge.ErrUnknownSite) {
+		t.Errorf("error %v, want ErrUnknownSite", err)
+	}
+}
+
+// A decision's id comes back with an impression and says what was shown.
+func TestAnImpressionTellsWhatWasShown(t *testing.T) {
+	engine := caseEngine(t)
+	given := caseGiven{Granted: []string{"context", "measure"}, Device: "phone", Lang: "en", Slots: []string{"hero"}}
+	beacon, request := given.message(t)
+	var out edge.Outcome
+	if err := engine.Decide(beacon, request, &out); err != nil {
+		t.Fatal(err)
+	}
+	id := out.Decisions[0].ID
+	given.Slots = nil
+	given.Raw = []caseEvent{{ID: "p1.9", Name: "slot_impression", Props: json.RawMessage(`{"decision":"` + id + `","shown":"late"}`)}}
+	beacon, request = given.message(t)
+	out.Reset()
+	if err := engine.Decide(beacon, request, &out); err != nil {
+		t.Fatal(err)
+	}
+	if len(out.Events) != 1 {
+		t.Fatalf("%d events, rejected %+v", len(out.Events), out.Rejected)
+	}
+	var ev struct {
+		Decision struct{ Slot, Variant, Rule, Reason, Shown string }
+	}
+	if err := json.Unmarshal(out.Events[0].JSON(), &ev); err != nil {
+		t.Fatal(err)
+	}
+	if d := ev.Decision; d.Slot != "hero" || d.Variant != "phone" || d.Rule != "by-device@1" || d.Reason != "rule" || d.Shown != "late" {
+		t.Errorf("decision = %+v in %s", d, out.Events[0].JSON())
+	}
+	if strings.Contains(string(out.Events[0].JSON()), id) {
+		t.Error("the stored event repeats the token it was opened from")
+	}
+}
+
+// A higher score wins; priority breaks a tie; order breaks the rest.
+func TestAnswersCompeteInsideARung(t *testing.T) {
+	// Two copies of one module cannot stand in a release: two modules compete.
+	rules := caseRules()
+	two := *rules["by-device"]
+	two.Declares.Name = "by-place"
+	two.Cases = []edgetest.Case{{Variant: 2}}
+	one := *rules["by-device"]
+	one.Cases = []edgetest.Case{{Variant: 1}}
+	rules["by-device"], rules["by-place"] = &one, &two
+	var doc map[string]any
+	if err := json.Unmarshal(caseRelease(t, nil), &doc); err != nil {
+		t.Fatal(err)
+	}
+	doc["modules"] = append(doc["modules"].([]any), map[string]any{"name": "by-place", "version": "1", "hash": strings.Repeat("3", 64)})
+	tests := []struct {
+		name                 string
+		scoreOne, scoreTwo   int64
+		firstPrio, secondPro int
+		want                 string
+	}{
+		{"a higher score wins", 1, 2, 9, 0, "desktop"},
+		{"priority breaks a tie of scores", 5, 5, 0, 1, "desktop"},
+		{"order breaks what is left", 5, 5, 1, 1, "phone"},
+		{"a negative score loses", -1, -2, 0, 0, "phone"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			one.Cases[0].Score, two.Cases[0].Score = tt.scoreOne, tt.scoreTwo
+			doc["slots"].([]any)[0].(map[string]any)["ladder"] = []any{map[string]any{"rung": "context", "rules": []any{
+				map[string]any{"module": "by-device", "role": "slot", "priority": tt.firstPrio},
+				map[string]any{"module": "by-place", "role": "slot", "priority": tt.secondPro},
+			}}}
+			raw, err := json.Marshal(doc)
+			if err != nil {
+				t.Fatal(err)
+			}
+			engine := edge.New(edge.Options{Locator: caseLocator{}, Loader: edgetest.Loader(rules), Sealer: caseSealer(t)})
+			if _, err := engine.Publish(raw); err != nil {
+				t.Fatal(err)
+			}
+			given := caseGiven{Granted: []string{"context"}, Device: "phone", Lang: "en", Slots: []string{"hero"}}
+			beacon, request := given.message(t)
+			var out edge.Outcome
+			if err := engine.Decide(beacon, request, &out); err != nil {
+				t.Fatal(err)
+			}
+			if got := out.Decisions[0].Variant; got != tt.want {
+				t.Errorf("variant %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+// Many requests and new releases at once: no request sees a half-made release.
+func TestHammerDecideWhilePublishing(t *testing.T) {
+	engine := caseEngine(t)
+	document := caseRelease(t, nil)
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			given := caseGiven{Granted: []string{"storage", "measure", "context", "profile", "personalise"}, Device: "phone", Lang: "en", State: "returning",
+				Slots: []string{"hero", "offer"}, Raw: []caseEvent{{ID: "p1.1", Name: "page_view"}}}
+			beacon, request := given.message(t)
+			var out edge.Outcome
+			for range 300 {
+				out.Reset()
+				if err := engine.Decide(beacon, request, &out); err != nil || out.Decisions[1].Variant != "seen" || len(out.Events) != 1 {
+					t.Errorf("error %v, outcome %+v", err, out)
+					return
+				}
+			}
+		})
+	}
+	for range 20 {
+		if _, err := engine.Publish(document); err != nil {
+			t.Error(err)
+		}
+	}
+	wg.Wait()
+}
+
+// plainEngine has rules that answer without looking, so that what is measured
+// is the engine.
+func plainEngine(t testing.TB) *edge.Engine {
+	t.Helper()
+	rules := caseRules()
+	for _, r := range rules {
+		r.Cases = []edgetest.Case{{Variant: 1}}
+	}
+	engine := edge.New(edge.Options{Node: "n1", Locator: caseLocator{"FR"}, Loader: edgetest.Loader(rules), Sealer: caseSealer(t)})
+	if _, err := engine.Publish(caseRelease(t, nil)); err != nil {
+		t.Fatal(err)
+	}
+	return engine
+}
+
+func benchmarkMessage(t testing.TB) (*edge.Beacon, *edge.Request) {
+	given := caseGiven{Granted: []string{"context"}, Device: "phone", Lang: "en", Slots: []string{"hero", "offer", "bare"}}
+	return given.message(t)
+}
+
+// A decision without events and state allocates for the decisions' ids only.
+func TestDecideAllocs(t *testing.T) {
+	engine := plainEngine(t)
+	beacon, request := benchmarkMessage(t)
+	var out edge.Outcome
+	const budget = 3 // one id for each slot
+	got := testing.AllocsPerRun(200, func() {
+		out.Reset()
+		if err := engine.Decide(beacon, request, &out); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if got > budget {
+		t.Errorf("Decide allocates %v times, budget %d", got, budget)
+	}
+}
+
+func BenchmarkDecide3Slots(b *testing.B) {
+	engine := plainEngine(b)
+	beacon, request := benchmarkMessage(b)
+	var out edge.Outcome
+	b.ReportAllocs()
+	for b.Loop() {
+		out.Reset()
+		if err := engine.Decide(beacon, request, &out); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkDecidePageView(b *testing.B) {
+	engine := plainEngine(b)
+	given := caseGiven{Granted: []string{"storage", "measure", "context", "profile", "personalise"}, Device: "phone", Lang: "en", State: "returning",
+		Slots: []string{"hero", "offer"}, Raw: []caseEvent{{ID: "p1.1", Name: "page_view"}}}
+	beacon, request := given.message(b)
+	request.Now = time.Now()
+	var out edge.Outcome
+	b.ReportAllocs()
+	for b.Loop() {
+		out.Reset()
+		if err := engine.Decide(beacon, request, &out); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package edge
+
+import (
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+)
+
+// An Engine decides for every site it has a release of. It is safe for
+// concurrent use.
+type Engine struct {
+	node    string
+	locator Locator
+	loader  RuleLoader
+	sealer  *Sealer
+
+	publishing sync.Mutex // serialises Publish
+	releases   atomic.Pointer[map[string]*Release]
+}
+
+// Options are what an engine works with. All are needed.
+type Options struct {
+	// Node names this process in stored events.
+	Node    string
+	Locator Locator
+	Loader  RuleLoader
+	Sealer  *Sealer
+}
+
+// New returns an engine without sites.
+func New(o Options) *Engine {
+	e := &Engine{node: o.Node, locator: o.Locator, loader: o.Loader, sealer: o.Sealer}
+	e.releases.Store(&map[string]*Release{})
+	return e
+}
+
+// Release returns the live release of a site.
+func (e *Engine) Release(site string) (*Release, bool) {
+	r, ok := (*e.releases.Load())[site]
+	return r, ok
+}
+
+// Sites returns the ids of the sites that have a release, in order.
+func (e *Engine) Sites() []string { return slices.Sorted(maps.Keys(*e.releases.Load())) }
+
+// Publish makes a release document live. A document that does not compile
+// changes nothing. Requests under way finish on the release they began with.
+func (e *Engine) Publish(document []byte) (*Release, error) {
+	release, err := CompileRelease(document, e.loader)
+	if err != nil {
+		return nil, err
+	}
+	e.publishing.Lock()
+	defer e.publishing.Unlock()
+	next := maps.Clone(*e.releases.Load())
+	next[release.Site()] = release
+	e.releases.Store(&next)
+	return release, nil
+}

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package edge
+
+import (
+	"strconv"
+	"unicode/utf8"
+)
+
+// appendString appends s as a JSON string. U+2028, U+2029 and "<" are escaped
+// so that the text is also safe inside a script.
+func appendString(dst []byte, s string) []byte {
+	const hex = "0123456789abcdef"
+	dst = append(dst, '"')
+	start := 0
+	for i := 0; i < len(s); {
+		c := s[i]
+		if c >= ' ' && c != '"' && c != '\\' && c != '<' && c < utf8.RuneSelf {
+			i++
+			continue
+		}
+		if c < utf8.RuneSelf {
+			dst = append(dst, s[start:i]...)
+			if c == '"' || c == '\\' {
+				dst = append(dst, '\\', c)
+			} else {
+				dst = append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
+			}
+			i++
+			start = i
+			continue
+		}
+		r, size := utf8.DecodeRuneInString(s[i:])
+		if r == utf8.RuneError && size == 1 || r == '\u2028' || r == '\u2029' {
+			dst = append(dst, s[start:i]...)
+			dst = append(dst, '\\', 'u', hex[r>>12&15], hex[r>>8&15], hex[r>>4&15], hex[r&15])
+			i += size
+			start = i
+			continue
+		}
+		i += size
+	}
+	dst = append(dst, s[start:]...)
+	return append(dst, '"')
+}
+
+// AppendJSON appends v as JSON; the unknown Value is null.
+func (v Value) AppendJSON(dst []byte) []byte {
+	switch v.Type {
+	case TypeInt, TypeTime:
+		return strconv.AppendInt(dst, v.Int, 10)
+	case TypeBool:
+		return strconv.AppendBool(dst, v.Int != 0)
+	case TypeFloat:
+		return appendFloat(dst, v.Float)
+	case TypeString:
+		return appendString(dst, v.Str)
+	case TypeList:
+		dst = append(dst, '[')
+		for i, s := range v.List {
+			dst = appendString(comma(dst, i), s)
+		}
+		return append(dst, ']')
+	case TypeItems:
+		dst = append(dst, '[')
+		for i, it := range v.Items {
+			dst = append(comma(dst, i), `{"id":`...)
+			dst = appendString(dst, it.ID)
+			dst = append(dst, `,"quantity":`...)
+			dst = strconv.AppendInt(dst, it.Quantity, 10)
+			dst = append(dst, `,"price":`...)
+			dst = append(appendFloat(dst, it.Price), '}')
+		}
+		return append(dst, ']')
+	case TypeMap:
+		dst = append(dst, '{')
+		for i, e := range v.Map {
+			dst = append(appendString(comma(dst, i), e.Key), ':')
+			dst = appendFloat(dst, e.Value)
+		}
+		return append(dst, '}')
+	}
+	return append(dst, "null"...)
+}
+
+func comma(dst []byte, i int) []byte {
+	if i > 0 {
+		return append(dst, ',')
+	}
+	return dst
+}
+
+// appendFloat appends f as JSON; JSON has no infinities, so they become null.
+func appendFloat(dst []byte, f float64) []byte {
+	if f-f != 0 {
+		return append(dst, "null"...)
+	}
+	return strconv.AppendFloat(dst, f, 'f', -1, 64)
+}
+
+// members calls yield with each key (still quoted contents, unescaped only if
+// it had no escapes) and raw value of a JSON object that is known to be valid.
+// On anything else it stops early; it never reads past the end.
+func members(object []byte, yield func(key, value []byte) bool) {
+	p := 0
+	space := func() {
+		for p < len(object) && (object[p] == ' ' || object[p] == '\n' || object[p] == '\t' || object[p] == '\r' || object[p] == ',' || object[p] == ':') {
+			p++
+		}
+	}
+	space()
+	if p >= len(object) || object[p] != '{' {
+		return
+	}
+	p++
+	for {
+		space()
+		if p >= len(object) || object[p] != '"' {
+			return
+		}
+		key := object[p:skipValue(object, p)]
+		p += len(key)
+		space()
+		end := skipValue(object, p)
+		if end == p || len(key) < 2 {
+			return
+		}
+		if !yield(key[1:len(key)-1], object[p:end]) {
+			return
+		}
+		p = end
+	}
+}
+
+// elements calls yield with each raw value of a valid JSON array.
+func elements(array []byte, yield func(value []byte) bool) {
+	p := 0
+	if p >= len(array) || array[p] != '[' {
+		return
+	}
+	for p++; p < len(array); {
+		switch array[p] {
+		case ' ', '\n', '\t', '\r', ',':
+			p++
+			continue
+		}
+		end := skipValue(array, p)
+		if end == p || !yield(array[p:end]) {
+			return
+		}
+		p = end
+	}
+}
+
+// skipValue returns the position after the JSON value at p, or p at no value.
+func skipValue(b []byte, p int) int {
+	depth := 0
+	for i := p; i < len(b); i++ {
+		switch b[i] {
+		case '"':
+			for i++; i < len(b) && b[i] != '"'; i++ {
+				if b[i] == '\\' {
+					i++
+				}
+			}
+			if depth == 0 {
+				return min(i+1, len(b))
+			}
+		case '{', '[':
+			depth++
+		case '}', ']':
+			if depth == 0 {
+				return i // a scalar ended by its parent
+			}
+			if depth--; depth == 0 {
+				return i + 1
+			}
+		case ',', ' ', '\n', '\t', '\r', ':':
+			if depth == 0 {
+				return i
+			}
+		}
+	}
+	return len(b)
+}

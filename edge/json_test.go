@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package edge
+
+import (
+	"encoding/json"
+	"maps"
+	"testing"
+	"time"
+
+	"github.com/nearside/nearside/edge/consent"
+)
+
+func TestAppendStringIsJSON(t *testing.T) {
+	for _, s := range []string{"", "plain", `quo"te\`, "tab\tnewline\n\x00", "\u2028\u2029", "</script>", "héllo 漢字 مرحبا 😀", "broken \xff\xfe", "\xf0\x9f"} {
+		raw := appendString(nil, s)
+		var got string
+		if err := json.Unmarshal(raw, &got); err != nil {
+			t.Errorf("%q gives %s: %v", s, raw, err)
+			continue
+		}
+		if want := string([]rune(s)); got != want {
+			t.Errorf("%q came back as %q", s, got)
+		}
+	}
+}
+
+// FuzzMembers checks the walker against encoding/json on every valid object,
+// and that it never panics on anything else.
+func FuzzMembers(f *testing.F) {
+	f.Add([]byte(`{"a":1,"b":"x\"}","c":{"d":[1,2,{"e":"}"}]},"f":[],"g":true ,"h":null}`))
+	f.Add([]byte(`{"items":[{"item_id":"a"},{"item_id":"b"}]}`))
+	f.Add([]byte(`{"a":`))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		got := map[string]json.RawMessage{}
+		members(raw, func(key, value []byte) bool {
+			elements(value, func([]byte) bool { return true })
+			var k string
+			if json.Unmarshal([]byte(`"`+string(key)+`"`), &k) == nil {
+				got[k] = value
+			}
+			return true
+		})
+		var want map[string]json.RawMessage
+		if json.Unmarshal(raw, &want) != nil || want == nil {
+			return
+		}
+		if !maps.EqualFunc(got, want, func(a, b json.RawMessage) bool { return string(a) == string(b) }) {
+			t.Fatalf("members of %s\n got %q\nwant %q", raw, got, want)
+		}
+	})
+}
+
+// FuzzMakeEvent checks that any valid props make a stored event that is valid
+// JSON on one line.
+func FuzzMakeEvent(f *testing.F) {
+	f.Add([]byte(`{"value":1.5,"currency":"EUR","items":[{"item_id":"a"}],"x":"y"}`))
+	f.Add([]byte(`{"value":"12.50","value":3,"items":{},"currency":7}`))
+	f.Add([]byte(`{"value":1e400,"page_location":"https://a.b/?q=1"}`))
+	release := &Release{doc: ReleaseDocument{Site: "shop", Number: 1}}
+	engine := &Engine{node: "n1"}
+	f.Fuzz(func(t *testing.T, props []byte) {
+		var object map[string]json.RawMessage
+		if json.Unmarshal(props, &object) != nil || object == nil {
+			return
+		}
+		view := NewView(&Visit{}, Mask{}, consent.Measure)
+		m := eventMaker{engine: engine, view: view, release: release, out: &Outcome{}, received: time.UnixMilli(1795305600000)}
+		m.shared = m.appendShared(nil)
+		ev := m.event(&BeaconEvent{ID: "a.1", Name: "purchase", Props: props}, m.received)
+		if !json.Valid(ev.JSON()) {
+			t.Fatalf("props %s gave %s", props, ev.JSON())
+		}
+		for _, c := range ev.JSON() {
+			if c == '\n' || c == '\r' {
+				t.Fatalf("the stored event has a line break: %q", ev.JSON())
+			}
+		}
+	})
+}

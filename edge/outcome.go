@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package edge
+
+import "github.com/nearside/nearside/edge/consent"
+
+// An Outcome is what came of one beacon. It is reused: Reset it, hand it to
+// Decide, read it, and keep nothing of it.
+type Outcome struct {
+	// Verdict is what was granted and on whose word.
+	Verdict consent.Verdict
+	// Decisions answer the beacon's slots in their order.
+	Decisions []Decision
+	// Events are ready to publish: those of the beacon that were accepted.
+	Events []Event
+	// Rejected are the beacon's events that were refused, each with its reason.
+	Rejected []Rejection
+	// State is the visitor's new sealed state, "" when the one the browser has
+	// stays as it is.
+	State string
+	// DropState says that the browser must forget the state it carries: storage
+	// is not granted, or the state could not be opened.
+	DropState bool
+}
+
+// A Rejection is an event that was refused: its id, a stable code, and the
+// wire name of the field at fault, possibly empty.
+type Rejection struct{ ID, Code, Field string }
+
+// The codes of rejected events.
+const (
+	RejectedNoConsent   = "no_consent"      // measure is not granted
+	RejectedTooOld      = "event_too_old"   // happened longer ago than MaxEventAge
+	RejectedFuture      = "event_in_future" // happened after it was sent
+	RejectedID          = "bad_id"          // the id is empty or malformed
+	RejectedName        = "bad_name"        // the name is empty or malformed
+	RejectedRepeat      = "repeated_id"     // the id stands twice in one beacon
+	RejectedProps       = "bad_props"       // props break a limit or a type
+	RejectedDecision    = "bad_decision"    // the decision token is not ours
+	RejectedUnavailable = "unavailable"     // the log is full or slow; send it again
+)
+
+// Reset empties o for reuse and keeps its slices' memory.
+func (o *Outcome) Reset() {
+	clear(o.Decisions)
+	clear(o.Events)
+	*o = Outcome{Decisions: o.Decisions[:0], Events: o.Events[:0], Rejected: o.Rejected[:0]}
+}

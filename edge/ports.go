@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package edge
+
+import (
+	"encoding/json"
+	"errors"
+	"net/netip"
+	"time"
+)
+
+// A Locator finds the place of an address. The address has been truncated to
+// /24 (IPv4) or /48 (IPv6) before a Locator sees it. An unknown address gives
+// the zero Place. Locate is called by many goroutines at once.
+type Locator interface {
+	Locate(addr netip.Addr) Place
+}
+
+// A Rule chooses a variant for a slot. It is called by many goroutines at once.
+type Rule interface {
+	// Manifest says what the rule declares. It never changes.
+	Manifest() *Manifest
+	// Choose runs the rule for its manifest's slot number slot. It knows what
+	// the view holds and nothing else; it may keep nothing after it returns.
+	// An error costs the slot this rule's answer only: ErrBudget when the rule
+	// spent more than its budget, any other error for a fault.
+	Choose(view *View, slot int) (Answer, error)
+}
+
+// An Answer is what a Rule chose. The zero Answer is "no answer".
+type Answer struct {
+	// Variant is 0 for no answer, or n for the n-th variant (from 1) that the
+	// manifest lists for the slot.
+	Variant int
+	// Score orders answers of one rung; higher wins. It fits 56 signed bits.
+	Score int64
+	// Because is the rule's own reason in words, possibly empty.
+	Because string
+	// Items are ordered item choices, for a slot of kind items.
+	Items []AnswerItem
+}
+
+// An AnswerItem is one item a rule chose, with the rule's reason code for it.
+type AnswerItem struct {
+	ID     string `json:"id"`
+	Reason string `json:"reason,omitempty"`
+	Text   string `json:"text,omitempty"`
+}
+
+// ErrBudget reports a rule that spent more than its manifest's budget.
+var ErrBudget = errors.New("rule spent its budget")
+
+// A RuleLoader makes rules from a release's modules.
+type RuleLoader interface {
+	// Load returns the rule for ref, set up with ref's settings. bind gives the
+	// field number of each of the site's own fields by name; a module whose
+	// manifest reads an own field the site lacks is an error.
+	Load(ref ModuleRef, bind map[string]int) (Rule, error)
+}
+
+// A ModuleRef names the module a release uses, by content.
+type ModuleRef struct {
+	// Name and Version are the manifest's; they appear in decisions.
+	Name    string `json:"name"`
+	Version string `json:"version"`
+	// Hash is the SHA-256 of the module's bytes, lower-case hex.
+	Hash string `json:"hash"`
+	// Settings is a JSON object handed to the module once, before it serves.
+	Settings json.RawMessage `json:"settings,omitempty"`
+}
+
+// A Publisher keeps events.
+type Publisher interface {
+	// Publish returns nil once every event is on disk; an event stored within
+	// the last day is not stored again and counts as kept. ErrUnavailable
+	// means that the log is full or did not answer within wait: the events may
+	// or may not be kept, and sending them again is safe. The events and the
+	// slice must not be changed until Publish returns; they are not kept.
+	Publish(events []Event, wait time.Duration) error
+}
+
+// ErrUnavailable reports an event log that is full or slower than the caller
+// can wait. The client gets its events back as "unavailable" and resends them.
+var ErrUnavailable = errors.New("event log unavailable")

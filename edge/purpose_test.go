@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package edge_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/nearside/nearside/edge"
+	"github.com/nearside/nearside/edge/consent"
+	"github.com/nearside/nearside/edge/edgetest"
+)
+
+// A watcher is a rule that declares every field and notes what it was given.
+type watcher struct {
+	manifest edge.Manifest
+	ran      int
+	saw      map[string]string
+}
+
+func newWatcher() *watcher {
+	w := &watcher{saw: map[string]string{}}
+	w.manifest = edge.Manifest{ABI: 1, Name: "by-device", Version: "1",
+		Slots: []edge.ManifestSlot{{Name: "slot", Variants: []string{"phone", "desktop"}}}}
+	for _, f := range edge.Fields() {
+		w.manifest.Reads = append(w.manifest.Reads, f.Name)
+	}
+	return w
+}
+
+func (w *watcher) Manifest() *edge.Manifest { return &w.manifest }
+
+func (w *watcher) Choose(view *edge.View, _ int) (edge.Answer, error) {
+	w.ran++
+	for n := range edge.FieldNumber(edge.MaxFields) {
+		if v := view.Value(n); v.Known() {
+			name := "own"
+			if int(n) < edge.BuiltinFields {
+				name = edge.Fields()[n].Name
+			}
+			w.saw[name] = string(v.AppendJSON(nil))
+		}
+	}
+	return edge.Answer{Variant: 1}, nil
+}
+
+type watchingLoader struct {
+	edgetest.Loader
+	watcher *watcher
+}
+
+func (l watchingLoader) Load(ref edge.ModuleRef, bind map[string]int) (edge.Rule, error) {
+	if ref.Name == "by-device" {
+		return l.watcher, nil
+	}
+	return l.Loader.Load(ref, bind)
+}
+
+// withdraw decides the same page view with everything granted but one purpose.
+func withdraw(t *testing.T, purpose consent.Purposes) (*watcher, *edge.Outcome) {
+	t.Helper()
+	given := caseGiven{
+		Granted: (consent.All &^ purpose).Names(), Refused: purpose.Names(), Country: "FR", Device: "phone", Lang: "en",
+		State: "returning", Slots: []string{"hero"},
+		Raw: []caseEvent{{ID: "p1.1", Name: "page_view"}, {ID: "p1.2", Name: "add_to_cart",
+			Props: json.RawMessage(`{"items":[{"item_id":"hat-2","item_category":"caps"}]}`)},
+			{ID: "p1.3", Name: "purchase", Props: json.RawMessage(`{"transaction_id":"t1","items":[{"item_id":"hat-3"}]}`)}},
+	}
+	w := newWatcher()
+	// Needs must name a purpose to read fields that have one; it names one that
+	// stays granted, so that the rule runs whatever is withdrawn.
+	w.manifest.Needs = consent.Set(consent.Geo)
+	if purpose == consent.Geo {
+		w.manifest.Needs = consent.Set(consent.Device)
+	}
+	engine := edge.New(edge.Options{Node: "n1", Locator: caseLocator{"FR"}, Sealer: caseSealer(t),
+		Loader: watchingLoader{edgetest.Loader(caseRules()), w}})
+	if _, err := engine.Publish(caseRelease(t, nil)); err != nil {
+		t.Fatal(err)
+	}
+	beacon, request := given.message(t)
+	var out edge.Outcome
+	if err := engine.Decide(beacon, request, &out); err != nil {
+		t.Fatal(err)
+	}
+	if w.ran == 0 {
+		t.Fatal("the rule did not run: the test proves nothing")
+	}
+	return w, &out
+}
+
+// One purpose is withdrawn at a time, and what it unlocks is gone from the
+// view, the stored event and the state.
+func TestAWithdrawnPurposeTakesItsFieldsWithIt(t *testing.T) {
+	full, all := withdraw(t, 0)
+	for _, row := range consent.Rows() {
+		t.Run(row.Name, func(t *testing.T) {
+			w, out := withdraw(t, row.Bit)
+			if out.Verdict.Granted.Has(row.Bit) {
+				t.Fatalf("%s is still granted", row.Name)
+			}
+			for _, f := range edge.Fields() {
+				if f.Purpose != row.Bit {
+					continue
+				}
+				if full.saw[f.Name] == "" {
+					t.Errorf("%s: nobody sees it even with full consent: the test proves nothing", f.Name)
+				}
+				if got := w.saw[f.Name]; got != "" {
+					t.Errorf("the rule still sees %s = %s", f.Name, got)
+				}
+				for i := range out.Events {
+					if got := eventField(t, out.Events[i].JSON(), f.Name); got != nil {
+						t.Errorf("the stored event still has %s = %v", f.Name, got)
+					}
+				}
+			}
+			checkUnlocked(t, row.Bit, out, all)
+		})
+	}
+}
+
+// checkUnlocked checks what a purpose unlocks beside fields.
+func checkUnlocked(t *testing.T, purpose consent.Purposes, out, all *edge.Outcome) {
+	t.Helper()
+	if all.State == "" || len(all.Events) != 3 {
+		t.Fatal("full consent writes no state or no event: the test proves nothing")
+	}
+	switch purpose {
+	case consent.Storage:
+		if out.State != "" || !out.DropState {
+			t.Errorf("state %q, dropped %v; want none and dropped", out.State, out.DropState)
+		}
+		for i := range out.Events {
+			if e := &out.Events[i]; e.Visitor() != ([16]byte{}) || bytes.Contains(e.JSON(), []byte(`"session"`)) {
+				t.Errorf("the event still tells the visitor: %s", e.JSON())
+			}
+		}
+	case consent.Measure:
+		if len(out.Events) != 0 || len(out.Rejected) != 3 || out.Rejected[0].Code != edge.RejectedNoConsent {
+			t.Errorf("%d events, rejected %+v; want none and both rejected", len(out.Events), out.Rejected)
+		}
+	case consent.Profile:
+		if out.State != "" || out.DropState {
+			t.Errorf("state %q, dropped %v; want it left as it is", out.State, out.DropState)
+		}
+	case consent.Share:
+		for i := range out.Events {
+			if bytes.Contains(out.Events[i].JSON(), []byte("gclid-marker")) {
+				t.Error("the stored event still holds the click id")
+			}
+		}
+	}
+}
+
+// eventField finds a field of a stored event by its wire name.
+func eventField(t *testing.T, raw []byte, name string) any {
+	t.Helper()
+	var ev map[string]any
+	if err := json.Unmarshal(raw, &ev); err != nil {
+		t.Fatal(err)
+	}
+	first, rest, grouped := strings.Cut(name, ".")
+	if !grouped {
+		return ev[first]
+	}
+	group, ok := ev[first].(map[string]any)
+	if !ok {
+		return nil
+	}
+	return group[rest]
+}

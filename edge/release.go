@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package edge
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/nearside/nearside/edge/consent"
+)
+
+// ReleaseSchema is the version of the release document. Members are only
+// added; a document of a newer schema is refused.
+const ReleaseSchema = 1
+
+// MaxReleaseBytes bounds a release document.
+const MaxReleaseBytes = 16 << 20
+
+// A ReleaseDocument is a site's release as JSON: settings, own fields, slots
+// with their ladders, variants and the modules they use. YAML files are its
+// other spelling.
+type ReleaseDocument struct {
+	Schema   int         `json:"schema"`
+	Site     string      `json:"site"`
+	Number   uint64      `json:"number"`
+	Settings Settings    `json:"settings"`
+	Fields   []OwnField  `json:"fields,omitempty"`
+	Slots    []SlotSpec  `json:"slots"`
+	Variants []Variant   `json:"variants"`
+	Modules  []ModuleRef `json:"modules"`
+}
+
+// Settings are a site's own settings.
+type Settings struct {
+	// Origins may send beacons: scheme://host[:port], no path.
+	Origins []string `json:"origins"`
+	// Languages are the site's languages (BCP 47), the first is the fallback.
+	Languages []string `json:"languages"`
+	// Currency is ISO 4217; TimeZone is IANA. Both are optional.
+	Currency string `json:"currency,omitempty"`
+	TimeZone string `json:"timezone,omitempty"`
+	// Consent is the site's consent policy; its zero value is the strict one.
+	Consent consent.Policy `json:"consent"`
+	// RetainDays is how long an event is kept; 0 means DefaultRetainDays.
+	RetainDays int `json:"retainDays,omitempty"`
+	// Why lets a page ask for an explanation of each decision.
+	Why bool `json:"why,omitempty"`
+}
+
+// DefaultRetainDays is how long an event is kept when a site does not say:
+// thirteen months, the longest that consent itself may be relied on.
+const DefaultRetainDays = 396
+
+// An OwnField is a field the site declares beside the built-in ones.
+type OwnField struct {
+	Name string `json:"name"`
+	Type string `json:"type"`
+	// Purpose unlocks the field: exactly one purpose's name.
+	Purpose string `json:"purpose"`
+	// Origin says whose data it is: first, second, third or zero (party).
+	Origin string `json:"origin"`
+	// From says where the value comes from: settings (Value), or event (the
+	// latest event called Event in the beacon, its property Prop).
+	From  string          `json:"from"`
+	Value json.RawMessage `json:"value,omitempty"`
+	Event string          `json:"event,omitempty"`
+	Prop  string          `json:"prop,omitempty"`
+}
+
+// A SlotSpec is a slot as a release document writes it.
+type SlotSpec struct {
+	Name string `json:"name"`
+	Kind string `json:"kind"`
+	// Ladder holds the slot's rungs, best first. The page's own content is
+	// below the last one, always.
+	Ladder []RungSpec `json:"ladder"`
+}
+
+// A RungSpec is one rung: its rules compete by score, then priority, then
+// order.
+type RungSpec struct {
+	Rung  string     `json:"rung"`
+	Rules []RuleSpec `json:"rules"`
+}
+
+// Rungs are the names a rung may have, from the fullest knowledge down.
+var Rungs = [...]string{"profile", "session", "context"}
+
+// A RuleSpec puts a module's slot role to work in a slot.
+type RuleSpec struct {
+	Module string `json:"module"`
+	// Role is the manifest's slot the module plays here; the slot's own name
+	// when empty.
+	Role     string `json:"role,omitempty"`
+	Priority int    `json:"priority,omitempty"`
+	// Rollout is how many of the 10,000 buckets see the rule; 0 means all. A
+	// visitor without an id is in no bucket and sees only full roll-outs.
+	Rollout int `json:"rollout,omitempty"`
+	// Because says why in words, by language; a rule's own words go first.
+	Because map[string]string `json:"because,omitempty"`
+}
+
+// A Variant is one content choice for a slot.
+type Variant struct {
+	Slot string `json:"slot"`
+	Name string `json:"name"`
+	// State is draft, review, approved, live or archived; only live is served.
+	State string   `json:"state"`
+	Owner string   `json:"owner,omitempty"`
+	Tags  []string `json:"tags,omitempty"`
+	// From and Until bound when it is served, in the site's time zone, as
+	// "2006-01-02T15:04"; empty means no bound.
+	From  string `json:"from,omitempty"`
+	Until string `json:"until,omitempty"`
+	// Content holds the content by language. A page in another language gets
+	// the nearest: without region, then the site's first language, then the
+	// first in order.
+	Content map[string]json.RawMessage `json:"content"`
+}
+
+// A Release is a site's published snapshot, checked and compiled. It is
+// immutable.
+type Release struct {
+	doc        ReleaseDocument
+	zone       *time.Location
+	retain     time.Duration
+	own        []ownField
+	allowed    [consent.All + 1]Mask // by granted purposes
+	slots      map[string]*slot
+	eventSet   Mask          // fields an event may carry
+	eventOrder []FieldNumber // the same, by wire name
+}
+
+// An ownField is a site's field ready to be filled.
+type ownField struct {
+	Field
+	event, prop string
+	fixed       Value
+}
+
+// A slot is a SlotSpec with its rules bound to modules.
+type slot struct {
+	name   string
+	kind   Kind
+	ladder []rung
+}
+
+type rung struct {
+	name  string
+	rules []boundRule
+}
+
+// A boundRule is a rule ready to run in one slot.
+type boundRule struct {
+	id       string // name@version
+	rule     Rule
+	role     int
+	mask     Mask
+	needs    consent.Purposes
+	spec     RuleSpec
+	variants []*variant // by the answer's number − 1
+}
+
+// A variant is a Variant with its content compiled for each of the site's
+// languages.
+type variant struct {
+	name        string
+	live        bool
+	from, until time.Time
+	texts       map[string]text
+}
+
+// A text is content in one language.
+type text struct {
+	lang, dir string
+	content   json.RawMessage
+}
+
+// Site returns the release's site.
+func (r *Release) Site() string { return r.doc.Site }
+
+// Number returns the release's number, from 1.
+func (r *Release) Number() uint64 { return r.doc.Number }
+
+// Languages returns the site's languages, fallback first. It must not be
+// changed.
+func (r *Release) Languages() []string { return r.doc.Settings.Languages }
+
+// AllowsOrigin reports whether an origin may send beacons to the site.
+func (r *Release) AllowsOrigin(origin string) bool {
+	return slices.Contains(r.doc.Settings.Origins, origin)
+}
+
+// Document returns the release as JSON.
+func (r *Release) Document() []byte {
+	out, err := json.Marshal(r.doc)
+	if err != nil {
+		panic(fmt.Sprintf("release document: %v", err)) // every part of it was decoded from JSON
+	}
+	return out
+}
+
+// Renumbered returns the same release under another number. Only the number of
+// a release that is not live yet should change.
+func (r *Release) Renumbered(number uint64) *Release {
+	next := *r
+	next.doc.Number = number
+	return &next
+}
+
+// field returns a field by number; n is one of the release's.
+func (r *Release) field(n FieldNumber) *Field {
+	if int(n) < BuiltinFields {
+		return &fields[n]
+	}
+	return &r.own[int(n)-BuiltinFields].Field
+}
+
+// fieldNumber returns the number of a field by wire name.
+func (r *Release) fieldNumber(name string) (FieldNumber, bool) {
+	if f, ok := FieldByName(name); ok {
+		return f.Number, true
+	}
+	for _, f := range r.own {
+		if f.Name == name {
+			return f.Number, true
+		}
+	}
+	return 0, false
+}

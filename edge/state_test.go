@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package edge
+
+import (
+	"bytes"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+)
+
+func testSealer(t testing.TB) *Sealer {
+	t.Helper()
+	s, err := NewSealer(bytes.Repeat([]byte{7}, KeyBytes))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func busyState(now time.Time) *State {
+	s := newState(now.Add(-48 * time.Hour))
+	s.touch(now)
+	for i := range MaxStateEvents + 3 {
+		s.add(StateEvent{At: now.Add(time.Duration(i) * time.Second), Code: StateViewItem, Item: "sku-" + strings.Repeat("x", i), Category: "hats", Quantity: 1, Price: 12.5})
+	}
+	return s
+}
+
+func TestStateSurvivesSealing(t *testing.T) {
+	now := time.Date(2026, 11, 22, 9, 30, 0, 0, time.UTC)
+	sealer, want := testSealer(t), busyState(now)
+	sealed := sealer.SealState("shop", want)
+	got, err := sealer.OpenState("shop", sealed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("state came back as %+v, want %+v", got, want)
+	}
+	if len(want.Events) != MaxStateEvents || want.Events[0].Item != "sku-xxx" {
+		t.Errorf("the oldest events did not go first: %d events, first %q", len(want.Events), want.Events[0].Item)
+	}
+}
+
+func TestOpenStateRefusesWhatIsNotThisSites(t *testing.T) {
+	sealer := testSealer(t)
+	sealed := sealer.SealState("shop", newState(time.Now()))
+	other, err := NewSealer(bytes.Repeat([]byte{8}, KeyBytes))
+	if err != nil {
+		t.Fatal(err)
+	}
+	flip := func(i int) string {
+		b := []byte(sealed)
+		b[i] ^= 1
+		return string(b)
+	}
+	tests := map[string]struct {
+		sealer *Sealer
+		site   string
+		sealed string
+	}{
+		"another site's state":       {sealer, "other", sealed},
+		"another key":                {other, "shop", sealed},
+		"one bit of the ciphertext":  {sealer, "shop", flip(40)},
+		"another version":            {sealer, "shop", flip(1)},
+		"cut short":                  {sealer, "shop", sealed[:len(sealed)-4]},
+		"nothing":                    {sealer, "shop", ""},
+		"too long":                   {sealer, "shop", strings.Repeat("A", MaxStateBytes+1)},
+		"not base64":                 {sealer, "shop", "!!!!" + sealed[4:]},
+		"a decision id of that site": {sealer, "shop", sealer.seal(sealedDecision, "shop", []byte("x"))},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			if s, err := tt.sealer.OpenState(tt.site, tt.sealed); err == nil {
+				t.Errorf("opened as %+v", s)
+			}
+		})
+	}
+}
+
+func TestSealedStateNeverExceedsItsLimit(t *testing.T) {
+	s := newState(time.Now())
+	for range MaxStateEvents {
+		s.add(StateEvent{At: time.Now(), Code: StatePurchase, Item: strings.Repeat("i", maxStateItem), Category: strings.Repeat("c", maxStateWord), Quantity: 255, Price: 1e15})
+	}
+	sealed := testSealer(t).SealState(strings.Repeat("s", MaxSiteBytes), s)
+	if len(sealed) > MaxStateBytes {
+		t.Errorf("sealed state has %d characters, at most %d", len(sealed), MaxStateBytes)
+	}
+	if _, err := testSealer(t).OpenState(strings.Repeat("s", MaxSiteBytes), sealed); err != nil {
+		t.Errorf("the largest state does not open: %v", err)
+	}
+}
+
+func TestSessionsAreCounted(t *testing.T) {
+	start := time.Date(2026, 11, 1, 8, 0, 0, 0, time.UTC)
+	s := newState(start)
+	first := s.Session
+	if s.touch(start.Add(10 * time.Second)); s.Visits != 1 || s.Session != first {
+		t.Errorf("ten seconds later: %d visits, want the same session", s.Visits)
+	}
+	if !s.touch(start.Add(20*time.Minute)) || s.Visits != 1 {
+		t.Errorf("twenty minutes later: %d visits, want 1 and a moved state", s.Visits)
+	}
+	if s.touch(start.Add(20*time.Minute + SessionGap)); s.Visits != 2 || s.Session == first {
+		t.Errorf("after the gap: %d visits, want a second session", s.Visits)
+	}
+	v := &Visit{State: s, Now: start.Add(75 * time.Hour)}
+	if got := v.daysSince(); got.Int != 3 {
+		t.Errorf("days since = %+v, want 3", got)
+	}
+}
+
+func TestCartRecentAndBoughtFollowTheEvents(t *testing.T) {
+	s := newState(time.Now())
+	add := func(code StateCode, item string, quantity uint8) {
+		s.add(StateEvent{At: time.Now(), Code: code, Item: item, Category: "hats", Quantity: quantity, Price: 10})
+	}
+	add(StateViewItem, "a", 1)
+	add(StateViewItem, "b", 1)
+	add(StateViewItem, "a", 1)
+	add(StateAddToCart, "a", 2)
+	add(StateAddToCart, "b", 1)
+	add(StateAddToCart, "a", 1)
+	add(StateRemoveFromCart, "a", 1)
+	add(StatePurchase, "b", 1)
+	v := &Visit{State: s}
+	if got := string(v.cart().AppendJSON(nil)); got != `[{"id":"a","quantity":2,"price":10}]` {
+		t.Errorf("cart = %s", got)
+	}
+	if got := string(v.recent().AppendJSON(nil)); got != `["a","b"]` {
+		t.Errorf("recent = %s", got)
+	}
+	if got := string(v.bought().AppendJSON(nil)); got != `["b"]` {
+		t.Errorf("bought = %s", got)
+	}
+	if got := string(v.counters().AppendJSON(nil)); got != `{"add_to_cart":3,"purchase":1,"remove_from_cart":1,"view_item":3}` {
+		t.Errorf("counters = %s", got)
+	}
+	if got := string(v.interests().AppendJSON(nil)); got != `{"hats":6}` {
+		t.Errorf("interests = %s", got)
+	}
+}
+
+func TestStateAllocs(t *testing.T) {
+	sealer, s := testSealer(t), busyState(time.Now())
+	if got := testing.AllocsPerRun(100, func() { sealer.SealState("shop", s) }); got > 3 {
+		t.Errorf("SealState allocates %v times, budget 3", got)
+	}
+}
+
+// FuzzParseState checks that no bytes make a state panic or come back larger
+// than its limits, and that what is accepted means the same after a trip
+// through our own encoder.
+func FuzzParseState(f *testing.F) {
+	f.Add(appendState(nil, newState(time.Unix(1795305600, 0))))
+	f.Add(appendState(nil, busyState(time.Unix(1795305600, 0))))
+	f.Add([]byte{})
+	f.Add([]byte{stateVersion})
+	f.Fuzz(func(t *testing.T, plain []byte) {
+		s, err := parseState(plain)
+		if err != nil {
+			return
+		}
+		if len(s.Events) > MaxStateEvents {
+			t.Fatalf("%d events", len(s.Events))
+		}
+		again, err := parseState(appendState(nil, s))
+		if err != nil {
+			t.Fatalf("our own encoding was refused: %v", err)
+		}
+		if len(again.Events) == len(s.Events) && !reflect.DeepEqual(again, s) {
+			t.Fatalf("round trip changed it:\n%+v\n%+v", s, again)
+		}
+	})
+}
+
+// FuzzOpenState checks that no text opens that was not sealed here.
+func FuzzOpenState(f *testing.F) {
+	sealer := testSealer(f)
+	f.Add(sealer.SealState("other", newState(time.Unix(1795305600, 0))))
+	f.Add("AQAA")
+	f.Fuzz(func(t *testing.T, sealed string) {
+		if s, err := sealer.OpenState("shop", sealed); err == nil {
+			t.Fatalf("opened as %+v", s)
+		}
+	})
+}
+
+func BenchmarkSealState(b *testing.B) {
+	sealer, s := testSealer(b), busyState(time.Now())
+	b.ReportAllocs()
+	for b.Loop() {
+		sealer.SealState("shop", s)
+	}
+}
+
+func BenchmarkOpenState(b *testing.B) {
+	sealer := testSealer(b)
+	sealed := sealer.SealState("shop", busyState(time.Now()))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := sealer.OpenState("shop", sealed); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

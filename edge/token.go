@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package edge
+
+import (
+	"encoding/binary"
+	"errors"
+	"time"
+)
+
+// A DecisionID is what a decision's id says, once opened: which slot of which
+// release showed what and why, so that an impression can be counted anywhere
+// without a look-up.
+type DecisionID struct {
+	At      time.Time // exact to a second
+	Release uint64
+	Reason  Reason
+	Slot    string
+	Variant string // "" for a default
+	Rule    string // name@version, "" without one
+}
+
+const decisionIDVersion = 1
+
+// sign gives a decision its id. A slot the release does not have gets none:
+// nothing was shown on our word.
+func (e *Engine) sign(d *Decision, release *Release, now time.Time) {
+	if d.Reason == ReasonUnknownSlot {
+		return
+	}
+	var space [64 + 3*(MaxNameBytes+1)]byte
+	plain := append(space[:0], decisionIDVersion, byte(d.Reason))
+	plain = binary.LittleEndian.AppendUint32(plain, uint32(now.Unix()))
+	plain = binary.AppendUvarint(plain, release.Number())
+	for _, s := range [...]string{d.Slot, d.Variant, d.Rule} {
+		plain = append(append(plain, byte(len(s))), s...)
+	}
+	d.ID = e.sealer.seal(sealedDecision, release.Site(), plain)
+}
+
+var errDecisionID = errors.New("decision id is malformed")
+
+// OpenDecisionID reads a decision's id that this site's key sealed.
+func (s *Sealer) OpenDecisionID(site, id string) (DecisionID, error) {
+	var space [512]byte
+	plain, err := s.open(space[:0], sealedDecision, site, id)
+	if err != nil {
+		return DecisionID{}, err
+	}
+	if len(plain) < 6 || plain[0] != decisionIDVersion || int(plain[1]) >= len(reasonNames) {
+		return DecisionID{}, errDecisionID
+	}
+	d := DecisionID{
+		Reason: Reason(plain[1]),
+		At:     time.Unix(int64(binary.LittleEndian.Uint32(plain[2:])), 0).UTC(),
+	}
+	number, n := binary.Uvarint(plain[6:])
+	if n <= 0 {
+		return DecisionID{}, errDecisionID
+	}
+	d.Release = number
+	r := stateReader{b: plain[6+n:]}
+	d.Slot, d.Variant, d.Rule = r.text(), r.text(), r.text()
+	if r.bad {
+		return DecisionID{}, errDecisionID
+	}
+	return d, nil
+}
+
+func (r *stateReader) text() string { return string(r.take(int(r.byte()))) }

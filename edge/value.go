@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package edge
+
+import (
+	"time"
+
+	"github.com/nearside/nearside/edge/consent"
+)
+
+// A Type is the type of a field's value. The numbers are part of the rule ABI.
+type Type uint8
+
+// The field types. TypeUnknown is the zero value: the field has no value.
+const (
+	TypeUnknown Type = iota
+	TypeInt          // i64
+	TypeFloat        // f64
+	TypeBool         // i64, 0 or 1
+	TypeTime         // i64, milliseconds since the Unix epoch
+	TypeString       // UTF-8
+	TypeList         // list of strings
+	TypeItems        // list of Item
+	TypeMap          // list of Entry, sorted by key
+)
+
+var typeNames = [...]string{"unknown", "i64", "f64", "bool", "time", "string", "list", "items", "map"}
+
+// String returns the type's name as site files and documents spell it.
+func (t Type) String() string {
+	if int(t) < len(typeNames) {
+		return typeNames[t]
+	}
+	return "invalid"
+}
+
+// ParseType returns the type a site file names, or TypeUnknown.
+func ParseType(name string) Type {
+	for i, n := range typeNames {
+		if i > 0 && n == name {
+			return Type(i)
+		}
+	}
+	return TypeUnknown
+}
+
+// A Value is one field's value. Its Type says which member holds it; the zero
+// Value is unknown. Slices and strings are borrowed from the Visit.
+type Value struct {
+	Type  Type
+	Int   int64 // TypeInt, TypeBool, TypeTime
+	Float float64
+	Str   string
+	List  []string
+	Items []Item
+	Map   []Entry
+}
+
+// Known reports whether the value is present.
+func (v Value) Known() bool { return v.Type != TypeUnknown }
+
+// An Item is one thing of an items field.
+type Item struct {
+	ID       string
+	Quantity int64
+	Price    float64 // in the site's currency; 0 when unknown
+	Purpose  consent.Purposes
+}
+
+// An Entry is one key of a map field.
+type Entry struct {
+	Key     string
+	Value   float64
+	Purpose consent.Purposes
+}
+
+func stringValue(s string) Value {
+	if s == "" {
+		return Value{}
+	}
+	return Value{Type: TypeString, Str: s}
+}
+
+func listValue(l []string) Value {
+	if len(l) == 0 {
+		return Value{}
+	}
+	return Value{Type: TypeList, List: l}
+}
+
+func intValue(n int64) Value { return Value{Type: TypeInt, Int: n} }
+
+func floatValue(f float64) Value { return Value{Type: TypeFloat, Float: f} }
+
+func boolValue(b bool) Value {
+	if b {
+		return Value{Type: TypeBool, Int: 1}
+	}
+	return Value{Type: TypeBool}
+}
+
+func timeValue(t time.Time) Value {
+	if t.IsZero() {
+		return Value{}
+	}
+	return Value{Type: TypeTime, Int: t.UnixMilli()}
+}

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package edge
+
+import (
+	"math/bits"
+
+	"github.com/nearside/nearside/edge/consent"
+)
+
+// A Mask is a set of field numbers. It is comparable: equal masks mean equal
+// sets.
+type Mask [MaxFields / 64]uint64
+
+// With returns m with field n.
+func (m Mask) With(n FieldNumber) Mask {
+	m[n>>6] |= 1 << (n & 63)
+	return m
+}
+
+// Has reports whether n is in m.
+func (m Mask) Has(n FieldNumber) bool {
+	return n >= 0 && n < MaxFields && m[n>>6]>>(n&63)&1 == 1
+}
+
+// And returns the fields in both m and o.
+func (m Mask) And(o Mask) Mask {
+	for i := range m {
+		m[i] &= o[i]
+	}
+	return m
+}
+
+// AndNot returns the fields of m that are not in o.
+func (m Mask) AndNot(o Mask) Mask {
+	for i := range m {
+		m[i] &^= o[i]
+	}
+	return m
+}
+
+// Next returns the smallest field of m that is at least n, or -1.
+func (m Mask) Next(n FieldNumber) FieldNumber {
+	for w := int(n >> 6); w < len(m); w++ {
+		word := m[w]
+		if w == int(n>>6) {
+			word &= ^uint64(0) << (n & 63)
+		}
+		if word != 0 {
+			return FieldNumber(w<<6 + bits.TrailingZeros64(word))
+		}
+	}
+	return -1
+}
+
+// A View is what one rule may see of a visit: the fields it declared ∩ the
+// fields the visitor granted. Code that holds only a View cannot reach a
+// refused value. A View belongs to one request and one goroutine.
+type View struct {
+	visit   *Visit
+	mask    Mask
+	granted consent.Purposes
+	record  []byte
+	encoded bool
+}
+
+// NewView returns what a rule that declared these fields may see of a visit
+// whose visitor granted these purposes.
+func NewView(visit *Visit, declared Mask, granted consent.Purposes) *View {
+	v := &View{visit: visit, granted: granted}
+	for n := declared.Next(0); n >= 0; n = declared.Next(n + 1) {
+		if int(n) < BuiltinFields && granted.Has(fields[n].Purpose) {
+			v.mask = v.mask.With(n)
+		}
+		if own := int(n) - BuiltinFields; own >= 0 && own < len(visit.Own) && granted.Has(visit.Own[own].Purpose) {
+			v.mask = v.mask.With(n)
+		}
+	}
+	return v
+}
+
+// Mask returns the fields the view allows, whether or not they have a value.
+func (v *View) Mask() Mask { return v.mask }
+
+// FieldCount returns how many fields the site knows: the built-in ones and its
+// own. Field numbers are below it.
+func (v *View) FieldCount() int { return BuiltinFields + len(v.visit.Own) }
+
+// Value returns field n's value, or the unknown Value when the view does not
+// allow it, when it is absent, or when n is no field. Entries of maps and items
+// whose own purpose was refused are left out.
+func (v *View) Value(n FieldNumber) Value {
+	if !v.mask.Has(n) {
+		return Value{}
+	}
+	if int(n) < BuiltinFields {
+		return v.filter(fields[n].value(v.visit))
+	}
+	if own := int(n) - BuiltinFields; own < len(v.visit.Own) {
+		return v.filter(v.visit.Own[own].Value)
+	}
+	return Value{}
+}
+
+// filter drops entries and items with a purpose of their own that was
+// refused. It copies only when something has to go.
+func (v *View) filter(val Value) Value {
+	switch val.Type {
+	case TypeMap:
+		val.Map = keep(val.Map, func(e Entry) bool { return v.granted.Has(e.Purpose) })
+		if len(val.Map) == 0 {
+			return Value{}
+		}
+	case TypeItems:
+		val.Items = keep(val.Items, func(i Item) bool { return v.granted.Has(i.Purpose) })
+		if len(val.Items) == 0 {
+			return Value{}
+		}
+	}
+	return val
+}
+
+func keep[T any](list []T, ok func(T) bool) []T {
+	for i, x := range list {
+		if !ok(x) {
+			out := append([]T(nil), list[:i]...)
+			for _, y := range list[i+1:] {
+				if ok(y) {
+					out = append(out, y)
+				}
+			}
+			return out
+		}
+	}
+	return list
+}
+
+// Record returns the view's encoded form, made by encode on first use and
+// shared by every rule that sees the same fields. encode appends to dst, which
+// the view owns and reuses.
+func (v *View) Record(encode func(v *View, dst []byte) []byte) []byte {
+	if !v.encoded {
+		v.record = encode(v, v.record[:0])
+		v.encoded = true
+	}
+	return v.record
+}

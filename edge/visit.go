@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package edge
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/nearside/nearside/edge/consent"
+)
+
+// A Request is what the transport knows and has derived of one message. The
+// collector makes it; the engine believes it. Strings are borrowed for the
+// length of the request.
+type Request struct {
+	// Now is when the message arrived.
+	Now time.Time
+	// Addr is the client's address truncated to /24 (IPv4) or /48 (IPv6); the
+	// zero Addr is unknown.
+	Addr netip.Addr
+	// Device is what headers and the tag say.
+	Device Device
+	// Bot reports a known crawler: it gets defaults and is not counted.
+	Bot bool
+	// Lang is the site's language that suits the visitor best, "" for none;
+	// PageLang is the site's language of the page, "" for none.
+	Lang, PageLang string
+	// Host and Path are the page's, without query and fragment.
+	Host, Path string
+	Ref        Ref
+	Source     Source
+	// State is the sealed state, from the cookie or the beacon; possibly empty.
+	State string
+	// Surface is where the answer will be shown; "" means web.
+	Surface string
+}
+
+// A Device is what is known of the visitor's device. Model, OSVersion, Screen
+// and TimeZone need the device purpose.
+type Device struct {
+	Type      string // phone, tablet, desktop, tv or other
+	Model     string
+	OSVersion string
+	Screen    string // "2560x1440"
+	TimeZone  string // IANA name, as the browser says
+}
+
+// A Place is where an address is. The zero Place is unknown.
+type Place struct {
+	Country  string // ISO 3166-1 alpha-2, upper case
+	Region   string // ISO 3166-2 subdivision part, for example "IDF"
+	City     string // English name
+	Postcode string
+	Lat, Lon float64 // degrees, valid only if HasPoint
+	HasPoint bool
+	Zone     *time.Location // nil unknown
+}
+
+// Coarsen returns p as precise as the granted purposes allow: no point and no
+// postcode without geo.
+func (p Place) Coarsen(granted consent.Purposes) Place {
+	if !granted.Has(consent.Geo) {
+		p.Lat, p.Lon, p.HasPoint, p.Postcode = 0, 0, false, ""
+	}
+	return p
+}
+
+// A Visit is all we know about one page view, believed. Rules never receive
+// it: they receive a View.
+type Visit struct {
+	Site    string
+	Now     time.Time // when the message arrived
+	Local   time.Time // Now where the visitor is; zero when no zone is known
+	Page    Page
+	Lang    string // the site's language that suits the visitor best
+	Device  Device
+	Place   Place
+	Ref     Ref
+	Source  Source
+	Surface string
+	// ViewportWidth is the window's width in pixels rounded down to 100, 0
+	// unknown.
+	ViewportWidth int
+	// State is the visitor's own short history, nil without one.
+	State *State
+	// Own are the site's own fields, in its release's order.
+	Own []OwnValue
+}
+
+// An OwnValue is the value of a site's own field with the purpose that unlocks
+// it.
+type OwnValue struct {
+	Value   Value
+	Purpose consent.Purposes
+}
+
+// A Page is the page of a visit. Path has no query and no fragment.
+type Page struct {
+	ID, Host, Path, Title, Type, Category, Item, Lang string
+	Tags                                              []string
+}
+
+// A Ref is the referring page, reduced to its host and class.
+type Ref struct{ Host, Class string }
+
+// A Source is where the visit came from.
+type Source struct {
+	Channel, Campaign string
+	UTM               UTM
+	ClickID           string
+}
+
+// UTM holds the campaign parameters of a page's address.
+type UTM struct{ Source, Medium, Campaign, Term, Content string }
+
+func (v *Visit) hour() Value {
+	if v.Local.IsZero() {
+		return Value{}
+	}
+	return intValue(int64(v.Local.Hour()))
+}
+
+func (v *Visit) weekday() Value {
+	if v.Local.IsZero() {
+		return Value{}
+	}
+	return intValue(int64((v.Local.Weekday()+6)%7 + 1))
+}
+
+func (v *Visit) viewport() Value {
+	if v.ViewportWidth == 0 {
+		return Value{}
+	}
+	return intValue(int64(v.ViewportWidth))
+}
+
+func (v *Visit) lat() Value {
+	if !v.Place.HasPoint {
+		return Value{}
+	}
+	return floatValue(v.Place.Lat)
+}
+
+func (v *Visit) lon() Value {
+	if !v.Place.HasPoint {
+		return Value{}
+	}
+	return floatValue(v.Place.Lon)
+}
