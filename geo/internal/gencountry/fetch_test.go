@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+func TestReadPackageRefusesAnyOtherPackage(t *testing.T) {
+	path := filepath.Join(t.TempDir(), packageFile)
+	if err := os.WriteFile(path, tarOf(t, sourceName, "another database"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := readPackage(path); !errors.Is(err, errIntegrity) {
+		t.Errorf("readPackage error = %v, want %v", err, errIntegrity)
+	}
+}
+
+func TestExtract(t *testing.T) {
+	got, err := extract(tarOf(t, sourceName, "the database"), sourceName)
+	if err != nil || string(got) != "the database" {
+		t.Errorf("extract = %q, %v", got, err)
+	}
+	if _, err := extract(tarOf(t, "package/other", "x"), sourceName); err == nil {
+		t.Error("extract of a file that is not there gave no error")
+	}
+}
+
+func TestReadBounded(t *testing.T) {
+	if got, err := readBounded(bytes.NewReader([]byte("1234")), 4); err != nil || len(got) != 4 {
+		t.Errorf("readBounded of 4 bytes = %q, %v", got, err)
+	}
+	if _, err := readBounded(bytes.NewReader([]byte("12345")), 4); err == nil {
+		t.Error("readBounded of 5 bytes gave no error")
+	}
+}
+
+func tarOf(t *testing.T, name, content string) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	gz := gzip.NewWriter(&out)
+	files := tar.NewWriter(gz)
+	if err := files.WriteHeader(&tar.Header{Name: name, Mode: 0o600, Size: int64(len(content))}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := files.Write([]byte(content)); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(files.Close(), gz.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}

