@@ -77,24 +77,22 @@ func compileHTML(content []byte) ([]byte, error) {
 	if err := strict(content, &c); err != nil {
 		return nil, err
 	}
-	nodes := []byte(c.Nodes)
-	switch {
-	case c.HTML != nil:
-		compiled, err := markup.Compile(*c.HTML)
-		if err != nil {
-			return nil, err
-		}
-		if nodes, err = json.Marshal(compiled); err != nil {
-			return nil, err
-		}
-	case nodes == nil:
-		return nil, errors.New("html or nodes is missing")
-	default:
-		if err := markup.Check(nodes); err != nil {
-			return nil, err
-		}
+	if (c.HTML == nil) == (c.Nodes == nil) {
+		return nil, errors.New("html or nodes must be given, and not both")
 	}
-	return append(append([]byte(`{"nodes":`), nodes...), '}'), nil
+	var nodes []markup.Node
+	var err error
+	if c.HTML != nil {
+		nodes, err = markup.Compile(*c.HTML)
+	} else {
+		nodes, err = markup.ParseNodes(c.Nodes)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(struct {
+		Nodes []markup.Node `json:"nodes"`
+	}{nodes})
 }
 
 func compileText(content []byte) ([]byte, error) {

@@ -86,11 +86,8 @@ func Evaluate(s *Signals, p *Policy, where Region) Verdict {
 	var grants Purposes
 	vetoes := gpcVetoes(s, p)
 	for _, r := range readings {
-		if !r.applies {
-			continue
-		}
 		vetoes |= r.vetoes
-		if v.Authority == ByNobody {
+		if r.applies && v.Authority == ByNobody {
 			v.Authority, v.Unresolved, grants = r.authority, r.unresolved, r.grants
 		}
 	}
@@ -109,7 +106,8 @@ type reading struct {
 	// unresolved means that it applies but cannot be read; it grants nothing.
 	unresolved bool
 	grants     Purposes
-	// vetoes are taken away whoever grants.
+	// vetoes are taken away whoever grants, and whether or not it applies: an
+	// opt-out needs no right to grant.
 	vetoes Purposes
 }
 

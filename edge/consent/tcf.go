@@ -3,7 +3,7 @@
 package consent
 
 // MaxTCFBytes bounds a TC string. Real ones have a few hundred characters; the
-// longest a vendor list can force stays below this.
+// rest is room for long lists of vendors.
 const MaxTCFBytes = 16384
 
 // tcfApplies reports whether the Transparency and Consent Framework speaks for

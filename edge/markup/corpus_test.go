@@ -122,6 +122,14 @@ var attacks = []struct {
 	{"a property of the page", `<p style="--brand:red">x</p>`, Style},
 	{"a style behind a string", `<p style="font-family:'a;position:fixed'">x</p>`, Style},
 
+	{"a comment in a style", `<p style="color:red/**/">x</p>`, Style},
+	{"a value without a function", `<p style="color:(1)">x</p>`, Style},
+	{"a function that is not closed", `<p style="width:calc(1px">x</p>`, Style},
+	{"a function that was not opened", `<p style="width:1px)">x</p>`, Style},
+	{"parentheses in the wrong order", `<p style="width:1px)calc(">x</p>`, Style},
+	{"a declaration in a declaration", `<p style="color:red margin:0">x</p>`, Style},
+	{"a property without a value", `<p style="color">x</p>`, Style},
+
 	// What a browser would read otherwise.
 	{"a processing instruction", `<?php echo 1 ?>`, Syntax},
 	{"a doctype", `<!doctype html><p>x</p>`, Syntax},
@@ -140,6 +148,7 @@ var attacks = []struct {
 	{"elements that overlap", `<b><i>x</b></i>`, Unclosed},
 	{"an end that closes nothing", `</div><p>x</p>`, StrayEnd},
 	{"a null", "a\x00b", Encoding},
+	{"a control character of the second range", "a\u0085b", Encoding},
 	{"a null as an entity in a name", "<p ti\x00tle=x>", Encoding},
 	{"bytes that are not UTF-8", "\xc0\xbcscript\xc0\xbe", Encoding},
 }

@@ -126,6 +126,7 @@ func TestCompileRepairs(t *testing.T) {
 			`[["p",{"style":"color:RED;margin:0 auto;width:calc( 100% - (2 * 1rem))"},"x"]]`},
 		{"a style may use the site's colours", `<p style="background:linear-gradient(to right, var(--brand), #fff8 50%)">x</p>`,
 			`[["p",{"style":"background:linear-gradient(to right, var(--brand), #fff8 50%)"},"x"]]`},
+		{"a style function may be in capitals", `<p style="width:CALC(1px + 2px)">x</p>`, `[["p",{"style":"width:CALC(1px + 2px)"},"x"]]`},
 		{"a flag has no value", `<details OPEN=open hidden><summary>x</summary></details>`,
 			`[["details",{"hidden":"","open":""},["summary",{},"x"]]]`},
 		{"a closed list is read in lower case", `<img LOADING=Lazy src=/x alt="">`, `[["img",{"alt":"","loading":"lazy","src":"/x"}]]`},

@@ -155,7 +155,7 @@ func badByte(s, allowed string) int {
 				return i
 			}
 		}
-		if (r < ' ' || 0x7f <= r && r <= 0x9f) && strings.IndexRune(allowed, r) < 0 {
+		if (r < ' ' || 0x7f <= r && r <= 0x9f) && !strings.ContainsRune(allowed, r) {
 			return i
 		}
 	}
