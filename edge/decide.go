@@ -243,9 +243,9 @@ func (d *decider) answer(s *slot, c *choice) Decision {
 	if !ok {
 		t = c.variant.texts[d.release.doc.Settings.Languages[0]]
 	}
-	because := c.answer.Because
+	because := c.rule.spec.Because[t.lang] // the site's words are in the page's language
 	if because == "" {
-		because = c.rule.spec.Because[t.lang]
+		because = c.answer.Because
 	}
 	decision := Decision{
 		Slot: s.name, Variant: c.variant.name, Kind: s.kind, Lang: t.lang, Dir: t.dir,

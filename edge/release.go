@@ -98,7 +98,8 @@ type RuleSpec struct {
 	// Rollout is how many of the 10,000 buckets see the rule; 0 means all. A
 	// visitor without an id is in no bucket and sees only full roll-outs.
 	Rollout int `json:"rollout,omitempty"`
-	// Because says why in words, by language; a rule's own words go first.
+	// Because says why in words, by language. Where it has none, the rule's
+	// own words are shown.
 	Because map[string]string `json:"because,omitempty"`
 }
 
