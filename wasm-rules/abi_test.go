@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package wasmrules
+
+import (
+	"bytes"
+	"encoding/hex"
+	"flag"
+	"fmt"
+	"os"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/nearside/nearside/edge"
+	"github.com/nearside/nearside/edge/consent"
+	"github.com/nearside/nearside/edge/edgetest"
+)
+
+var update = flag.Bool("update", false, "rewrite the worked record in ABI.md")
+
+// block returns the lines of the document's fenced block of that kind and where
+// they are.
+func block(t *testing.T, document []byte, kind string) (lines []string, from, to int) {
+	t.Helper()
+	open := []byte("\n```" + kind + "\n")
+	from = bytes.Index(document, open) + len(open)
+	if from < len(open) || bytes.Contains(document[from:], open) {
+		t.Fatalf("ABI.md does not have exactly one block ```%s", kind)
+	}
+	to = from + bytes.Index(document[from-1:], []byte("\n```")) - 1
+	return strings.Split(strings.Trim(string(document[from:max(from, to)]), "\n"), "\n"), from, max(from, to)
+}
+
+func readABI(t *testing.T) []byte {
+	t.Helper()
+	document, err := os.ReadFile("ABI.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return document
+}
+
+// workedView is the view of the worked record: everything the text says exists,
+// with only some of it granted.
+func workedView() *edge.View {
+	visit := &edge.Visit{
+		Page:  edge.Page{Path: "/hats", Tags: []string{"felt", "wool"}},
+		Place: edge.Place{Country: "FR", City: "Lyon", HasPoint: true, Lat: 45.76, Lon: 4.84},
+		Lang:  "fr",
+		Own: []edge.OwnValue{
+			{Value: edge.Value{Type: edge.TypeFloat, Float: 0.5}, Purpose: consent.Context},
+			{Value: edge.Value{Type: edge.TypeItems, Items: []edge.Item{{ID: "sku-7", Quantity: 2, Price: 12.5}}}, Purpose: consent.Context},
+		},
+	}
+	own := edge.FieldNumber(edge.BuiltinFields)
+	mask := edge.Mask{}.With(edge.FieldPagePath).With(edge.FieldPageTags).With(edge.FieldCountry).With(own).With(own + 1).With(edge.FieldLat)
+	return edgetest.View(visit, mask, consent.Context)
+}
+
+func TestTheWorkedRecordOfTheDocumentIsWhatIsEncoded(t *testing.T) {
+	record := encodeRecord(workedView(), nil)
+	document := readABI(t)
+	lines, from, to := block(t, document, "record")
+	if *update {
+		document = slices.Concat(document[:from], []byte(annotate(record)), document[to:])
+		if err := os.WriteFile("ABI.md", document, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		lines, _, _ = block(t, document, "record")
+	}
+	var got []byte
+	for _, line := range lines {
+		place, content, _ := strings.Cut(line, ": ")
+		content, _, _ = strings.Cut(content, "  ")
+		if at, err := strconv.Atoi(strings.TrimSpace(place)); err != nil || at != len(got) {
+			t.Fatalf("line %q is not at offset %d", line, len(got))
+		}
+		got = append(got, parseBytes(t, content)...)
+	}
+	if !bytes.Equal(got, record) {
+		t.Errorf("ABI.md has a record of\n% x\nbut the encoder gives\n% x\n(go test -update rewrites it)", got, record)
+	}
+}
+
+// parseBytes reads "4E 45" and "00 * 12".
+func parseBytes(t *testing.T, text string) []byte {
+	t.Helper()
+	if value, times, ok := strings.Cut(text, " * "); ok {
+		n, err := strconv.Atoi(strings.TrimSpace(times))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return bytes.Repeat(parseBytes(t, value), n)
+	}
+	b, err := hex.DecodeString(strings.ReplaceAll(text, " ", ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// annotate writes the worked record as the document shows it: its offset, its
+// bytes, what they are.
+func annotate(record []byte) string {
+	notes := map[int]string{
+		0: `magic "NEA1"`, 4: fmt.Sprintf("length %d", len(record)),
+		8: fmt.Sprintf("%d built-in fields", edge.BuiltinFields), 10: "2 own fields", 12: "reserved",
+	}
+	slots := recordHeader + presenceBytes(edge.BuiltinFields+2)
+	notes[recordHeader] = "presence"
+	notes[slots] = "slots"
+	heap := slots + (edge.BuiltinFields+2)*slotBytes
+	own := edge.BuiltinFields
+	slot := func(n int, note string) {
+		notes[slots+n*slotBytes] = fmt.Sprintf("slot %d: %s", n, note)
+		notes[slots+(n+1)*slotBytes] = ""
+	}
+	slot(int(edge.FieldCountry), "geo.country, 2 bytes")
+	slot(own, "the first own field, 0.5")
+	slot(int(edge.FieldPageTags), "page.tags, 2 texts")
+	slot(own+1, "the second own field, 1 item")
+	slot(int(edge.FieldPagePath), "page.path, 5 bytes")
+	at := heap
+	for _, part := range []struct {
+		size int
+		note string
+	}{
+		{5, `"/hats"`}, {align8(heap+5) - heap - 5, "padding"}, {8, "felt: offset and length"}, {8, "wool: offset and length"},
+		{4, `"felt"`}, {4, `"wool"`}, {2, `"FR"`},
+	} {
+		notes[at] = part.note
+		at += part.size
+	}
+	notes[at], at = "padding", align8(at)
+	notes[at], notes[at+8], notes[at+16], notes[at+24] = "sku-7: offset and length", "quantity 2", "price 12.5", `"sku-7"`
+
+	var places []int
+	for n := range notes {
+		if n < len(record) {
+			places = append(places, n)
+		}
+	}
+	slices.Sort(places)
+	var b strings.Builder
+	for i, from := range append(places, len(record))[:len(places)] {
+		part := record[from:append(places, len(record))[i+1]]
+		text := fmt.Sprintf("% X", part)
+		if len(part) > 8 && len(bytes.Trim(part, "\x00")) == 0 {
+			text = fmt.Sprintf("00 * %d", len(part))
+		}
+		fmt.Fprintln(&b, strings.TrimRight(fmt.Sprintf("%4d: %-23s  %s", from, text, notes[from]), " "))
+	}
+	return b.String()
+}
+
+func TestTheWorkedOutputOfTheDocumentIsRead(t *testing.T) {
+	lines, _, _ := block(t, readABI(t), "output")
+	because, items, err := ParseOutput(parseBytes(t, strings.Join(lines, " ")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []edge.AnswerItem{{ID: "sku-7", Reason: "seen"}}; because != "On a phone" || !reflect.DeepEqual(items, want) {
+		t.Errorf("got %q, %+v", because, items)
+	}
+}
+
+func TestTheWorkedResultsOfTheDocumentAreRead(t *testing.T) {
+	lines, _, _ := block(t, readABI(t), "result")
+	if len(lines) < 3 {
+		t.Fatalf("%d worked results", len(lines))
+	}
+	for _, line := range lines {
+		number, want, _ := strings.Cut(line, "  ")
+		bits, err := strconv.ParseUint(number, 0, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := "no answer"
+		if variant, score := splitResult(bits); variant != 0 {
+			got = fmt.Sprintf("variant %d, score %d", variant, score)
+		}
+		if got != want {
+			t.Errorf("%s is %q, the document says %q", number, got, want)
+		}
+	}
+}
+
+func TestTheDocumentNamesEverySignatureAndLimit(t *testing.T) {
+	document := string(readABI(t))
+	for _, s := range signatures() {
+		if row := fmt.Sprintf("| `%s` | `%s` |", s.name, describe(s.params, s.results)); !strings.Contains(document, row) {
+			t.Errorf("ABI.md lacks %s", row)
+		}
+	}
+	for _, limit := range []string{
+		fmt.Sprintf("%d KiB;", MaxModuleBytes>>10), fmt.Sprintf("%d functions", maxFunctions), fmt.Sprintf("%d KiB,", maxBodyBytes>>10),
+		fmt.Sprintf("%d locals", maxLocals), fmt.Sprintf("%d parameters", maxParams), fmt.Sprintf("%d results", maxResults),
+		fmt.Sprintf("%d exports", maxExports), fmt.Sprintf("%d pages", MaxMemoryPages), fmt.Sprintf("one table of at most %d", maxTableSize),
+		fmt.Sprintf("at most %d bytes", MaxRecordBytes), fmt.Sprintf("buffer of %d bytes", MaxOutputBytes), fmt.Sprintf("at most %d,", MaxOutputBytes-4),
+	} {
+		if !strings.Contains(document, limit) {
+			t.Errorf("ABI.md does not say %q", limit)
+		}
+	}
+}

@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package abitest checks that a guest language speaks the rule ABI.
+//
+// A language joins with an echo module: a module that fills every slot of
+// manifest.json as the C and the AssemblyScript echo do. Run puts it through the
+// cases of cases/, each a JSON file that says what the visitor is, what was
+// granted, and what the module must answer; every case runs on the real host.
+//
+// The package is for tests only, keeps no state, and is safe for concurrent use.
+package abitest
+
+import (
+	"bytes"
+	"embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/nearside/nearside/edge"
+	"github.com/nearside/nearside/edge/consent"
+	"github.com/nearside/nearside/edge/edgetest"
+	wasmrules "github.com/nearside/nearside/wasm-rules"
+)
+
+//go:embed manifest.json cases/*.json
+var files embed.FS
+
+// A Case is one file of cases/. Its name is the file's, a sentence.
+type Case struct {
+	Name string `json:"-"`
+	// Slot is the name of the echo module's slot that is asked.
+	Slot     string          `json:"slot"`
+	Settings json.RawMessage `json:"settings,omitempty"`
+	// Granted are the visitor's purposes.
+	Granted consent.Set `json:"granted"`
+	Visit   struct {
+		Path    string   `json:"path"`
+		Tags    []string `json:"tags"`
+		Country string   `json:"country"`
+		Lat     *float64 `json:"lat"`
+	} `json:"visit"`
+	// Own are the values of the site's own fields, by name; see OwnFields.
+	Own map[string]json.RawMessage `json:"own,omitempty"`
+	// Want is the answer. Error, if not empty, is what the error must wrap
+	// instead: "trap" or "nonsense"; "load" is an error of Load.
+	Want  Answer `json:"want"`
+	Error string `json:"error,omitempty"`
+}
+
+// An Answer is edge.Answer as a case writes it.
+type Answer struct {
+	Variant int               `json:"variant"`
+	Score   int64             `json:"score"`
+	Because string            `json:"because,omitempty"`
+	Items   []edge.AnswerItem `json:"items,omitempty"`
+}
+
+// An OwnField is a field of the kit's site that is not built in.
+type OwnField struct {
+	Name    string
+	Type    edge.Type
+	Purpose consent.Purposes
+}
+
+// OwnFields returns the own fields of the kit's site in its order, which is not
+// the order in which the manifest reads them: a module that does not use the
+// numbers near_bind gives it reads the wrong ones.
+func OwnFields() []OwnField {
+	return []OwnField{
+		{"own.unread", edge.TypeString, 0},
+		{"own.weights", edge.TypeMap, consent.Personalise},
+		{"own.things", edge.TypeItems, consent.Personalise},
+		{"own.list", edge.TypeList, consent.Context},
+		{"own.since", edge.TypeTime, consent.Storage},
+		{"own.flag", edge.TypeBool, 0},
+		{"own.amount", edge.TypeFloat, consent.Context},
+		{"own.number", edge.TypeInt, consent.Context},
+		{"own.text", edge.TypeString, consent.Personalise},
+	}
+}
+
+// Manifest returns the manifest of every echo module.
+func Manifest() (edge.Manifest, error) {
+	var m edge.Manifest
+	b, err := files.ReadFile("manifest.json")
+	if err != nil {
+		return m, err
+	}
+	if err := json.Unmarshal(b, &m); err != nil {
+		return m, err
+	}
+	return m, m.Validate()
+}
+
+// Cases returns the kit's cases in name order.
+func Cases() ([]Case, error) {
+	names, err := fs.Glob(files, "cases/*.json")
+	if err != nil {
+		return nil, err
+	}
+	cases := make([]Case, len(names))
+	for i, name := range names {
+		b, err := files.ReadFile(name)
+		if err != nil {
+			return nil, err
+		}
+		d := json.NewDecoder(bytes.NewReader(b))
+		d.DisallowUnknownFields()
+		if err := d.Decode(&cases[i]); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		cases[i].Name = strings.ReplaceAll(strings.TrimSuffix(path.Base(name), ".json"), "-", " ")
+	}
+	return cases, nil
+}
+
+// Run checks an echo module against cases, or against all of the kit's when
+// none are given.
+func Run(t *testing.T, wasm []byte, cases ...Case) {
+	t.Helper()
+	manifest, err := Manifest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cases == nil {
+		if cases, err = Cases(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	host, err := wasmrules.New(wasmrules.Options{Source: module{wasm, manifest}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := host.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	for _, c := range cases {
+		t.Run(c.Name, func(t *testing.T) { c.run(t, host, wasmrules.HashOf(wasm), &manifest) })
+	}
+}
+
+func (c *Case) run(t *testing.T, host *wasmrules.Host, hash string, manifest *edge.Manifest) {
+	bind := map[string]int{}
+	for i, f := range OwnFields() {
+		bind[f.Name] = edge.BuiltinFields + i
+	}
+	ref := edge.ModuleRef{Name: manifest.Name, Version: manifest.Version, Hash: hash, Settings: c.Settings}
+	rule, err := host.Load(ref, bind)
+	if (err != nil) != (c.Error == "load") {
+		t.Fatalf("Load gave %v, want error %q", err, c.Error)
+	}
+	if err != nil {
+		return
+	}
+	visit, err := c.visit()
+	if err != nil {
+		t.Fatal(err)
+	}
+	view := edgetest.View(visit, mask(manifest, bind), consent.Purposes(c.Granted))
+	// More than once: what a call leaves behind must not change the next one.
+	for i := range 3 {
+		answer, err := rule.Choose(view, manifest.Slot(c.Slot))
+		if !errors.Is(err, c.wantErr()) {
+			t.Fatalf("call %d gave error %v, want %q", i, err, c.Error)
+		}
+		if got := Answer(answer); err == nil && !reflect.DeepEqual(got, c.Want) {
+			t.Errorf("call %d answered\n %+v, want\n %+v", i, got, c.Want)
+		}
+	}
+}
+
+func (c *Case) wantErr() error {
+	switch c.Error {
+	case "":
+		return nil
+	case "trap":
+		return wasmrules.ErrTrap
+	case "nonsense":
+		return wasmrules.ErrNonsense
+	}
+	return fmt.Errorf("the kit knows no error %q", c.Error)
+}
+
+// mask is what the manifest reads.
+func mask(m *edge.Manifest, bind map[string]int) (out edge.Mask) {
+	for _, name := range m.Reads {
+		n := edge.FieldNumber(bind[name])
+		if f, ok := edge.FieldByName(name); ok {
+			n = f.Number
+		}
+		out = out.With(n)
+	}
+	return out
+}
+
+func (c *Case) visit() (*edge.Visit, error) {
+	v := &edge.Visit{Page: edge.Page{Path: c.Visit.Path, Tags: c.Visit.Tags}, Place: edge.Place{Country: c.Visit.Country}}
+	if c.Visit.Lat != nil {
+		v.Place.HasPoint, v.Place.Lat = true, *c.Visit.Lat
+	}
+	left := len(c.Own)
+	for _, f := range OwnFields() {
+		own := edge.OwnValue{Purpose: f.Purpose}
+		if raw, ok := c.Own[f.Name]; ok {
+			left--
+			var err error
+			if own.Value, err = value(f.Type, raw); err != nil {
+				return nil, fmt.Errorf("%s: %w", f.Name, err)
+			}
+		}
+		v.Own = append(v.Own, own)
+	}
+	if left != 0 {
+		return nil, errors.New("a value for an own field the site does not have")
+	}
+	return v, nil
+}
+
+// value reads a case's JSON as a field's value.
+func value(t edge.Type, raw []byte) (edge.Value, error) {
+	v := edge.Value{Type: t}
+	switch t {
+	case edge.TypeInt, edge.TypeTime:
+		return v, json.Unmarshal(raw, &v.Int)
+	case edge.TypeBool:
+		var b bool
+		err := json.Unmarshal(raw, &b)
+		if b {
+			v.Int = 1
+		}
+		return v, err
+	case edge.TypeFloat:
+		return v, json.Unmarshal(raw, &v.Float)
+	case edge.TypeString:
+		return v, json.Unmarshal(raw, &v.Str)
+	case edge.TypeList:
+		return v, json.Unmarshal(raw, &v.List)
+	case edge.TypeItems:
+		return v, json.Unmarshal(raw, &v.Items)
+	case edge.TypeMap:
+		return v, json.Unmarshal(raw, &v.Map)
+	}
+	return v, fmt.Errorf("no case writes values of type %s", t)
+}
+
+// A module is a source of one module.
+type module struct {
+	wasm     []byte
+	manifest edge.Manifest
+}
+
+// Open implements wasmrules.ModuleSource.
+func (m module) Open(hash string) ([]byte, edge.Manifest, error) {
+	if hash != wasmrules.HashOf(m.wasm) {
+		return nil, edge.Manifest{}, wasmrules.ErrUnknownModule
+	}
+	return bytes.Clone(m.wasm), m.manifest, nil
+}
+
+// List implements wasmrules.ModuleSource.
+func (m module) List() ([]wasmrules.Listed, error) {
+	return []wasmrules.Listed{{Manifest: m.manifest, Hash: wasmrules.HashOf(m.wasm)}}, nil
+}

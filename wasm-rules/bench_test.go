@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package wasmrules
+
+import (
+	"context"
+	"testing"
+
+	"github.com/nearside/nearside/edge"
+	"github.com/nearside/nearside/edge/consent"
+	"github.com/nearside/nearside/edge/edgetest"
+)
+
+func BenchmarkEncode(b *testing.B) {
+	for _, bb := range []struct {
+		name string
+		mask edge.Mask
+	}{
+		{"2 fields", edge.Mask{}.With(edge.FieldCountry).With(edge.FieldDeviceType)},
+		{"every field", everything(0)},
+	} {
+		b.Run(bb.name, func(b *testing.B) {
+			view := edgetest.View(typicalVisit(), bb.mask, consent.All)
+			var dst []byte
+			b.ReportAllocs()
+			for b.Loop() {
+				dst = encodeRecord(view, dst[:0])
+			}
+		})
+	}
+}
+
+// BenchmarkChoose is one call on a view that is already encoded: copy the
+// record, call, read the answer, put the instance back.
+func BenchmarkChoose(b *testing.B) {
+	for _, name := range []string{"by-device", "season-by-place", "offer-by-history"} {
+		b.Run(name, func(b *testing.B) {
+			r := embedded(b, name, "")
+			view := edgetest.View(typicalVisit(), declared(*r.manifest), consent.All)
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := r.Choose(view, 0); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+	for _, language := range languages {
+		b.Run("no words "+language, func(b *testing.B) {
+			source := echo(b, language)
+			r := mustLoad(b, newHost(b, Options{Source: source}), source)
+			view, slot := echoView(source), source.manifest.Slot("score")
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := r.Choose(view, slot); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkCall is Choose without putting the instance back.
+func BenchmarkCall(b *testing.B) {
+	for _, name := range []string{"by-device", "season-by-place", "offer-by-history"} {
+		b.Run(name, func(b *testing.B) {
+			r := embedded(b, name, "")
+			record := encodeRecord(edgetest.View(typicalVisit(), declared(*r.manifest), consent.All), nil)
+			in, err := r.pool.take()
+			if err != nil {
+				b.Fatal(err)
+			}
+			ctx := context.Background()
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := in.answer(ctx, record, 0, 4); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkChooseParallel(b *testing.B) {
+	r := embedded(b, "season-by-place", "")
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		view := edgetest.View(typicalVisit(), declared(*r.manifest), consent.All)
+		for pb.Next() {
+			if _, err := r.Choose(view, 0); err != nil {
+				b.Error(err)
+			}
+		}
+	})
+}
+
+// BenchmarkRestore is what putting back one page costs.
+func BenchmarkRestore(b *testing.B) {
+	r := embedded(b, "season-by-place", "")
+	in, err := r.pool.take()
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		in.restore(r.pool.snapshot)
+	}
+}
+
+// BenchmarkStart is a new instance, as after a trap.
+func BenchmarkStart(b *testing.B) {
+	for _, name := range []string{"season-by-place", "offer-by-history"} {
+		b.Run(name, func(b *testing.B) {
+			r := embedded(b, name, "")
+			b.ReportAllocs()
+			for b.Loop() {
+				in, err := r.pool.recipe.start(context.Background())
+				if err != nil {
+					b.Fatal(err)
+				}
+				in.close()
+			}
+		})
+	}
+}
+
+// BenchmarkVerify is the bounded parse of a module.
+func BenchmarkVerify(b *testing.B) {
+	wasm := echo(b, "c").wasm
+	b.SetBytes(int64(len(wasm)))
+	for b.Loop() {
+		if _, err := verify(wasm); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command build makes rule.wasm of every guest module in this repository: the
+// rules and the echo modules of the conformance kit. A guest is a folder that
+// holds one C or one AssemblyScript file.
+//
+//	go run ./wasm-rules/build              rebuild in place
+//	go run ./wasm-rules/build -out DIR     build into DIR, in the same folders
+//	go run ./wasm-rules/build -check       build aside and compare with what is committed
+//
+// It needs clang-14 and lld-14 for C, Node and npm for AssemblyScript; the
+// AssemblyScript compiler comes from package-lock.json. The same sources and
+// compilers give the same bytes. Building the product needs none of this: the
+// built modules are committed.
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"log"
+	"os"
+	"os/exec"
+	"path/filepath"
+)
+
+func main() {
+	log.SetFlags(0)
+	log.SetPrefix("build: ")
+	out := flag.String("out", "", "build into this folder instead of in place")
+	check := flag.Bool("check", false, "compare with the committed modules and fail on a difference")
+	flag.Parse()
+	if err := run(*out, *check); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func run(out string, check bool) error {
+	root, err := findRoot()
+	if err != nil {
+		return err
+	}
+	guests, err := findGuests(root)
+	if err != nil {
+		return err
+	}
+	if check && out == "" {
+		if out, err = os.MkdirTemp("", "wasm-rules-"); err != nil {
+			return err
+		}
+		defer os.RemoveAll(out)
+	}
+	if out == "" {
+		out = root
+	}
+	if out, err = filepath.Abs(out); err != nil {
+		return err
+	}
+	tools, err := findTools(root, guests)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, g := range guests {
+		built := filepath.Join(out, g.module())
+		if err := os.MkdirAll(filepath.Dir(built), 0o755); err != nil {
+			return err
+		}
+		if err := tools.build(g, built); err != nil {
+			return fmt.Errorf("%s: %w", g.source, err)
+		}
+		// One linker marks its output executable, the other does not.
+		if err := os.Chmod(built, 0o644); err != nil {
+			return err
+		}
+		if check {
+			errs = append(errs, compare(g, built, filepath.Join(root, g.module())))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// findRoot returns the wasm-rules folder of the repository around the working
+// directory.
+func findRoot() (string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for ; ; dir = filepath.Dir(dir) {
+		root := filepath.Join(dir, "wasm-rules")
+		if _, err := os.Stat(filepath.Join(root, "ABI.md")); err == nil {
+			return root, nil
+		}
+		if dir == filepath.Dir(dir) {
+			return "", errors.New("run it inside the repository: no wasm-rules folder above")
+		}
+	}
+}
+
+// A guest is one module: its source, relative to the wasm-rules folder.
+type guest struct{ source string }
+
+func (g guest) module() string { return filepath.Join(filepath.Dir(g.source), "rule.wasm") }
+func (g guest) isC() bool      { return filepath.Ext(g.source) == ".c" }
+
+func findGuests(root string) ([]guest, error) {
+	var guests []guest
+	seen := map[string]bool{}
+	for _, pattern := range []string{"rules/*/*", "abitest/*/*"} {
+		files, err := filepath.Glob(filepath.Join(root, pattern))
+		if err != nil {
+			return nil, err
+		}
+		for _, file := range files {
+			if ext := filepath.Ext(file); ext != ".c" && ext != ".ts" {
+				continue
+			}
+			source, err := filepath.Rel(root, file)
+			if err != nil {
+				return nil, err
+			}
+			g := guest{source}
+			if seen[g.module()] {
+				return nil, fmt.Errorf("%s: a guest's folder holds one source file", filepath.Dir(source))
+			}
+			seen[g.module()] = true
+			guests = append(guests, g)
+		}
+	}
+	if len(guests) == 0 {
+		return nil, fmt.Errorf("no guests below %s", root)
+	}
+	return guests, nil
+}
+
+func compare(g guest, built, committed string) error {
+	want, err := os.ReadFile(committed)
+	if err != nil {
+		return err
+	}
+	got, err := os.ReadFile(built)
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(got, want) {
+		return fmt.Errorf("%s: the committed module differs from its source (%d bytes, built %d): run go run ./wasm-rules/build",
+			g.module(), len(want), len(got))
+	}
+	return nil
+}
+
+// tools are the compilers, by path.
+type tools struct{ root, clang, lld, node, asc string }
+
+func findTools(root string, guests []guest) (*tools, error) {
+	t := &tools{root: root, asc: filepath.Join(root, "node_modules", "assemblyscript", "bin", "asc.js")}
+	var hasC, hasAssemblyScript bool
+	for _, g := range guests {
+		hasC, hasAssemblyScript = hasC || g.isC(), hasAssemblyScript || !g.isC()
+	}
+	var err error
+	if hasC {
+		if t.clang, err = exec.LookPath("clang-14"); err != nil {
+			return nil, fmt.Errorf("%w (Debian package clang-14)", err)
+		}
+		if t.lld, err = exec.LookPath("wasm-ld-14"); err != nil {
+			return nil, fmt.Errorf("%w (Debian package lld-14)", err)
+		}
+	}
+	if hasAssemblyScript {
+		if t.node, err = exec.LookPath("node"); err != nil {
+			return nil, fmt.Errorf("%w (Debian packages nodejs, npm)", err)
+		}
+		return t, t.installCompiler()
+	}
+	return t, nil
+}
+
+// installCompiler installs the pinned AssemblyScript compiler unless it is there.
+func (t *tools) installCompiler() error {
+	var want struct {
+		DevDependencies map[string]string `json:"devDependencies"`
+	}
+	var have struct {
+		Version string `json:"version"`
+	}
+	if err := readJSON(filepath.Join(t.root, "package.json"), &want); err != nil {
+		return err
+	}
+	installed := readJSON(filepath.Join(t.root, "node_modules", "assemblyscript", "package.json"), &have) == nil
+	if installed && have.Version == want.DevDependencies["assemblyscript"] {
+		return nil
+	}
+	return t.run("npm", "ci", "--silent", "--no-audit", "--no-fund")
+}
+
+func readJSON(path string, v any) error {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(b, v)
+}
+
+func (t *tools) build(g guest, built string) error {
+	if g.isC() {
+		// The stack stands first so that it overflows into a trap, not into data.
+		return t.run(t.clang, "--target=wasm32", "-O2", "-std=c11", "-nostdlib", "-ffreestanding", "-fno-builtin",
+			"-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter", "-Isdk/c", "-fuse-ld="+t.lld,
+			"-Wl,--no-entry", "-Wl,--strip-all", "-Wl,--stack-first", "-Wl,-z,stack-size=8192",
+			"-o", built, g.source)
+	}
+	// Without abort a failed assertion is a trap and the module needs no import.
+	return t.run(t.node, t.asc, g.source, "-O3", "--converge", "--runtime", "stub", "--use", "abort=",
+		"--disable", "bulk-memory", "--exportStart", "_initialize", "-o", built)
+}
+
+// run runs a compiler in the wasm-rules folder; what it says is shown only if
+// it fails.
+func (t *tools) run(name string, args ...string) error {
+	cmd := exec.Command(name, args...)
+	cmd.Dir = t.root
+	if said, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w\n%s", filepath.Base(name), err, bytes.TrimSpace(said))
+	}
+	return nil
+}

@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package wasmrules
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"weak"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+
+	"github.com/nearside/nearside/edge"
+)
+
+// Options say how a Host is made.
+type Options struct {
+	// Source holds the modules that can be loaded. It is required and must
+	// outlive the Host.
+	Source ModuleSource
+	// Instances is how many idle instances a rule keeps; 0 means one more than
+	// GOMAXPROCS. More calls at once make instances that are closed afterwards.
+	Instances int
+}
+
+// A Host loads modules and runs them. It implements edge.RuleLoader and is safe
+// for concurrent use.
+type Host struct {
+	source    ModuleSource
+	instances int
+	runtime   wazero.Runtime
+
+	mu sync.Mutex // held while loading, never while a rule answers
+	// rules are the loaded rules that something still refers to, so that two
+	// releases with the same module, settings and fields share one.
+	rules map[string]weak.Pointer[rule]
+}
+
+// features are the WebAssembly features a module may use. Bulk memory and
+// reference types are off: they can change tables and drop segments, which no
+// snapshot could put back.
+const features = api.CoreFeaturesV1 | api.CoreFeatureMultiValue |
+	api.CoreFeatureNonTrappingFloatToIntConversion | api.CoreFeatureSignExtensionOps
+
+// New returns a host without rules.
+func New(o Options) (*Host, error) {
+	if o.Source == nil {
+		return nil, errors.New("wasmrules: no module source")
+	}
+	if o.Instances < 0 {
+		return nil, fmt.Errorf("wasmrules: %d instances", o.Instances)
+	}
+	if o.Instances == 0 {
+		o.Instances = runtime.GOMAXPROCS(0) + 1
+	}
+	config := wazero.NewRuntimeConfig().
+		WithCoreFeatures(features).
+		WithMemoryLimitPages(MaxMemoryPages).
+		WithDebugInfoEnabled(false)
+	return &Host{
+		source:    o.Source,
+		instances: o.Instances,
+		runtime:   wazero.NewRuntimeWithConfig(context.Background(), config),
+		rules:     map[string]weak.Pointer[rule]{},
+	}, nil
+}
+
+// Close releases everything the host made. Call it after the last Choose; a
+// rule called later fails.
+func (h *Host) Close() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.runtime.Close(context.Background())
+}
+
+// Load implements edge.RuleLoader. The rule's instances and code are released
+// once nothing refers to it any more.
+func (h *Host) Load(ref edge.ModuleRef, bind map[string]int) (edge.Rule, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+
+	wasm, manifest, err := h.open(ref)
+	if err != nil {
+		return nil, err
+	}
+	numbers, err := ownNumbers(&manifest, bind)
+	if err != nil {
+		return nil, err
+	}
+	settings, err := compact(ref.Settings)
+	if err != nil {
+		return nil, err
+	}
+	declared, err := json.Marshal(manifest)
+	if err != nil {
+		return nil, fmt.Errorf("manifest: %w", err)
+	}
+	key := fmt.Sprintf("%s %s %d %v %s", ref.Hash, declared, len(bind), numbers, settings)
+	maps.DeleteFunc(h.rules, func(_ string, r weak.Pointer[rule]) bool { return r.Value() == nil })
+	if r := h.rules[key].Value(); r != nil {
+		return r, nil
+	}
+	r, err := h.makeRule(wasm, &recipe{
+		runtime: h.runtime, manifest: &manifest, bind: numbers, settings: settings, empty: emptyRecord(len(bind)),
+	})
+	if err != nil {
+		return nil, err
+	}
+	h.rules[key] = weak.Make(r)
+	return r, nil
+}
+
+// makeRule is the way from bytes to a rule that serves. Each step only sees
+// what the one before let through.
+func (h *Host) makeRule(wasm []byte, p *recipe) (*rule, error) {
+	var err error
+	if p.checked, err = verify(wasm); err != nil {
+		return nil, err
+	}
+	// Here: rewriting, so that a call spends fuel.
+	// Here: compiling in a process of its own with limits of its own.
+	if p.compiled, err = h.compile(p.checked); err != nil {
+		return nil, err
+	}
+	if p.settings, err = checkExports(p.compiled, len(p.bind), p.settings); err != nil {
+		return nil, errors.Join(err, p.compiled.Close(context.Background()))
+	}
+	instances, err := newPool(p, h.instances)
+	if err != nil {
+		return nil, errors.Join(err, p.compiled.Close(context.Background()))
+	}
+	// Here: a canary that answers sample records under a budget.
+	r := &rule{manifest: p.manifest, pool: instances}
+	runtime.AddCleanup(r, (*pool).close, instances)
+	return r, nil
+}
+
+// open gets the module and its manifest and checks that they are the ones the
+// release means, whatever the source says.
+func (h *Host) open(ref edge.ModuleRef) ([]byte, edge.Manifest, error) {
+	wasm, manifest, err := h.source.Open(ref.Hash)
+	if err != nil {
+		return nil, manifest, fmt.Errorf("open: %w", err)
+	}
+	if hash := HashOf(wasm); hash != ref.Hash {
+		return nil, manifest, fmt.Errorf("open: the module's hash is %s, want %.64s", hash, ref.Hash)
+	}
+	if err := manifest.Validate(); err != nil {
+		return nil, manifest, err
+	}
+	if manifest.Name != ref.Name || manifest.Version != ref.Version {
+		return nil, manifest, fmt.Errorf("open: the module is %s, want %s@%s", manifest.ID(), ref.Name, ref.Version)
+	}
+	return wasm, manifest, nil
+}
+
+// ownNumbers returns the numbers of the fields the manifest reads that are not
+// built in, in its order.
+func ownNumbers(m *edge.Manifest, bind map[string]int) ([]int, error) {
+	var numbers []int
+	for _, name := range m.Reads {
+		if _, ok := edge.FieldByName(name); ok {
+			continue
+		}
+		number, ok := bind[name]
+		if !ok {
+			return nil, fmt.Errorf("manifest: reads %q, which is neither built in nor a field of this site", name)
+		}
+		if number < edge.BuiltinFields || number >= edge.BuiltinFields+len(bind) {
+			return nil, fmt.Errorf("manifest: field %q has number %d, which is no own field's", name, number)
+		}
+		numbers = append(numbers, number)
+	}
+	return numbers, nil
+}
+
+// compact returns settings as a JSON object without white space; none are {}.
+func compact(settings json.RawMessage) ([]byte, error) {
+	if len(settings) == 0 {
+		return []byte("{}"), nil
+	}
+	if len(settings) > MaxSettingsBytes {
+		return nil, fmt.Errorf("settings: %d bytes, at most %d", len(settings), MaxSettingsBytes)
+	}
+	var b bytes.Buffer
+	if err := json.Compact(&b, settings); err != nil {
+		return nil, fmt.Errorf("settings: %w", err)
+	}
+	if b.Bytes()[0] != '{' {
+		return nil, errors.New("settings: not a JSON object")
+	}
+	return b.Bytes(), nil
+}
+
+func (h *Host) compile(checked *verified) (wazero.CompiledModule, error) {
+	compiled, err := h.runtime.CompileModule(context.Background(), checked.wasm)
+	if err != nil {
+		return nil, fmt.Errorf("compile: %s", firstLine(err))
+	}
+	return compiled, nil
+}
+
+// checkExports compares the module's exports with the ABI and returns the
+// settings to hand over: nil for a module that takes none and is given none.
+func checkExports(compiled wazero.CompiledModule, own int, settings []byte) ([]byte, error) {
+	if _, ok := compiled.ExportedMemories()[exportMemory]; !ok {
+		return nil, fmt.Errorf("exports: no memory called %q", exportMemory)
+	}
+	exported := compiled.ExportedFunctions()
+	for _, want := range signatures() {
+		f, ok := exported[want.name]
+		needed := want.required || want.name == exportBind && own > 0
+		if !ok && needed {
+			return nil, fmt.Errorf("exports: no function %s%s", want.name, describe(want.params, want.results))
+		}
+		if ok && !(slices.Equal(f.ParamTypes(), want.params) && slices.Equal(f.ResultTypes(), want.results)) {
+			return nil, fmt.Errorf("exports: %s is %s, want %s", want.name,
+				describe(f.ParamTypes(), f.ResultTypes()), describe(want.params, want.results))
+		}
+	}
+	if _, ok := exported[exportSettings]; ok {
+		return settings, nil
+	}
+	if string(settings) != "{}" {
+		return nil, fmt.Errorf("settings: the module takes none (it does not export %s)", exportSettings)
+	}
+	return nil, nil
+}
+
+// describe writes a function's type, for example (i32) -> (i64).
+func describe(params, results []api.ValueType) string {
+	names := func(types []api.ValueType) string {
+		var list []string
+		for _, t := range types {
+			list = append(list, api.ValueTypeName(t))
+		}
+		return "(" + strings.Join(list, ", ") + ")"
+	}
+	return names(params) + " -> " + names(results)
+}

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package wasmrules
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"os"
+	"slices"
+	"testing"
+
+	"github.com/nearside/nearside/edge"
+)
+
+// A testFunc is a function of a hand-made module: its type, its name if it is
+// exported, and its instructions without the final end.
+type testFunc struct {
+	name            string
+	params, results []byte
+	code            []byte
+}
+
+const (
+	wasmI32 = 0x7f
+	wasmI64 = 0x7e
+)
+
+// constI32 is i32.const n.
+func constI32(n int32) []byte { return append([]byte{0x41}, leb(int64(n))...) }
+
+// constI64 is i64.const n.
+func constI64(n int64) []byte { return append([]byte{0x42}, leb(n)...) }
+
+func leb(n int64) []byte {
+	var b []byte
+	for {
+		c := byte(n & 0x7f)
+		n >>= 7
+		if n == 0 && c&0x40 == 0 || n == -1 && c&0x40 != 0 {
+			return append(b, c)
+		}
+		b = append(b, c|0x80)
+	}
+}
+
+func uleb(n int) []byte { return binary.AppendUvarint(nil, uint64(n)) }
+
+func sized(b []byte) []byte { return append(uleb(len(b)), b...) }
+
+func section(id byte, b []byte) []byte { return append([]byte{id}, sized(b)...) }
+
+// minimal are the functions of the smallest module that loads and answers
+// variant 1 with score 5. change replaces the function of its name, or removes
+// it when its code is nil.
+func minimal(change ...testFunc) []testFunc {
+	funcs := []testFunc{
+		{"near_in", nil, []byte{wasmI32}, constI32(0)},
+		{"near_out", nil, []byte{wasmI32}, constI32(MaxRecordBytes)},
+		{"near_decide", []byte{wasmI32}, []byte{wasmI64}, constI64(5<<8 | 1)},
+	}
+	for _, c := range change {
+		kept := funcs[:0:0]
+		for _, f := range funcs {
+			if f.name != c.name {
+				kept = append(kept, f)
+			}
+		}
+		if funcs = kept; c.code != nil {
+			funcs = append(funcs, c)
+		}
+	}
+	return funcs
+}
+
+// assemble writes a module of functions with one exported page of memory;
+// extra are whole sections put before the code section.
+func assemble(funcs []testFunc, extra ...[]byte) []byte {
+	types, indexes := uleb(len(funcs)), uleb(len(funcs))
+	exports, code := uleb(len(funcs)+1), uleb(len(funcs))
+	exports = append(exports, "\x06memory\x02\x00"...)
+	for i, f := range funcs {
+		types = slices.Concat(types, []byte{0x60}, sized(f.params), sized(f.results))
+		indexes = slices.Concat(indexes, uleb(i))
+		exports = slices.Concat(exports, sized([]byte(f.name)), []byte{0}, uleb(i))
+		code = slices.Concat(code, sized(slices.Concat([]byte{0}, f.code, []byte{0x0b})))
+	}
+	b := bytes.Clone(wasmHeader)
+	b = append(b, section(sectionType, types)...)
+	b = append(b, section(sectionFunction, indexes)...)
+	b = append(b, section(sectionMemory, []byte{1, 0, 1})...)
+	b = append(b, section(sectionExport, exports)...)
+	for _, s := range extra {
+		b = append(b, s...)
+	}
+	return append(b, section(sectionCode, code)...)
+}
+
+// A testSource holds one module, under whatever hash it likes.
+type testSource struct {
+	wasm     []byte
+	manifest edge.Manifest
+	hash     string
+}
+
+func (s testSource) Open(hash string) ([]byte, edge.Manifest, error) {
+	if hash != s.hash {
+		return nil, edge.Manifest{}, ErrUnknownModule
+	}
+	return bytes.Clone(s.wasm), s.manifest, nil
+}
+
+func (s testSource) List() ([]Listed, error) { return []Listed{{s.manifest, s.hash}}, nil }
+
+func (s testSource) ref() edge.ModuleRef {
+	return edge.ModuleRef{Name: s.manifest.Name, Version: s.manifest.Version, Hash: s.hash}
+}
+
+func oneSlot() edge.Manifest {
+	return edge.Manifest{ABI: 1, Name: "test", Version: "1", Slots: []edge.ManifestSlot{{Name: "slot", Variants: []string{"one"}}}}
+}
+
+// handMade is a source of a module made of these functions.
+func handMade(wasm []byte) testSource { return testSource{wasm, oneSlot(), HashOf(wasm)} }
+
+// echo is a source of the conformance kit's echo module in one language.
+func echo(t testing.TB, language string) testSource {
+	t.Helper()
+	wasm, err := os.ReadFile("abitest/echo-" + language + "/rule.wasm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return testSource{wasm, readManifest(t, "abitest/manifest.json"), HashOf(wasm)}
+}
+
+func readManifest(t testing.TB, path string) (m edge.Manifest) {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err == nil {
+		err = json.Unmarshal(b, &m)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// newHost is a host that is closed when the test ends.
+func newHost(t testing.TB, o Options) *Host {
+	t.Helper()
+	h, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := h.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return h
+}
+
+// mustLoad loads a source's module with a field number for each own field its
+// manifest reads.
+func mustLoad(t testing.TB, h *Host, s testSource) *rule {
+	t.Helper()
+	r, err := h.Load(s.ref(), bindAll(s.manifest))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r.(*rule)
+}
+
+func bindAll(m edge.Manifest) map[string]int {
+	bind := map[string]int{}
+	for _, name := range m.Reads {
+		if _, ok := edge.FieldByName(name); !ok {
+			bind[name] = edge.BuiltinFields + len(bind)
+		}
+	}
+	return bind
+}
+
+// declared is the mask of what a manifest reads.
+func declared(m edge.Manifest) (mask edge.Mask) {
+	bind := bindAll(m)
+	for _, name := range m.Reads {
+		n := edge.FieldNumber(bind[name])
+		if f, ok := edge.FieldByName(name); ok {
+			n = f.Number
+		}
+		mask = mask.With(n)
+	}
+	return mask
+}

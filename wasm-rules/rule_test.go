@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package wasmrules
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+
+	"github.com/nearside/nearside/edge"
+	"github.com/nearside/nearside/edge/consent"
+	"github.com/nearside/nearside/edge/edgetest"
+)
+
+var languages = []string{"c", "assemblyscript"}
+
+// echoView is a view on which every slot of the echo modules does what it is
+// for.
+func echoView(s testSource) *edge.View {
+	visit := &edge.Visit{Page: edge.Page{Path: "/hats"}, Place: edge.Place{Country: "FR"}}
+	for range bindAll(s.manifest) {
+		visit.Own = append(visit.Own, edge.OwnValue{})
+	}
+	return edgetest.View(visit, declared(s.manifest), consent.All)
+}
+
+func TestAModuleWithStateAnswersTheSameAThousandTimes(t *testing.T) {
+	for _, language := range languages {
+		t.Run(language, func(t *testing.T) {
+			source := echo(t, language)
+			r := mustLoad(t, newHost(t, Options{Source: source}), source)
+			view, slot := echoView(source), source.manifest.Slot("count")
+			first, err := r.Choose(view, slot)
+			if err != nil || first.Score == 0 {
+				t.Fatalf("got %+v, %v", first, err)
+			}
+			for i := range 1000 {
+				if again, err := r.Choose(view, slot); err != nil || again.Score != first.Score {
+					t.Fatalf("call %d counted to %d (%v), the first to %d", i, again.Score, err, first.Score)
+				}
+			}
+		})
+	}
+}
+
+// TestInstancesAreKeptOrThrownAway counts the instances that ten calls make.
+func TestInstancesAreKeptOrThrownAway(t *testing.T) {
+	const calls = 10
+	tests := []struct {
+		name, language, slot string
+		made                 int64
+	}{
+		{"state in memory is put back", "c", "count", 1},
+		{"state in an exported global is put back", "assemblyscript", "fields", 1},
+		{"state in a private global costs the instance", "assemblyscript", "count", 1 + calls - 1},
+		{"a trap costs the instance", "c", "trap", 1 + calls - 1},
+		{"a memory that grew costs the instance", "c", "grow", 1 + calls - 1},
+		{"nonsense does not", "c", "nonsense", 1},
+		{"an output that is not UTF-8 does not", "assemblyscript", "not-utf8", 1},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			source := echo(t, tt.language)
+			r := mustLoad(t, newHost(t, Options{Source: source}), source)
+			view, slot := echoView(source), source.manifest.Slot(tt.slot)
+			for range calls {
+				_, _ = r.Choose(view, slot)
+			}
+			if got := r.pool.made.Load(); got != tt.made {
+				t.Errorf("%d instances were made, want %d", got, tt.made)
+			}
+		})
+	}
+}
+
+func TestTheCallAfterABadOneWorks(t *testing.T) {
+	for _, language := range languages {
+		for slot, want := range map[string]error{"trap": ErrTrap, "nonsense": ErrNonsense, "not-utf8": ErrNonsense, "too-long": ErrNonsense, "grow": nil} {
+			t.Run(language+" "+slot, func(t *testing.T) {
+				source := echo(t, language)
+				r := mustLoad(t, newHost(t, Options{Source: source}), source)
+				view := echoView(source)
+				for range 3 {
+					if _, err := r.Choose(view, source.manifest.Slot(slot)); !errors.Is(err, want) {
+						t.Fatalf("got %v, want %v", err, want)
+					}
+					answer, err := r.Choose(view, source.manifest.Slot("fields"))
+					if want := "/hats|-|-|-|FR|-|-|-|-|-|-|-"; err != nil || answer.Because != want {
+						t.Fatalf("then got %q, %v, want %q", answer.Because, err, want)
+					}
+				}
+			})
+		}
+	}
+}
+
+// TestAModuleThatStartsDifferentlyIsFound changes the snapshot, as a module
+// would whose second instance is not like its first.
+func TestAModuleThatStartsDifferentlyIsFound(t *testing.T) {
+	source := echo(t, "c")
+	r := mustLoad(t, newHost(t, Options{Source: source}), source)
+	in, err := r.pool.take()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.close()
+	r.pool.snapshot.memory[65000]++
+	if _, err := r.pool.take(); err == nil {
+		t.Error("an instance that is not like the first was given out")
+	}
+}
+
+func TestHammerOneRule(t *testing.T) {
+	for _, language := range languages {
+		t.Run(language, func(t *testing.T) {
+			source := echo(t, language)
+			r := mustLoad(t, newHost(t, Options{Source: source, Instances: 2}), source)
+			var group sync.WaitGroup
+			for g := range 8 {
+				group.Go(func() {
+					path := fmt.Sprintf("/page-%d", g)
+					visit := &edge.Visit{Page: edge.Page{Path: path}, Own: make([]edge.OwnValue, len(bindAll(source.manifest)))}
+					view := edgetest.View(visit, declared(source.manifest), 0)
+					for i := range 200 {
+						if i%20 == g {
+							if _, err := r.Choose(view, source.manifest.Slot("trap")); !errors.Is(err, ErrTrap) {
+								t.Errorf("a trap gave %v", err)
+							}
+						}
+						answer, err := r.Choose(view, source.manifest.Slot("fields"))
+						if want := path + "|-|-|-|-|-|-|-|-|-|-|-"; err != nil || answer.Because != want {
+							t.Errorf("got %q, %v, want %q", answer.Because, err, want)
+							return
+						}
+					}
+				})
+			}
+			group.Wait()
+		})
+	}
+}
+
+func TestHammerLoad(t *testing.T) {
+	source := echo(t, "c")
+	h := newHost(t, Options{Source: source, Instances: 1})
+	view := echoView(source)
+	var group sync.WaitGroup
+	for g := range 4 {
+		group.Go(func() {
+			for i := range 10 {
+				ref := source.ref()
+				ref.Settings = fmt.Appendf(nil, `{"n":%d}`, (g+i)%3)
+				r, err := h.Load(ref, bindAll(source.manifest))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				answer, err := r.Choose(view, source.manifest.Slot("settings"))
+				if want := string(ref.Settings) + "||"; err != nil || answer.Because != want {
+					t.Errorf("got %q, %v, want %q", answer.Because, err, want)
+				}
+			}
+		})
+	}
+	group.Wait()
+}
+
+func TestChooseAllocs(t *testing.T) {
+	for _, language := range languages {
+		source := echo(t, language)
+		r := mustLoad(t, newHost(t, Options{Source: source}), source)
+		view := echoView(source)
+		for slot, want := range map[string]float64{
+			"score":   0, // an answer without words
+			"nothing": 0,
+			"fields":  1, // the reason in words
+		} {
+			n := source.manifest.Slot(slot)
+			if got := testing.AllocsPerRun(100, func() {
+				if _, err := r.Choose(view, n); err != nil {
+					t.Fatal(err)
+				}
+			}); got > want {
+				t.Errorf("%s, slot %s: %v allocations, want at most %v", language, slot, got, want)
+			}
+		}
+	}
+}
