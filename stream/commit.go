@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package stream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/nearside/nearside/edge"
+)
+
+const (
+	// hurryBytes: a group of this size is committed without waiting for the
+	// window; past it a sync costs little beside the bytes.
+	hurryBytes = MaxFrameBytes / 2
+	// maxUnanswered bounds the frames handed to the server and not yet
+	// acknowledged, and so the copies in its memory.
+	maxUnanswered = 8
+	// healthEvery is how often a commit that gets no answer asks why.
+	healthEvery = 250 * time.Millisecond
+	// commitWait is how long a healthy server may take for one frame. A disk
+	// that stalls longer is treated as broken.
+	commitWait = 15 * time.Second
+	// mendMin and mendMax bound the pause between attempts to replace a broken
+	// broker.
+	mendMin = 100 * time.Millisecond
+	mendMax = 5 * time.Second
+)
+
+// run commits groups until the Stream is closed and nothing is left.
+func (s *Stream) run() {
+	defer close(s.finished)
+	window := time.NewTimer(0)
+	defer window.Stop()
+	for {
+		select {
+		case <-s.wake:
+		case <-s.suspect:
+			s.examine()
+			continue
+		case <-s.closing:
+			for s.commit() {
+			}
+			return
+		}
+		select {
+		case <-window.C:
+		case <-s.hurry:
+		case <-s.closing:
+		}
+		window.Reset(s.o.Window)
+		s.commit()
+	}
+}
+
+// examine replaces the broker if it says that it cannot write.
+func (s *Stream) examine() {
+	if s.writable() != nil {
+		return
+	}
+	if err := s.held().health(); err != nil {
+		s.replace(nil, err)
+	}
+}
+
+// commit stores the filling group and tells its fate. It returns false when
+// there was nothing to store, or nothing to store it in.
+func (s *Stream) commit() bool {
+	s.mu.Lock()
+	g, b := s.filling, s.broker
+	if g.events == 0 || s.down != nil {
+		s.mu.Unlock()
+		return false
+	}
+	s.filling, s.storing = newGroup(g.seq+1), g
+	clear(s.frames.open)
+	s.mu.Unlock()
+
+	last, err := store(b, g)
+	if lost := (*lostError)(nil); errors.As(err, &lost) {
+		s.settle(g, last, nil)
+		s.replace(g, err)
+		return true
+	}
+	s.settle(g, last, err)
+	s.finish(g)
+	return true
+}
+
+// A lostError says that the log's answer to a frame will never come, so it may
+// be stored or not.
+type lostError struct{ err error }
+
+func (e *lostError) Error() string { return "event log gave no answer: " + e.err.Error() }
+func (e *lostError) Unwrap() error { return e.err }
+
+// store hands a group's frames to the server and waits until each is on disk.
+// It marks those that are, and returns the newest one's sequence number. The
+// error is a lostError, or the reason why the log refused a frame.
+func store(b *broker, g *group) (last uint64, err error) {
+	var acks [maxUnanswered]jetstream.PubAckFuture
+	var refused error
+	for i := range len(g.frames) + maxUnanswered {
+		if at := i - maxUnanswered; at >= 0 && at < len(g.frames) {
+			seq, err := awaitAck(b, acks[at%maxUnanswered])
+			lost := (*lostError)(nil)
+			switch {
+			case errors.As(err, &lost):
+				return last, err
+			case err != nil:
+				refused = err
+			default:
+				last, g.frames[at].stored = seq, true
+			}
+		}
+		if i < len(g.frames) {
+			f := g.frames[i]
+			f.buf = sealFrame(f.buf, f.events)
+			acks[i%maxUnanswered], err = b.commits.PublishMsgAsync(&nats.Msg{Subject: eventSubject + f.site, Data: f.buf})
+			if err != nil {
+				return last, &lostError{err}
+			}
+		}
+	}
+	return last, refused
+}
+
+// awaitAck waits for the answer to one frame: its sequence number once it is
+// on disk, the server's reason when it refused the frame, or a lostError. The
+// server leaves a publisher without an answer when the disk failed.
+func awaitAck(b *broker, ack jetstream.PubAckFuture) (uint64, error) {
+	ask := time.NewTimer(healthEvery)
+	defer ask.Stop()
+	var waited time.Duration
+	for {
+		select {
+		case a := <-ack.Ok():
+			return a.Sequence, nil
+		case err := <-ack.Err():
+			if refusal := (*jetstream.APIError)(nil); errors.As(err, &refusal) {
+				return 0, fmt.Errorf("event log refused: %w", err)
+			}
+			return 0, &lostError{err}
+		case <-ask.C:
+			if err := b.health(); err != nil {
+				return 0, &lostError{err}
+			}
+			if waited += healthEvery; waited >= commitWait {
+				return 0, &lostError{fmt.Errorf("none within %v", commitWait)}
+			}
+			ask.Reset(healthEvery)
+		}
+	}
+}
+
+// settle notes what became of a group's frames: those stored count, the others
+// are forgotten, so that their events can come again. refused is why some were
+// not stored.
+func (s *Stream) settle(g *group, last uint64, refused error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, f := range g.frames {
+		if !f.stored {
+			g.err = edge.ErrUnavailable
+			for _, k := range f.keys {
+				s.index.remove(k, g.seq)
+			}
+			continue
+		}
+		s.stats.Stored += uint64(f.events)
+		s.stats.Frames++
+		s.stats.FrameBytes += uint64(len(f.buf))
+	}
+	s.stats.Groups++
+	if g.err != nil {
+		s.stats.Failed++
+	}
+	if last > 0 {
+		s.stored = last
+	}
+	switch {
+	case refused != nil && s.refusing == nil:
+		s.o.Logger.Error("events are refused", "error", refused)
+	case refused == nil && s.refusing != nil && g.err == nil:
+		s.o.Logger.Info("events are stored again")
+	case refused == nil && g.err != nil:
+		return // the caller has a worse state to tell
+	}
+	s.refusing = refused
+}
+
+// finish lets those who wait for a group go.
+func (s *Stream) finish(g *group) {
+	s.mu.Lock()
+	s.queued.events -= g.events
+	s.queued.bytes -= g.bytes
+	s.frames.recycle(g)
+	if s.storing == g {
+		s.storing = nil
+	}
+	s.announce()
+	s.mu.Unlock()
+	close(g.done)
+}
+
+// replace puts a new broker in place of one that cannot write any more. Until
+// that one can, Publish refuses, and what was in flight is refused too. g is
+// the group whose fate is unknown, or nil.
+func (s *Stream) replace(g *group, cause error) {
+	s.mu.Lock()
+	b := s.broker
+	s.down = cause
+	s.stats.Replaced++
+	waiting := s.filling
+	s.filling = newGroup(waiting.seq + 1)
+	clear(s.frames.open)
+	s.mu.Unlock()
+	s.o.Logger.Error("event log is down", "error", cause)
+	if g != nil {
+		s.finish(g)
+	}
+	if waiting.events > 0 {
+		s.settle(waiting, 0, nil)
+	}
+	s.finish(waiting)
+	b.close()
+	for pause := mendMin; ; pause = min(2*pause, mendMax) {
+		select {
+		case <-s.closing:
+			return
+		case <-time.After(pause):
+		}
+		if err := s.mend(); err != nil {
+			s.o.Logger.Debug("event log stays down", "error", err)
+			continue
+		}
+		s.o.Logger.Info("event log is up again")
+		return
+	}
+}
+
+// mend starts a server if there is none that works, so that what is stored can
+// be read, and takes events again once the disk does.
+func (s *Stream) mend() error {
+	s.mu.Lock()
+	b, acknowledged := s.broker, s.stored
+	s.mu.Unlock()
+	if b.gone() || b.health() != nil {
+		b.close()
+		if err := syncStored(s.o.Dir); err != nil {
+			return err
+		}
+		next, err := openBroker(&s.o)
+		if err != nil {
+			return err
+		}
+		b = next
+		s.mu.Lock()
+		s.broker = b
+		s.announce()
+		s.mu.Unlock()
+	}
+	if err := probeDisk(s.o.Dir); err != nil {
+		return err
+	}
+	last, err := s.dropUnacknowledged(b, acknowledged)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stored, s.down, s.refusing = last, nil, nil
+	s.mended++
+	s.announce()
+	return nil
+}
+
+// dropUnacknowledged deletes what came behind the last acknowledged message and
+// returns the log's newest sequence number. Who sent the deleted events was told
+// that they are not kept, and may have sent them again.
+func (s *Stream) dropUnacknowledged(b *broker, acknowledged uint64) (last uint64, err error) {
+	ctx, cancel := context.WithTimeout(b.life, commitWait)
+	defer cancel()
+	if last, _, err = b.lastSeq(ctx); err != nil {
+		return 0, err
+	}
+	if last < acknowledged {
+		s.o.Logger.Error("the disk lost acknowledged events", "kept_to", last, "acknowledged_to", acknowledged)
+	}
+	for seq := acknowledged + 1; seq <= last; seq++ {
+		_, err := b.events.GetMsg(ctx, seq)
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			continue
+		}
+		if err = errors.Join(err, b.events.DeleteMsg(ctx, seq)); err != nil {
+			return 0, fmt.Errorf("delete unacknowledged message: %w", err)
+		}
+	}
+	return last, b.health()
+}

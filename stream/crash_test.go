@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package stream
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nearside/nearside/edge"
+)
+
+// TestKilledUnderLoadLosesNothing kills a writing process again and again.
+// Every event it acknowledged must be there once, and none twice, also after
+// all were sent again.
+func TestKilledUnderLoadLosesNothing(t *testing.T) {
+	if dir := os.Getenv(childEnv); dir != "" {
+		writeUntilKilled(t, dir)
+		return
+	}
+	dir := t.TempDir()
+	acknowledged := map[string]bool{}
+	for round := range 4 {
+		t.Setenv("STREAM_TEST_ROUND", fmt.Sprint(round))
+		got := killWriter(t, dir, 150*time.Millisecond*time.Duration(round+1))
+		if len(got) < 100 {
+			t.Fatalf("round %d: only %d events were acknowledged before the kill", round, len(got))
+		}
+		for _, id := range got {
+			acknowledged[id] = true
+		}
+		s := open(t, Options{Dir: dir})
+		stored := countStored(t, s)
+		for id := range acknowledged {
+			if stored[id] != 1 {
+				t.Errorf("round %d: %s was acknowledged and is there %d times", round, id, stored[id])
+			}
+		}
+		// The browser sends again what it does not know to be kept, and more.
+		for _, id := range got[max(0, len(got)-500):] {
+			publish(t, s, writerEvent(id))
+		}
+		for id, n := range countStored(t, s) {
+			if n != 1 {
+				t.Errorf("round %d: %s is there %d times", round, id, n)
+			}
+			if stored[id] == 0 {
+				t.Errorf("round %d: %s was stored by sending a kept event again", round, id)
+			}
+		}
+		t.Logf("round %d: %d acknowledged, %d stored in all", round, len(got), len(stored))
+		closeStream(t, s)
+	}
+}
+
+func countStored(t *testing.T, s *Stream) map[string]int {
+	t.Helper()
+	n := map[string]int{}
+	for _, r := range read(t, s, Query{}) {
+		n[r.ID]++
+	}
+	return n
+}
+
+// killWriter starts a writer, kills it after it has written for a while and
+// returns the ids it acknowledged.
+func killWriter(t *testing.T, dir string, after time.Duration) (ids []string) {
+	t.Helper()
+	cmd := child(t, dir)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(out)
+	killed := make(chan error, 1)
+	for lines.Scan() {
+		id, ok := strings.CutPrefix(lines.Text(), "kept ")
+		if !ok {
+			continue
+		}
+		if ids == nil {
+			time.AfterFunc(after, func() { killed <- cmd.Process.Kill() })
+		}
+		ids = append(ids, strings.Fields(id)...)
+	}
+	if ids == nil {
+		t.Fatalf("the writer wrote nothing: %v", cmd.Wait())
+	}
+	if err := <-killed; err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err == nil || !strings.Contains(err.Error(), "killed") {
+		t.Fatalf("the writer ended by itself: %v", err)
+	}
+	return ids
+}
+
+// writerEvent is the writer's event with an id; the b's are another site's.
+func writerEvent(id string) edge.Event {
+	if strings.HasSuffix(id, "b") {
+		return event("blog", id)
+	}
+	return event("shop", id)
+}
+
+// writeUntilKilled publishes from many goroutines and prints what was
+// acknowledged, a line at a time: a write of a short line to a pipe is whole.
+func writeUntilKilled(t *testing.T, dir string) {
+	s := open(t, Options{Dir: dir})
+	round := os.Getenv("STREAM_TEST_ROUND")
+	for p := range 16 {
+		go func() {
+			for n := 0; ; n++ {
+				id := fmt.Sprintf("r%s-p%d-%d", round, p, n)
+				events := []edge.Event{writerEvent(id + "a"), writerEvent(id + "b"), writerEvent(id + "c")}
+				if s.Publish(events, wait) != nil {
+					continue
+				}
+				if _, err := os.Stdout.WriteString("kept " + id + "a " + id + "b " + id + "c\n"); err != nil {
+					t.Error(err)
+				}
+			}
+		}()
+	}
+	time.Sleep(time.Minute)
+	t.Error("nobody killed the writer")
+}

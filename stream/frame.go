@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package stream
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"time"
+
+	"github.com/nearside/nearside/edge"
+	"github.com/nearside/nearside/edge/consent"
+)
+
+// A frame is one message of the event log: the events of one site and one
+// commit group.
+//
+//	frame  = version:u8 count:u32 event… crc:u32
+//	event  = flags:u8 purposes:u32 at:i64 [expires:i64] [visitor:16 bytes]
+//	         id name [transaction] json
+//	string = length:uvarint bytes
+//
+// Integers are little-endian, times are milliseconds since the Unix epoch, crc
+// is CRC-32C over everything before it. The site is the message's subject and
+// the time of arrival the message's time. What has no flag set is not written.
+// A flag this version does not know makes the frame unreadable: a new member
+// comes with a new version.
+const (
+	frameVersion   = 1
+	frameHeadBytes = 1 + 4
+	frameTailBytes = 4
+	eventMinBytes  = 1 + 4 + 8 + 5 // flags, purposes, at; three lengths, a byte of id and a byte of JSON
+)
+
+const (
+	flagExpires = 1 << iota
+	flagVisitor
+	flagTransaction
+	flagsKnown = flagExpires | flagVisitor | flagTransaction
+)
+
+// MaxFrameBytes bounds one message of the log. It is well under the server's
+// limit of 1 MB and large enough that the disk, not the message, is the cost.
+const MaxFrameBytes = 512 << 10
+
+// MaxEventBytes bounds an event's JSON. Everything else of an event is bounded
+// by maxTextBytes.
+const MaxEventBytes = 256 << 10
+
+// maxTextBytes bounds an id, a name and a transaction id each. A beacon's
+// props, where the longest of them comes from, are at most as long.
+const maxTextBytes = 8 << 10
+
+// ErrEvent reports an event that no log could keep: its site or id is no
+// legal one, or it is larger than MaxEventBytes. Sending it again is useless.
+var ErrEvent = errors.New("event cannot be stored")
+
+// errFrame reports bytes that are no frame of a version this program reads.
+var errFrame = errors.New("stored frame is damaged")
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// checkEvent returns ErrEvent, with the reason, for an event that appendEvent
+// cannot encode or a subject cannot carry.
+func checkEvent(e *edge.Event) error {
+	switch {
+	case !validSite(e.Site()):
+		return fmt.Errorf("%w: site is not of 1 to 64 characters a-z, 0-9 and -", ErrEvent)
+	case e.ID() == "" || len(e.ID()) > maxTextBytes:
+		return fmt.Errorf("%w: id has %d bytes", ErrEvent, len(e.ID()))
+	case len(e.Name()) > maxTextBytes || len(e.Transaction()) > maxTextBytes:
+		return fmt.Errorf("%w: name or transaction is longer than %d bytes", ErrEvent, maxTextBytes)
+	case len(e.JSON()) == 0 || len(e.JSON()) > MaxEventBytes:
+		return fmt.Errorf("%w: %d bytes of JSON, 1 to %d are allowed", ErrEvent, len(e.JSON()), MaxEventBytes)
+	}
+	return nil
+}
+
+// validSite reports whether site is one token of a subject.
+func validSite(site string) bool {
+	for i := range len(site) {
+		c := site[i]
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' {
+			return false
+		}
+	}
+	return site != "" && len(site) <= 64
+}
+
+// eventBytes is the most that appendEvent adds for e.
+func eventBytes(e *edge.Event) int {
+	return 1 + 4 + 8 + 8 + 16 + 4*binary.MaxVarintLen32 +
+		len(e.ID()) + len(e.Name()) + len(e.Transaction()) + len(e.JSON())
+}
+
+// newFrame starts a frame in buf's memory; sealFrame ends it.
+func newFrame(buf []byte) []byte {
+	return append(buf[:0], frameVersion, 0, 0, 0, 0)
+}
+
+// appendEvent adds e, which checkEvent accepted, to a frame.
+func appendEvent(frame []byte, e *edge.Event) []byte {
+	flags := len(frame)
+	frame = append(frame, 0)
+	frame = binary.LittleEndian.AppendUint32(frame, uint32(e.Purposes()))
+	frame = binary.LittleEndian.AppendUint64(frame, uint64(e.At().UnixMilli()))
+	if !e.Expires().IsZero() {
+		frame[flags] |= flagExpires
+		frame = binary.LittleEndian.AppendUint64(frame, uint64(e.Expires().UnixMilli()))
+	}
+	if v := e.Visitor(); v != [16]byte{} {
+		frame[flags] |= flagVisitor
+		frame = append(frame, v[:]...)
+	}
+	frame = appendText(frame, e.ID())
+	frame = appendText(frame, e.Name())
+	if e.Transaction() != "" {
+		frame[flags] |= flagTransaction
+		frame = appendText(frame, e.Transaction())
+	}
+	return appendText(frame, e.JSON())
+}
+
+func appendText[T string | []byte](b []byte, s T) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
+}
+
+// sealFrame writes the number of events and the checksum.
+func sealFrame(frame []byte, count int) []byte {
+	binary.LittleEndian.PutUint32(frame[1:], uint32(count))
+	return binary.LittleEndian.AppendUint32(frame, crc32.Checksum(frame, castagnoli))
+}
+
+// A frameReader reads a frame's events in order. It borrows the frame's bytes.
+type frameReader struct {
+	left []byte
+	more int // events still to come
+}
+
+// openFrame checks a frame's version, length and checksum before anything in
+// it is read. The error is an errFrame.
+func openFrame(b []byte) (frameReader, error) {
+	if len(b) < frameHeadBytes+frameTailBytes || len(b) > MaxFrameBytes {
+		return frameReader{}, fmt.Errorf("%w: %d bytes", errFrame, len(b))
+	}
+	if b[0] != frameVersion {
+		return frameReader{}, fmt.Errorf("%w: version %d, this program reads %d", errFrame, b[0], frameVersion)
+	}
+	body, sum := b[:len(b)-frameTailBytes], binary.LittleEndian.Uint32(b[len(b)-frameTailBytes:])
+	if crc32.Checksum(body, castagnoli) != sum {
+		return frameReader{}, fmt.Errorf("%w: checksum differs", errFrame)
+	}
+	count := binary.LittleEndian.Uint32(body[1:])
+	left := body[frameHeadBytes:]
+	if uint64(count)*eventMinBytes > uint64(len(left)) {
+		return frameReader{}, fmt.Errorf("%w: %d events in %d bytes", errFrame, count, len(left))
+	}
+	return frameReader{left: left, more: int(count)}, nil
+}
+
+// next reads the next event into e, all but the site. It returns false, nil
+// after the last one. e's strings are copies, e.JSON borrows the frame.
+func (r *frameReader) next(e *edge.StoredEvent) (bool, error) {
+	if r.more == 0 {
+		if len(r.left) != 0 {
+			return false, fmt.Errorf("%w: %d bytes after the last event", errFrame, len(r.left))
+		}
+		return false, nil
+	}
+	r.more--
+	*e = edge.StoredEvent{}
+	head := r.take(1 + 4 + 8)
+	if head == nil || head[0]&^flagsKnown != 0 {
+		return false, fmt.Errorf("%w: bad event head", errFrame)
+	}
+	flags := head[0]
+	e.Purposes = consent.Purposes(binary.LittleEndian.Uint32(head[1:]))
+	e.At = millis(head[5:])
+	ok := true
+	if flags&flagExpires != 0 {
+		if b := r.take(8); b != nil {
+			e.Expires = millis(b)
+		} else {
+			ok = false
+		}
+	}
+	if flags&flagVisitor != 0 {
+		ok = copy(e.Visitor[:], r.take(16)) == 16 && ok
+	}
+	id, okID := r.text(maxTextBytes)
+	name, okName := r.text(maxTextBytes)
+	ok = ok && okID && okName && len(id) > 0
+	if flags&flagTransaction != 0 {
+		txn, okTxn := r.text(maxTextBytes)
+		e.Transaction, ok = string(txn), ok && okTxn && len(txn) > 0
+	}
+	json, okJSON := r.text(MaxEventBytes)
+	if !ok || !okJSON || len(json) == 0 {
+		return false, fmt.Errorf("%w: event is cut short or too long", errFrame)
+	}
+	e.ID, e.Name, e.JSON = string(id), string(name), json
+	return true, nil
+}
+
+// take returns the next n bytes, or nil when there are fewer.
+func (r *frameReader) take(n int) []byte {
+	if len(r.left) < n {
+		r.left = nil
+		return nil
+	}
+	b := r.left[:n:n]
+	r.left = r.left[n:]
+	return b
+}
+
+// text reads a length of at most limit and that many bytes.
+func (r *frameReader) text(limit uint64) ([]byte, bool) {
+	n, size := binary.Uvarint(r.left)
+	if size <= 0 || n > limit || n > uint64(len(r.left)-size) {
+		return nil, false
+	}
+	r.left = r.left[size:]
+	return r.take(int(n)), true
+}
+
+func millis(b []byte) time.Time {
+	return time.UnixMilli(int64(binary.LittleEndian.Uint64(b))).UTC()
+}

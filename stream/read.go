@@ -1,0 +1,361 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package stream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/nearside/nearside/edge"
+)
+
+// A Query says which events to read.
+type Query struct {
+	// Site keeps other sites' events out; "" means all sites.
+	Site string
+	// Since keeps events out that were stored before; zero means from the first.
+	Since time.Time
+	// Follow waits for more events after the last one.
+	Follow bool
+}
+
+// A Record is a stored event with its place in the log.
+type Record struct {
+	// Seq is the number of the message that holds the event and Index the
+	// event's place in it, from 0. Together they never change and never come
+	// again. Both grow from one event of a site to the next.
+	Seq   uint64
+	Index int
+	// Received is when the event was stored.
+	Received time.Time
+	edge.StoredEvent
+}
+
+// Events calls fn for each stored event that q asks for, in the order in which
+// they were stored, one at a time. Only acknowledged events are given. Events
+// past their expiry are skipped; so is a damaged frame, which is logged and
+// counted. The record's JSON is valid until fn returns.
+//
+// Events returns nil after the last event, the error of fn or ctx, or
+// ErrClosed. With q.Follow it goes on until one of those ends it, also across a
+// replaced server.
+func (s *Stream) Events(ctx context.Context, q Query, fn func(Record) error) error {
+	if q.Site != "" && !validSite(q.Site) {
+		return fmt.Errorf("read events: %w: bad site", ErrEvent)
+	}
+	r := reader{s: s, follow: q.Follow, fn: fn, at: position{subject: eventSubject + "*", since: q.Since}}
+	if q.Site != "" {
+		r.at.subject = eventSubject + q.Site
+	}
+	for {
+		err := s.withBroker(ctx, r.read)
+		switch {
+		case r.err != nil:
+			return r.err
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case errors.Is(err, errScan):
+			continue // from where it ended
+		}
+		return err
+	}
+}
+
+// A reader is one call of Events.
+type reader struct {
+	s      *Stream
+	at     position // the next message
+	follow bool
+	fn     func(Record) error
+	err    error // what fn returned
+}
+
+// read reads until there is no more, fn fails, or ctx ends, as it does with the
+// broker.
+func (r *reader) read(ctx context.Context, b *broker) error {
+	s := r.s
+	s.mu.Lock()
+	last, mended := s.stored, s.mended
+	s.mu.Unlock()
+	scan, err := b.scan(ctx, r.at)
+	if err != nil {
+		return err
+	}
+	defer scan.close()
+	for {
+		s.mu.Lock()
+		moved, closed := s.movement(), s.closed
+		s.mu.Unlock()
+		n, err := scan.batch(ctx, func(m message) error {
+			if r.follow {
+				if err := s.awaitStored(ctx, m.seq, mended); err != nil {
+					return err
+				}
+			} else if m.seq > last {
+				return errEnd
+			}
+			r.at.seq = m.seq + 1
+			return r.emit(m)
+		})
+		switch {
+		case errors.Is(err, errEnd):
+			return nil
+		case err != nil:
+			return err
+		case n > 0:
+			continue
+		case !r.follow:
+			if more, err := scan.pending(ctx); err != nil || more == 0 {
+				return err
+			}
+			continue
+		case closed:
+			return ErrClosed
+		}
+		select {
+		case <-moved:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// errEnd ends a scan: all was read, or the reader's function has failed.
+var errEnd = errors.New("end of events")
+
+// emit hands the events of one message to the reader's function.
+func (r *reader) emit(m message) error {
+	frame, err := openFrame(m.data)
+	now := time.Now()
+	for i := 0; err == nil; i++ {
+		rec := Record{Seq: m.seq, Index: i, Received: m.stored}
+		var more bool
+		if more, err = frame.next(&rec.StoredEvent); !more {
+			break
+		}
+		if !rec.Expires.IsZero() && !now.Before(rec.Expires) {
+			continue
+		}
+		rec.Site = strings.TrimPrefix(m.subject, eventSubject)
+		if r.err = r.fn(rec); r.err != nil {
+			return errEnd
+		}
+	}
+	if err != nil {
+		r.s.damaged(m, err)
+	}
+	return nil
+}
+
+// awaitStored waits until message seq is acknowledged. A reader can be faster
+// than the answer to the writer. A message that never gets one is deleted when
+// the log is mended; then the reader has to look again.
+func (s *Stream) awaitStored(ctx context.Context, seq uint64, mended int) error {
+	for {
+		s.mu.Lock()
+		stored, changed, moved := s.stored >= seq, s.mended != mended, s.movement()
+		s.mu.Unlock()
+		switch {
+		case changed:
+			return errScan
+		case stored:
+			return nil
+		}
+		select {
+		case <-moved:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// damaged notes a frame that cannot be read. What was read of it counts.
+func (s *Stream) damaged(m message, err error) {
+	s.mu.Lock()
+	s.stats.Damaged++
+	s.mu.Unlock()
+	s.o.Logger.Error("stored events are unreadable", "seq", m.seq, "subject", m.subject, "error", err)
+}
+
+// rememberStored fills the index with the events of the last day and returns
+// the number of the next group.
+func (s *Stream) rememberStored(ctx context.Context, now time.Time) (next uint32, err error) {
+	at := position{subject: eventSubject + "*", since: now.Add(-remember)}
+	scan, err := s.broker.scan(ctx, at)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { scan.close() }()
+	if all, limit := scan.found, uint64(s.o.DedupEvents); all > limit {
+		// Each message holds an event at least, so older ones would be forgotten.
+		scan.close()
+		at.seq = s.stored - min(limit, s.stored) + 1
+		if scan, err = s.broker.scan(ctx, at); err != nil {
+			return 0, err
+		}
+	}
+	h := hasher{seed: s.seed}
+	next = 1
+	for {
+		n, err := scan.batch(ctx, func(m message) error {
+			s.index.open(next, m.stored)
+			s.rememberFrame(&h, m, next)
+			next++
+			return nil
+		})
+		if err != nil {
+			return 0, err
+		}
+		if n > 0 {
+			continue
+		}
+		if more, err := scan.pending(ctx); err != nil || more == 0 {
+			return next, err
+		}
+	}
+}
+
+func (s *Stream) rememberFrame(h *hasher, m message, group uint32) {
+	site := strings.TrimPrefix(m.subject, eventSubject)
+	add := func(k key) {
+		if _, known := s.index.find(k); !known {
+			s.index.add(k, group)
+		}
+	}
+	frame, err := openFrame(m.data)
+	for err == nil {
+		var e edge.StoredEvent
+		var more bool
+		if more, err = frame.next(&e); !more {
+			break
+		}
+		add(h.event(site, e.ID))
+		if e.Transaction != "" {
+			add(h.transaction(site, e.Name, e.Transaction))
+		}
+	}
+	if err != nil {
+		s.damaged(m, err)
+	}
+}
+
+// A position is where in the log to start: at message seq, or, when that is 0,
+// with what was stored since.
+type position struct {
+	subject string
+	seq     uint64
+	since   time.Time
+}
+
+// A message is one message of the log. Its data is the receiver's.
+type message struct {
+	seq     uint64
+	subject string
+	stored  time.Time
+	data    []byte
+}
+
+const (
+	// scanBatch is how many messages are asked for at once; with
+	// MaxFrameBytes it bounds a reader's memory to 64 MB.
+	scanBatch = 128
+	// scanIdle is when the server forgets a reader that does not ask.
+	scanIdle = 5 * time.Minute
+)
+
+// errScan reports that a scan has to start again where it was: the server
+// forgot it, or skipped a message.
+var errScan = errors.New("reading the event log was interrupted")
+
+// A scan reads messages in order. It is one goroutine's.
+type scan struct {
+	b     *broker
+	cons  jetstream.Consumer
+	found uint64 // messages there were at the start
+	count uint64 // messages received
+}
+
+// scan starts reading at a position.
+func (b *broker) scan(ctx context.Context, at position) (*scan, error) {
+	cfg := jetstream.ConsumerConfig{
+		FilterSubject:     at.subject,
+		AckPolicy:         jetstream.AckNonePolicy,
+		DeliverPolicy:     jetstream.DeliverAllPolicy,
+		InactiveThreshold: scanIdle,
+		MemoryStorage:     true,
+	}
+	switch {
+	case at.seq > 0:
+		cfg.DeliverPolicy, cfg.OptStartSeq = jetstream.DeliverByStartSequencePolicy, at.seq
+	case !at.since.IsZero():
+		cfg.DeliverPolicy, cfg.OptStartTime = jetstream.DeliverByStartTimePolicy, &at.since
+	}
+	cons, err := b.events.CreateConsumer(ctx, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("read event log: %w", err)
+	}
+	return &scan{b: b, cons: cons, found: cons.CachedInfo().NumPending}, nil
+}
+
+// batch calls fn for the messages that are there, at most scanBatch, and
+// returns how many. None does not mean that there are no more: a busy server
+// may answer late.
+func (sc *scan) batch(ctx context.Context, fn func(message) error) (n int, err error) {
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	batch, err := sc.cons.FetchNoWait(scanBatch)
+	if err != nil {
+		return 0, sc.interrupted(err)
+	}
+	for msg := range batch.Messages() {
+		meta, err := msg.Metadata()
+		if err != nil {
+			return n, fmt.Errorf("read event log: %w", err)
+		}
+		sc.count++
+		if meta.Sequence.Consumer != sc.count {
+			return n, errScan
+		}
+		m := message{seq: meta.Sequence.Stream, subject: msg.Subject(), stored: meta.Timestamp.UTC(), data: msg.Data()}
+		if err := fn(m); err != nil {
+			return n, err
+		}
+		n++
+	}
+	if err := batch.Error(); err != nil {
+		return n, sc.interrupted(err)
+	}
+	return n, nil
+}
+
+// pending returns how many messages are still to come.
+func (sc *scan) pending(ctx context.Context) (uint64, error) {
+	info, err := sc.cons.Info(ctx)
+	if err != nil {
+		return 0, sc.interrupted(err)
+	}
+	return info.NumPending, nil
+}
+
+// interrupted tells the errors that a new scan mends from the others.
+func (sc *scan) interrupted(err error) error {
+	if errors.Is(err, jetstream.ErrConsumerNotFound) || errors.Is(err, jetstream.ErrConsumerDeleted) || errors.Is(err, nats.ErrNoResponders) {
+		return errScan
+	}
+	return fmt.Errorf("read event log: %w", err)
+}
+
+// close lets the server forget the scan.
+func (sc *scan) close() {
+	ctx, cancel := context.WithTimeout(sc.b.life, brokerWait)
+	defer cancel()
+	// If it does not hear of it, it forgets it after scanIdle.
+	_ = sc.b.events.DeleteConsumer(ctx, sc.cons.CachedInfo().Name)
+}

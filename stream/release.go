@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package stream
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// MaxReleaseBytes bounds one release document.
+const MaxReleaseBytes = 16 << 20
+
+// ErrNoRelease reports a site without a live release, or a number that was
+// never live.
+var ErrNoRelease = errors.New("no such release")
+
+// ErrBody reports a release whose document is missing or is not the one that
+// was published.
+var ErrBody = errors.New("release document is missing or damaged")
+
+// A ConflictError reports a release that was published over another than the
+// one it was made from.
+type ConflictError struct {
+	Site string
+	Live uint64 // the number that is live, 0 for none
+}
+
+func (e *ConflictError) Error() string {
+	return fmt.Sprintf("release %d of site %s is live by now", e.Live, e.Site)
+}
+
+// Published names a release that is or was live.
+type Published struct {
+	Number uint64    `json:"number"`
+	Hash   string    `json:"hash"` // SHA-256 of the document, lower-case hex
+	At     time.Time `json:"at"`   // when it went live first
+	Live   bool      `json:"-"`
+}
+
+// The pointer bucket's keys: a site's live release is under the site, each
+// release that was live before under site.number.
+func pastKey(site string, number uint64) string {
+	return site + "." + strconv.FormatUint(number, 10)
+}
+
+// PutRelease makes doc the live release of site if the live number is expect,
+// 0 for none, and otherwise returns a *ConflictError. The document is stored
+// first, under its hash, so a live release always has one. A number that was
+// live before can go live again only with the same document. Publishing what is
+// live already is no error, so a call whose answer was lost can be repeated.
+// While the log is down it fails with the reason.
+func (s *Stream) PutRelease(ctx context.Context, site string, expect, number uint64, doc []byte) error {
+	switch {
+	case !validSite(site):
+		return fmt.Errorf("publish release: site is not of 1 to 64 characters a-z, 0-9 and -")
+	case number == 0 || number == expect:
+		return fmt.Errorf("publish release: number %d is not a new one", number)
+	case len(doc) == 0 || len(doc) > MaxReleaseBytes:
+		return fmt.Errorf("publish release: document of %d bytes, 1 to %d are allowed", len(doc), MaxReleaseBytes)
+	}
+	s.releases.Lock()
+	defer s.releases.Unlock()
+	sum := sha256.Sum256(doc)
+	pub := publication{site: site, expect: expect, doc: doc, next: Published{
+		Number: number, Hash: hex.EncodeToString(sum[:]), At: time.Now().UTC().Truncate(time.Millisecond),
+	}}
+	err := s.withBroker(ctx, func(ctx context.Context, b *broker) error {
+		if err := s.writable(); err != nil {
+			return err
+		}
+		err := b.putRelease(ctx, pub)
+		if err != nil && !errors.As(err, new(*ConflictError)) {
+			signal(s.suspect)
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("publish release %d of site %s: %w", number, site, err)
+	}
+	return nil
+}
+
+// A publication is a release on its way to be live.
+type publication struct {
+	site   string
+	expect uint64 // the number that must be live, 0 for none
+	next   Published
+	doc    []byte
+}
+
+func (b *broker) putRelease(ctx context.Context, pub publication) error {
+	live, revision, err := b.pointer(ctx, pub.site)
+	switch {
+	case err != nil && !errors.Is(err, ErrNoRelease):
+		return err
+	case live.Number == pub.next.Number && live.Hash == pub.next.Hash:
+		return nil // by an earlier call whose answer was lost
+	case live.Number != pub.expect:
+		return &ConflictError{Site: pub.site, Live: live.Number}
+	}
+	past, _, err := b.pointer(ctx, pastKey(pub.site, pub.next.Number))
+	switch {
+	case errors.Is(err, ErrNoRelease):
+	case err != nil:
+		return err
+	case past.Hash != pub.next.Hash:
+		return fmt.Errorf("number %d is taken by another document", pub.next.Number)
+	default:
+		pub.next.At = past.At
+	}
+	if err := b.putBody(ctx, pub.next.Hash, pub.doc); err != nil {
+		return err
+	}
+	if pub.expect != 0 {
+		// The one that goes is noted before it goes, so that the history has no
+		// gap, wherever the process ends.
+		if err := b.putPast(ctx, pub.site, live); err != nil {
+			return err
+		}
+	}
+	return b.swap(ctx, pub, revision)
+}
+
+// swap moves a site's pointer if it still has the revision.
+func (b *broker) swap(ctx context.Context, pub publication, revision uint64) error {
+	value, err := json.Marshal(pub.next)
+	if err != nil {
+		return err
+	}
+	if pub.expect == 0 {
+		_, err = b.pointers.Create(ctx, pub.site, value)
+	} else {
+		_, err = b.pointers.Update(ctx, pub.site, value, revision)
+	}
+	if raced := (*jetstream.APIError)(nil); errors.Is(err, jetstream.ErrKeyExists) ||
+		errors.As(err, &raced) && raced.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence {
+		live, _, err := b.pointer(ctx, pub.site)
+		return errors.Join(&ConflictError{Site: pub.site, Live: live.Number}, err)
+	}
+	return err
+}
+
+// putPast notes a release in the site's history.
+func (b *broker) putPast(ctx context.Context, site string, p Published) error {
+	value, err := json.Marshal(p)
+	if err != nil {
+		return err
+	}
+	_, err = b.pointers.Put(ctx, pastKey(site, p.Number), value)
+	return err
+}
+
+// putBody stores a document unless it is there whole.
+func (b *broker) putBody(ctx context.Context, hash string, doc []byte) error {
+	if _, err := b.body(ctx, hash); err == nil {
+		return nil
+	} else if !errors.Is(err, ErrBody) {
+		return err
+	}
+	if _, err := b.bodies.PutBytes(ctx, hash, doc); err != nil {
+		return fmt.Errorf("store document: %w", err)
+	}
+	return nil
+}
+
+// Release returns the live release of site: its number and document. The error
+// is ErrNoRelease when there is none and ErrBody when the document is damaged.
+func (s *Stream) Release(ctx context.Context, site string) (number uint64, doc []byte, err error) {
+	return s.readRelease(ctx, site, 0)
+}
+
+// ReleaseAt returns the document of a release that is or was live, with the
+// errors of Release.
+func (s *Stream) ReleaseAt(ctx context.Context, site string, number uint64) ([]byte, error) {
+	_, doc, err := s.readRelease(ctx, site, number)
+	return doc, err
+}
+
+// readRelease reads the release with a number, 0 for the live one.
+func (s *Stream) readRelease(ctx context.Context, site string, number uint64) (uint64, []byte, error) {
+	if !validSite(site) {
+		return 0, nil, fmt.Errorf("read release: %w", ErrNoRelease)
+	}
+	var p Published
+	var doc []byte
+	err := s.withBroker(ctx, func(ctx context.Context, b *broker) (err error) {
+		p, _, err = b.pointer(ctx, site)
+		if err == nil && number != 0 && number != p.Number {
+			p, _, err = b.pointer(ctx, pastKey(site, number))
+		}
+		if err == nil {
+			doc, err = b.body(ctx, p.Hash)
+		}
+		return err
+	})
+	if err != nil {
+		return 0, nil, fmt.Errorf("read release of site %s: %w", site, err)
+	}
+	return p.Number, doc, nil
+}
+
+// Sites returns the sites that have a live release, sorted.
+func (s *Stream) Sites(ctx context.Context) (sites []string, err error) {
+	err = s.withBroker(ctx, func(ctx context.Context, b *broker) (err error) {
+		sites, err = b.keys(ctx, "*")
+		return err
+	})
+	slices.Sort(sites)
+	return sites, err
+}
+
+// History returns every release of site that is or was live, by number. It is
+// empty for a site without one.
+func (s *Stream) History(ctx context.Context, site string) (all []Published, err error) {
+	if !validSite(site) {
+		return nil, nil
+	}
+	err = s.withBroker(ctx, func(ctx context.Context, b *broker) (err error) {
+		all, err = b.history(ctx, site)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read history of site %s: %w", site, err)
+	}
+	return all, nil
+}
+
+func (b *broker) history(ctx context.Context, site string) ([]Published, error) {
+	live, _, err := b.pointer(ctx, site)
+	if errors.Is(err, ErrNoRelease) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	keys, err := b.keys(ctx, site+".*")
+	if err != nil {
+		return nil, err
+	}
+	live.Live = true
+	all := []Published{live}
+	for _, k := range keys {
+		if k == pastKey(site, live.Number) {
+			continue
+		}
+		p, _, err := b.pointer(ctx, k)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, p)
+	}
+	slices.SortFunc(all, func(a, b Published) int { return cmp.Compare(a.Number, b.Number) })
+	return all, nil
+}
+
+// keys returns the pointer bucket's keys that match a filter.
+func (b *broker) keys(ctx context.Context, filter string) ([]string, error) {
+	list, err := b.pointers.ListKeysFiltered(ctx, filter)
+	if err != nil {
+		return nil, fmt.Errorf("list releases: %w", err)
+	}
+	var keys []string
+	for k := range list.Keys() {
+		keys = append(keys, k)
+	}
+	if err := ctx.Err(); err != nil { // the list ends early without a word
+		return nil, fmt.Errorf("list releases: %w", err)
+	}
+	return keys, nil
+}
+
+// pointer reads a pointer and its revision.
+func (b *broker) pointer(ctx context.Context, k string) (p Published, revision uint64, err error) {
+	e, err := b.pointers.Get(ctx, k)
+	switch {
+	case errors.Is(err, jetstream.ErrKeyNotFound):
+		return p, 0, ErrNoRelease
+	case err != nil:
+		return p, 0, fmt.Errorf("read release pointer: %w", err)
+	}
+	p, err = decodePointer(e.Value())
+	return p, e.Revision(), err
+}
+
+func decodePointer(value []byte) (p Published, err error) {
+	if err := json.Unmarshal(value, &p); err != nil {
+		return Published{}, fmt.Errorf("read release pointer: %w", err)
+	}
+	if p.Number == 0 || len(p.Hash) != 2*sha256.Size {
+		return Published{}, errors.New("read release pointer: no number or hash")
+	}
+	return p, nil
+}
+
+// body reads a document and checks that it is the one its hash names.
+func (b *broker) body(ctx context.Context, hash string) ([]byte, error) {
+	info, err := b.bodies.GetInfo(ctx, hash)
+	switch {
+	case errors.Is(err, jetstream.ErrObjectNotFound):
+		return nil, fmt.Errorf("%w: not stored", ErrBody)
+	case err != nil:
+		return nil, fmt.Errorf("read document: %w", err)
+	case info.Size > MaxReleaseBytes:
+		return nil, fmt.Errorf("%w: %d bytes", ErrBody, info.Size)
+	}
+	doc, err := b.bodies.GetBytes(ctx, hash)
+	if err != nil && !errors.Is(err, jetstream.ErrDigestMismatch) {
+		return nil, fmt.Errorf("read document: %w", err)
+	}
+	if sum := sha256.Sum256(doc); hex.EncodeToString(sum[:]) != hash {
+		return nil, fmt.Errorf("%w: its hash differs", ErrBody)
+	}
+	return doc, nil
+}

@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package stream keeps what must not be lost: the event log and the releases.
+// Both live in a NATS JetStream that runs inside the process and listens
+// nowhere.
+//
+// Publish gathers the events of many callers into commit groups. A group
+// becomes one message per site, the server syncs each message before it
+// answers, and only then does Publish return: acknowledged means on disk. An
+// event that comes again within a day, by its id or as the same transaction, is
+// recognised and not stored twice, across restarts too.
+//
+// When a write fails, nothing of it is kept: the callers get
+// edge.ErrUnavailable, the server is replaced over the same directory, and
+// whatever lies behind the last acknowledged message is deleted before anything
+// new is taken. So a group is never stored twice, without message ids: the
+// Stream is the log's only writer and knows what it was told is stored. While
+// the disk takes nothing, what is stored can still be read.
+//
+// The package never looks into an event's JSON, never retries a group, and
+// never drops an acknowledged event before its time: a full log refuses.
+//
+// A Stream is safe for concurrent use. One goroutine of its own commits; Close
+// waits for it. A sync holds a processor of the Go scheduler while it lasts, so
+// a program should run with GOMAXPROCS at the number of cores plus one.
+package stream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/nearside/nearside/edge"
+)
+
+// Options say where a Stream keeps its data and what it may use. Only Dir is
+// required; a zero member gets its default.
+type Options struct {
+	// Dir is the data directory. It is made with mode 0700.
+	Dir string
+	// Node names this process in the server's own log, without spaces; default
+	// "nearside".
+	Node string
+	// Window is the least time between two commits; default 1.5 ms. A group
+	// that has grown to half a message does not wait for it.
+	Window time.Duration
+	// MaxQueuedBytes and MaxQueuedEvents bound what waits to be stored; default
+	// 32 MiB and 65,536. Memory for it is about twice that.
+	MaxQueuedBytes, MaxQueuedEvents int
+	// DedupEvents is how many events are remembered to recognise repeats;
+	// default 4,000,000, at most 170 MB. It is at least 16 times
+	// MaxQueuedEvents. A transaction counts as one more.
+	DedupEvents int
+	// MaxLogBytes bounds the event log on disk; default 32 GiB. A full log
+	// refuses events until old ones have reached MaxAge.
+	MaxLogBytes int64
+	// MaxAge is how long events are kept at most; default 400 days.
+	MaxAge time.Duration
+	// Logger gets state changes and the server's own log; default none.
+	Logger *slog.Logger
+}
+
+func (o Options) withDefaults() Options {
+	setDefault(&o.Node, "nearside")
+	setDefault(&o.Window, 1500*time.Microsecond)
+	setDefault(&o.MaxQueuedBytes, 32<<20)
+	setDefault(&o.MaxQueuedEvents, 1<<16)
+	setDefault(&o.DedupEvents, 4_000_000)
+	setDefault(&o.MaxLogBytes, 32<<30)
+	setDefault(&o.MaxAge, 400*24*time.Hour)
+	setDefault(&o.Logger, slog.New(slog.DiscardHandler))
+	o.DedupEvents = max(o.DedupEvents, 16*o.MaxQueuedEvents)
+	return o
+}
+
+func setDefault[T comparable](v *T, def T) {
+	if *v == *new(T) {
+		*v = def
+	}
+}
+
+// ErrClosed reports a Stream that has been closed.
+var ErrClosed = errors.New("event log is closed")
+
+// A Stream is an open data directory.
+type Stream struct {
+	o    Options
+	seed uint64
+	lock *os.File
+
+	mu       sync.Mutex
+	closed   bool
+	down     error // why the broker cannot write just now
+	refusing error // why the log refused the last group
+	broker   *broker
+	stored   uint64        // the newest acknowledged message
+	mended   int           // how often unacknowledged messages were deleted
+	moved    chan struct{} // closed at the next change of stored, broker or closed; nil when nobody waits
+	index    *index
+	filling  *group
+	storing  *group // nil between commits
+	frames   frameMaker
+	queued   struct{ events, bytes int }
+	stats    Stats
+
+	wake     chan struct{} // the filling group has its first event
+	hurry    chan struct{} // the filling group is large
+	suspect  chan struct{} // a release could not be written: look at the broker
+	closing  chan struct{}
+	finished chan struct{}
+
+	releases sync.Mutex // one PutRelease at a time
+	tickets  sync.Pool
+}
+
+var _ edge.Publisher = (*Stream)(nil)
+
+// Open opens the data directory o.Dir, or makes it. It reads the last day of
+// events to know them when they come again: about 10 µs per message, of which
+// there are as many as there were commit groups, and at most DedupEvents. The
+// error is ErrLocked when another process has the directory and ErrFormat when
+// a newer program wrote it.
+func Open(o Options) (*Stream, error) {
+	if o.Dir == "" {
+		return nil, errors.New("open event log: no data directory given")
+	}
+	o = o.withDefaults()
+	lock, err := openDir(o.Dir)
+	if err != nil {
+		return nil, err
+	}
+	s := &Stream{
+		o:        o,
+		seed:     rand.Uint64(),
+		lock:     lock,
+		index:    newIndex(o.DedupEvents),
+		wake:     make(chan struct{}, 1),
+		hurry:    make(chan struct{}, 1),
+		suspect:  make(chan struct{}, 1),
+		closing:  make(chan struct{}),
+		finished: make(chan struct{}),
+	}
+	s.tickets.New = func() any { return &ticket{hash: hasher{seed: s.seed}} }
+	if err := s.start(); err != nil {
+		if s.broker != nil {
+			s.broker.close()
+		}
+		return nil, errors.Join(err, lock.Close())
+	}
+	go s.run()
+	return s, nil
+}
+
+// start brings the broker up and fills the index.
+func (s *Stream) start() (err error) {
+	if err := syncStored(s.o.Dir); err != nil {
+		return err
+	}
+	if s.broker, err = openBroker(&s.o); err != nil {
+		return err
+	}
+	ctx := context.Background()
+	if s.stored, s.stats.LogBytes, err = s.broker.lastSeq(ctx); err != nil {
+		return err
+	}
+	seq, err := s.rememberStored(ctx, time.Now())
+	s.filling = newGroup(seq)
+	return err
+}
+
+// Close stores what has been accepted and closes the directory; Publish
+// refuses from the first moment on. ctx bounds the wait for that: when it ends
+// first, what was not stored is lost with an error, and none of it was
+// acknowledged.
+func (s *Stream) Close(ctx context.Context) error {
+	s.mu.Lock()
+	first := !s.closed
+	if first {
+		s.closed = true
+		close(s.closing)
+		s.announce()
+	}
+	s.mu.Unlock()
+	var err error
+	select {
+	case <-s.finished:
+	case <-ctx.Done():
+		err = fmt.Errorf("flush event log: %w", ctx.Err())
+	}
+	if !first {
+		return err
+	}
+	s.held().close() // ends a commit that still waits
+	<-s.finished
+	s.held().close() // one that was put in its place meanwhile
+	return errors.Join(err, s.lock.Close())
+}
+
+// held returns the broker, working or not.
+func (s *Stream) held() *broker {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.broker
+}
+
+// Ready returns nil when events are being stored, and otherwise why not. The
+// reason is for who runs the node: it can name files.
+func (s *Stream) Ready() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.trouble()
+}
+
+// trouble is Ready with s.mu held.
+func (s *Stream) trouble() error {
+	switch {
+	case s.closed:
+		return ErrClosed
+	case s.down != nil:
+		return s.down
+	}
+	return s.refusing
+}
+
+// writable returns why nothing can be written just now, or nil.
+func (s *Stream) writable() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.down
+}
+
+// current returns a broker that can read, waiting while there is none.
+func (s *Stream) current(ctx context.Context) (*broker, error) {
+	for {
+		s.mu.Lock()
+		b, closed, moved := s.broker, s.closed, s.movement()
+		s.mu.Unlock()
+		if closed {
+			return nil, ErrClosed
+		}
+		if !b.gone() {
+			return b, nil
+		}
+		select {
+		case <-moved:
+		case <-ctx.Done():
+			return nil, fmt.Errorf("wait for event log: %w", ctx.Err())
+		}
+	}
+}
+
+// withBroker calls do with the broker, and again with the next one when that
+// breaks off in between. do's ctx ends with its broker.
+func (s *Stream) withBroker(ctx context.Context, do func(context.Context, *broker) error) error {
+	for {
+		b, err := s.current(ctx)
+		if err != nil {
+			return err
+		}
+		bound, cancel := b.bound(ctx)
+		err = do(bound, b)
+		cancel()
+		if err == nil || ctx.Err() != nil || !b.gone() {
+			return err
+		}
+	}
+}
+
+// movement returns a channel that the next announce closes. s.mu is held.
+func (s *Stream) movement() <-chan struct{} {
+	if s.moved == nil {
+		s.moved = make(chan struct{})
+	}
+	return s.moved
+}
+
+// announce wakes who waits for a change. s.mu is held.
+func (s *Stream) announce() {
+	if s.moved != nil {
+		close(s.moved)
+		s.moved = nil
+	}
+}
