@@ -1,0 +1,53 @@
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help run build test check bench fuzz race cover tag rules generate fmt lint deps
+
+FUZZTIME ?= 30s
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null)
+
+help: ## List the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+run: ## Open the demo shop on 127.0.0.1:8080
+	go run . demo
+
+build: ## Build ./nearside as it is shipped
+	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o nearside .
+
+test: deps check ## Everything CI runs: deps, check and every test
+	go test -count=1 ./...
+
+check: ## Format, vet, lint, types; built and generated files unchanged
+	@scripts/check.sh
+
+bench: ## Benchmarks, the whole request first
+	go test -run '^$$' -bench . -benchmem .
+	go test -run '^$$' -bench . -benchmem $$(go list ./... | tail -n +2)
+
+fuzz: ## Every fuzz target for FUZZTIME (30s)
+	@scripts/fuzz.sh $(FUZZTIME)
+
+race: ## Every test under the race detector
+	go test -race -count=1 ./...
+
+cover: ## Coverage by function in cover.out
+	go test -coverpkg=./... -coverprofile=cover.out ./...
+	go tool cover -func=cover.out | tail -1
+
+tag: ## Rebuild the browser tag, tag/dist
+	go run ./tag/build
+
+rules: ## Rebuild the guest modules from C and AssemblyScript
+	go run ./wasm-rules/build
+
+generate: ## Rebuild what is generated from Go tables and open data
+	go generate ./...
+
+fmt: ## Format the Go code
+	gofmt -l -w $$(git ls-files --cached --others --exclude-standard '*.go')
+
+lint: ## Only the linter
+	go tool -modfile=tools.mod golangci-lint run
+
+deps: ## Install what the tests need and is not here (apt-get)
+	@scripts/deps.sh

@@ -1,0 +1,69 @@
+#!/usr/bin/env bash
+# Installs what the tests need and is not here: a browser, the compilers of the
+# guest modules, Node for AssemblyScript, and fonts for the shop's languages.
+# Says nothing and does nothing if all of it is here.
+set -euo pipefail
+
+missing=()
+
+# need PACKAGE COMMAND... adds the package unless one of the commands is here.
+need() {
+  local package=$1 command
+  shift
+  for command; do
+    if command -v "$command" >/dev/null; then return; fi
+  done
+  missing+=("$package")
+}
+
+need chromium chromium chromium-browser google-chrome google-chrome-stable headless-shell
+need clang-14 clang-14
+need lld-14 wasm-ld-14
+need nodejs node
+need npm npm
+for font in fonts-noto-core fonts-noto-cjk; do
+  if command -v dpkg-query >/dev/null && ! dpkg-query -W "$font" >/dev/null 2>&1; then
+    missing+=("$font")
+  fi
+done
+
+if [ ${#missing[@]} -eq 0 ]; then exit 0; fi
+
+if ! command -v apt-get >/dev/null; then
+  echo "deps: not here, and there is no apt-get to install it with: ${missing[*]} (Debian's names)" >&2
+  exit 1
+fi
+
+as_root=()
+if [ "$(id -u)" -ne 0 ]; then
+  if ! command -v sudo >/dev/null; then
+    echo "deps: as root, run: apt-get install ${missing[*]}" >&2
+    exit 1
+  fi
+  as_root=(sudo)
+  # Without a terminal nobody can type a password.
+  if [ ! -t 0 ]; then as_root=(sudo --non-interactive); fi
+fi
+
+# apt ARGUMENT... runs apt-get, which asks nothing and is shown only if it fails.
+apt() {
+  local said
+  if ! said=$("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get --yes --quiet "$@" </dev/null 2>&1); then
+    echo "$said" >&2
+    return 1
+  fi
+}
+
+echo "deps: installing ${missing[*]}"
+apt update
+available=()
+for package in "${missing[@]}"; do
+  if apt-cache show "$package" >/dev/null 2>&1; then
+    available+=("$package")
+  else
+    echo "deps: no package $package in this distribution; what needs it will be skipped or fail"
+  fi
+done
+if [ ${#available[@]} -gt 0 ]; then
+  apt install --no-install-recommends "${available[@]}"
+fi
