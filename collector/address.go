@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package collector
+
+import (
+	"net"
+	"net/netip"
+	"strings"
+
+	"github.com/valyala/fasthttp"
+)
+
+// Prefix lengths that addresses are truncated to before anything else sees
+// them.
+const (
+	v4Bits = 24
+	v6Bits = 48
+)
+
+// maxProxies bounds the chain of forwarded addresses that is walked.
+const maxProxies = 16
+
+// Headers by which a proxy says whom it speaks for.
+const (
+	headerForwardedFor   = "X-Forwarded-For"
+	headerForwarded      = "Forwarded" // RFC 7239
+	headerForwardedProto = "X-Forwarded-Proto"
+)
+
+// proxies are the addresses whose forwarding headers are believed.
+type proxies []netip.Prefix
+
+// trust reports whether addr is one of ours.
+func (p proxies) trust(addr netip.Addr) bool {
+	for _, prefix := range p {
+		if prefix.Contains(addr) {
+			return true
+		}
+	}
+	return false
+}
+
+// A peer is who sent a request, as far as it can be known.
+type peer struct {
+	// addr is the client's truncated address, zero if unknown.
+	addr netip.Addr
+	// secure means that the client spoke TLS, to us or to a trusted proxy.
+	secure bool
+}
+
+// peerOf says who sent a request. Without a trusted proxy that is the socket's
+// other end, and forwarding headers mean nothing. With one it is the right-most
+// address that is not ours, for those further left were written by the client.
+//
+// No chain, a chain that cannot be read, and X-Forwarded-For and Forwarded that name
+// different clients (a proxy that manages one lets the other through as the
+// client wrote it), leave the address unknown: the proxy's own is not the
+// client's, and a guess could be the client's choice.
+func (p proxies) peerOf(ctx *fasthttp.RequestCtx) peer {
+	socket := socketAddr(ctx.RemoteAddr())
+	if len(p) == 0 || !p.trust(socket) {
+		return peer{truncate(socket), ctx.IsTLS()}
+	}
+	header := &ctx.Request.Header
+	forwardedFor := header.PeekAll(headerForwardedFor)
+	addr, found := p.client(forwardedFor, addrOnly)
+	if other, both := p.client(header.PeekAll(headerForwarded), addrInForwarded); both {
+		if found && other != addr {
+			other = netip.Addr{}
+		}
+		addr = other
+	}
+	secure := lastElement(header.Peek(headerForwardedProto)) == "https"
+	return peer{truncate(addr), secure || ctx.IsTLS()}
+}
+
+func socketAddr(addr net.Addr) netip.Addr {
+	if tcp, ok := addr.(*net.TCPAddr); ok {
+		return tcp.AddrPort().Addr().Unmap().WithZone("")
+	}
+	return netip.Addr{}
+}
+
+// truncate removes the part of an address that points at one household.
+func truncate(addr netip.Addr) netip.Addr {
+	addr = addr.Unmap().WithZone("")
+	bits := v6Bits
+	if addr.Is4() {
+		bits = v4Bits
+	}
+	prefix, err := addr.Prefix(bits)
+	if err != nil {
+		return netip.Addr{} // the zero Addr is unknown and stays so
+	}
+	return prefix.Addr()
+}
+
+// client walks a list of proxies from the right and returns the first address
+// that is not ours, or the left-most one if all are. It reports whether there
+// was a list at all. Lines of one header are one list.
+func (p proxies) client(lines [][]byte, parse func(string) (netip.Addr, bool)) (addr netip.Addr, found bool) {
+	hops := 0
+	for i := len(lines) - 1; i >= 0; i-- {
+		rest := view(lines[i])
+		for more := true; more; {
+			var element string
+			rest, element, more = cutLast(rest)
+			if element == "" {
+				continue
+			}
+			found = true
+			hop, ok := parse(element)
+			if hops++; !ok || hops > maxProxies {
+				return netip.Addr{}, true
+			}
+			addr = hop
+			if !p.trust(hop) {
+				return addr, true
+			}
+		}
+	}
+	return addr, found
+}
+
+// cutLast splits a list at its last comma.
+func cutLast(list string) (rest, last string, more bool) {
+	i := strings.LastIndexByte(list, ',')
+	if i < 0 {
+		return "", trimSpace(list), false
+	}
+	return list[:i], trimSpace(list[i+1:]), true
+}
+
+func lastElement(list []byte) string {
+	_, last, _ := cutLast(view(list))
+	return last
+}
+
+// addrOnly reads an address as X-Forwarded-For has it, with or without a port.
+func addrOnly(element string) (netip.Addr, bool) {
+	if addr, err := netip.ParseAddr(element); err == nil {
+		return addr.Unmap().WithZone(""), true
+	}
+	if at, err := netip.ParseAddrPort(element); err == nil {
+		return at.Addr().Unmap().WithZone(""), true
+	}
+	if inner, ok := strings.CutPrefix(element, "["); ok {
+		addr, err := netip.ParseAddr(strings.TrimSuffix(inner, "]"))
+		return addr.Unmap().WithZone(""), err == nil
+	}
+	return netip.Addr{}, false
+}
+
+// addrInForwarded reads the address of an element of Forwarded:
+// for="[2001:db8::1]:4711";proto=https. An obfuscated or unknown client is no
+// address.
+func addrInForwarded(element string) (netip.Addr, bool) {
+	for len(element) > 0 {
+		var pair string
+		pair, element, _ = strings.Cut(element, ";")
+		name, value, _ := strings.Cut(trimSpace(pair), "=")
+		if !strings.EqualFold(name, "for") {
+			continue
+		}
+		if len(value) > 1 && value[0] == '"' && value[len(value)-1] == '"' {
+			value = value[1 : len(value)-1]
+		}
+		return addrOnly(value)
+	}
+	return netip.Addr{}, false
+}
+
+func trimSpace(s string) string { return strings.Trim(s, " \t") }

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build !race
+
+// Allocations mean nothing under the race detector, whose pools drop what they
+// are given.
+
+package collector
+
+import (
+	"net"
+	"testing"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/nearside/nearside/edge"
+)
+
+// A drill runs requests through a server without a network.
+type drill struct {
+	*house
+	ctx fasthttp.RequestCtx
+}
+
+// newDrill prepares a browser's request with a body.
+func newDrill(t testing.TB, body []byte) *drill {
+	t.Helper()
+	d := &drill{house: newHouse(t, nil)}
+	d.ctx.Init2(&drillConn{addr: &net.TCPAddr{IP: net.IPv4(203, 0, 113, 77), Port: 4711}}, nil, false)
+	r := &d.ctx.Request
+	r.Header.SetMethod("POST")
+	r.SetRequestURI("/_near/v1/beacon")
+	for _, h := range [][2]string{
+		{"Host", "near.example"}, {"Connection", "keep-alive"}, {"Sec-Ch-Ua-Platform", `"Windows"`}, {"User-Agent", desktopAgent},
+		{"Sec-Ch-Ua", `"Chromium";v="156", "Not A Brand";v="99"`}, {"Content-Type", "text/plain;charset=UTF-8"}, {"Sec-Ch-Ua-Mobile", "?0"},
+		{"Accept", "*/*"}, {"Origin", "https://shop.example"}, {"Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Mode", "cors"},
+		{"Sec-Fetch-Dest", "empty"}, {"Referer", "https://shop.example/"}, {"Accept-Encoding", "gzip, deflate, br, zstd"},
+		{"Accept-Language", "fr-FR,fr;q=0.9,en;q=0.8"},
+	} {
+		r.Header.Set(h[0], h[1])
+	}
+	r.SetBody(body)
+	return d
+}
+
+// drillConn is only asked who is at its other end.
+type drillConn struct {
+	net.Conn
+	addr net.Addr
+}
+
+func (c *drillConn) RemoteAddr() net.Addr { return c.addr }
+
+// slotsBeacon asks for slots and carries no event: what is answered costs the
+// collector most, and keeping events is not its work.
+func slotsBeacon() []byte {
+	return []byte(beaconOf(usual&^8, say{
+		"page":   say{"id": "p7QmX2cK9aLw", "url": "https://shop.example/hats?utm_source=news&utm_medium=email", "ref": "https://www.google.com/", "lang": "fr"},
+		"client": say{"langs": []string{"fr-FR", "fr", "en"}, "viewport": []int{1200, 800}},
+		"slots":  []any{"hero", "bare"},
+	}))
+}
+
+// TestStageAllocs holds each of the collector's own stages to no allocation.
+func TestStageAllocs(t *testing.T) {
+	d := newDrill(t, slotsBeacon())
+	x := new(exchange)
+	if err := x.begin(d.Server, &d.ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := x.decoder.DecodeBeacon(d.ctx.PostBody(), &x.beacon); err != nil {
+		t.Fatal(err)
+	}
+	release, err := d.admit(&d.ctx, x, x.beacon.Site)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := x.describe(d.Server, release); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.engine.Decide(&x.beacon, &x.request, &x.outcome); err != nil {
+		t.Fatal(err)
+	}
+	if len(x.outcome.Decisions) != 2 || x.request.Lang != "fr" || x.request.Device.Type != "desktop" || x.request.Source.Channel != "mail" {
+		t.Fatalf("the drill is not what it should be: %+v %+v", x.request, x.outcome)
+	}
+	d.respond(&d.ctx, x, true)
+	for _, stage := range []struct {
+		name string
+		run  func()
+	}{
+		{"headers and peer", func() { _ = x.begin(d.Server, &d.ctx) }},
+		{"decode", func() { _ = x.decoder.DecodeBeacon(d.ctx.PostBody(), &x.beacon) }},
+		{"origin", func() { _, _ = d.admit(&d.ctx, x, x.beacon.Site) }},
+		{"device, language, source", func() { _ = x.describe(d.Server, release) }},
+		{"answer", func() { d.respond(&d.ctx, x, true) }},
+		{"cookie", func() { d.setCookie(&d.ctx, "demo", "AQAB"); d.ctx.Response.Header.Del("Set-Cookie") }},
+	} {
+		if n := testing.AllocsPerRun(200, stage.run); n != 0 {
+			t.Errorf("%s: %.1f allocations, want 0", stage.name, n)
+		}
+	}
+}
+
+// TestHandlerAddsNoAllocs compares the whole handler with the engine alone.
+func TestHandlerAddsNoAllocs(t *testing.T) {
+	d := newDrill(t, slotsBeacon())
+	handler := d.Handler()
+	whole := func() { d.ctx.Response.Reset(); handler(&d.ctx) }
+	whole()
+	if d.ctx.Response.StatusCode() != 200 {
+		t.Fatalf("answer %s", d.ctx.Response.Body())
+	}
+	var dec Decoder
+	var b edge.Beacon
+	if err := dec.DecodeBeacon(slotsBeacon(), &b); err != nil {
+		t.Fatal(err)
+	}
+	request := edge.Request{Now: testNow, Lang: "fr", Device: edge.Device{Type: "desktop"}}
+	var out edge.Outcome
+	engine := func() {
+		out.Reset()
+		if err := d.engine.Decide(&b, &request, &out); err != nil {
+			t.Fatal(err)
+		}
+	}
+	engine()
+	alone := testing.AllocsPerRun(200, engine)
+	if n := testing.AllocsPerRun(200, whole); n > alone {
+		t.Errorf("the handler allocates %.1f times, the engine alone %.1f", n, alone)
+	}
+}
+
+func BenchmarkHandler(b *testing.B) {
+	d := newDrill(b, slotsBeacon())
+	handler := d.Handler()
+	b.ReportAllocs()
+	for b.Loop() {
+		d.ctx.Response.Reset()
+		handler(&d.ctx)
+	}
+	if d.ctx.Response.StatusCode() != 200 {
+		b.Fatalf("answer %s", d.ctx.Response.Body())
+	}
+}
+
+func BenchmarkStages(b *testing.B) {
+	d := newDrill(b, slotsBeacon())
+	x := new(exchange)
+	if err := x.begin(d.Server, &d.ctx); err != nil {
+		b.Fatal(err)
+	}
+	if err := x.decoder.DecodeBeacon(d.ctx.PostBody(), &x.beacon); err != nil {
+		b.Fatal(err)
+	}
+	release, err := d.admit(&d.ctx, x, x.beacon.Site)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := x.describe(d.Server, release); err != nil {
+		b.Fatal(err)
+	}
+	if err := d.engine.Decide(&x.beacon, &x.request, &x.outcome); err != nil {
+		b.Fatal(err)
+	}
+	reader := question{prefers: x.beacon.Client.Langs, accept: x.headers.acceptLanguage}
+	page, _ := splitAddress(x.beacon.Page.URL)
+	for _, stage := range []struct {
+		name string
+		run  func()
+	}{
+		{"headers", func() { x.headers.read(&d.ctx.Request.Header) }},
+		{"peer", func() { x.peer = d.options.trusted.peerOf(&d.ctx) }},
+		{"decode", func() { _ = x.decoder.DecodeBeacon(d.ctx.PostBody(), &x.beacon) }},
+		{"origin", func() { _, _ = d.admit(&d.ctx, x, x.beacon.Site) }},
+		{"device", func() { _, _, x.key = d.devices.read(&x.headers, x.key) }},
+		{"language", func() { _, x.key = d.languages.match(release, &reader, x.key) }},
+		{"source", func() { _, _, x.text = readSource(page, x.beacon.Page.Ref, x.text[:0]) }},
+		{"answer", func() { d.respond(&d.ctx, x, true) }},
+	} {
+		b.Run(stage.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				stage.run()
+			}
+		})
+	}
+	b.Run("device-uncached", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			readDevice([]string{desktopAgent, "?0", `"Windows"`, ""})
+		}
+	})
+	b.Run("language-uncached", func(b *testing.B) {
+		site := d.languages.of(release)
+		b.ReportAllocs()
+		for b.Loop() {
+			site.match(&reader)
+		}
+	})
+}

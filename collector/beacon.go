@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package collector
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/nearside/nearside/edge"
+)
+
+// keptBodyBytes is how large a request's buffer may be and still be kept for
+// the next request of its connection.
+const keptBodyBytes = 16 << 10
+
+// beacon answers POST /v1/beacon.
+func (s *Server) beacon(ctx *fasthttp.RequestCtx) error {
+	x := s.exchanges.Get().(*exchange)
+	err := s.answerBeacon(ctx, x)
+	x.free()
+	s.exchanges.Put(x)
+	ctx.Request.ReleaseBody(keptBodyBytes)
+	return err
+}
+
+// answerBeacon tells a beacon's story: read it, see whether the page may send
+// to the site, describe the visit, decide, keep the events, answer.
+func (s *Server) answerBeacon(ctx *fasthttp.RequestCtx, x *exchange) error {
+	if err := x.begin(s, ctx); err != nil {
+		return err
+	}
+	malformed := x.decoder.DecodeBeacon(ctx.PostBody(), &x.beacon)
+	release, err := s.admit(ctx, x, x.beacon.Site)
+	if malformed != nil {
+		return malformed // an allowed page may read why
+	}
+	if err != nil {
+		return err
+	}
+	if err := x.describe(s, release); err != nil {
+		return err
+	}
+	if err := s.engine.Decide(&x.beacon, &x.request, &x.outcome); err != nil {
+		return err
+	}
+	kept := s.keep(x)
+	if !kept && len(x.beacon.Slots) == 0 {
+		return edge.ErrUnavailable
+	}
+	s.respond(ctx, x, kept)
+	return nil
+}
+
+// keep publishes the accepted events and reports whether they are on disk. A
+// page that waits for slots waits for its events only a moment.
+func (s *Server) keep(x *exchange) bool {
+	if len(x.outcome.Events) == 0 {
+		return true
+	}
+	wait := s.options.PublishWait
+	if len(x.beacon.Slots) == 0 {
+		wait = s.options.PublishPatience
+	}
+	err := s.publisher.Publish(x.outcome.Events, wait)
+	broken := err != nil && !errors.Is(err, edge.ErrUnavailable)
+	if broken != s.logBroken.Load() && s.logBroken.CompareAndSwap(!broken, broken) && broken {
+		s.options.Logger.Error("publish events", "error", err) // once, until it works again
+	}
+	return err == nil
+}
+
+// respond writes what came of the beacon: 204 when there is nothing to say.
+func (s *Server) respond(ctx *fasthttp.RequestCtx, x *exchange, kept bool) {
+	o := &x.outcome
+	a := answer{
+		outcome: o, refused: x.decoder.Rejected(), kept: kept,
+		carriesState: !x.sameOrigin, forgetState: !x.sameOrigin && o.DropState,
+	}
+	s.count(x, kept)
+	if x.sameOrigin && (o.State != "" || o.DropState) {
+		s.setCookie(ctx, x.beacon.Site, o.State)
+	}
+	header := &ctx.Response.Header
+	setHeader(header, "Cache-Control", "no-store")
+	if a.isEmpty() {
+		ctx.SetStatusCode(fasthttp.StatusNoContent)
+		return
+	}
+	header.SetContentType(contentTypeJSON)
+	body := ctx.Response.SwapBody(nil)[:0]
+	ctx.Response.SwapBody(a.appendJSON(body))
+}
+
+func (s *Server) count(x *exchange, kept bool) {
+	m, o := s.metrics, &x.outcome
+	if x.request.Bot {
+		m.bots.Add(1)
+	}
+	if kept {
+		m.accepted.Add(uint64(len(o.Events)))
+	} else {
+		for range o.Events {
+			m.rejected.add(edge.RejectedUnavailable)
+		}
+	}
+	for i := range o.Decisions {
+		m.decided(o.Decisions[i].Reason)
+	}
+	for _, list := range [...][]edge.Rejection{x.decoder.Rejected(), o.Rejected} {
+		for i := range list {
+			m.rejected.add(list[i].Code)
+		}
+	}
+}
+
+// checkContent refuses a body that says it is something else than JSON. A body
+// that does not say what it is gets parsed: it is JSON or it is refused then.
+func checkContent(h *headers) error {
+	if h.contentEncoding != "" && h.contentEncoding != "identity" {
+		return errEncoding
+	}
+	kind, _, _ := strings.Cut(h.contentType, ";")
+	switch kind = trimSpace(kind); {
+	case kind == "", strings.EqualFold(kind, "text/plain"), strings.EqualFold(kind, contentTypeJSON):
+		return nil
+	default:
+		return errMediaType
+	}
+}

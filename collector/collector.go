@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package collector is the HTTP face of Nearside: it receives beacons, says
+// what is allowed of them, hands them to the engine and writes its answers.
+//
+// What comes from outside is bounded before it is read: connections, headers,
+// bodies, time, nesting, every string. A client's address is truncated before
+// anything else sees it. What a browser may do is judged by its Origin alone;
+// forwarding headers count only from proxies that the operator named.
+//
+// The package never decides what a visitor sees, never stores anything, never
+// reads a signal's meaning, and writes no visitor data into errors, logs or
+// metrics. The admin side (metrics, events, releases) is a handler of its own
+// and is never reachable from the public one.
+//
+// A Server is safe for concurrent use. Each request has one goroutine; what is
+// shared between requests is immutable, atomic or behind a lock.
+package collector
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/nearside/nearside/edge"
+)
+
+// Defaults of Options.
+const (
+	DefaultPrefix          = "/_near"
+	DefaultPublishWait     = 20 * time.Millisecond
+	DefaultPublishPatience = time.Second
+	DefaultHeaderLimit     = 16 << 10
+	DefaultReadTimeout     = 10 * time.Second
+	DefaultWriteTimeout    = 10 * time.Second
+	DefaultIdleTimeout     = 75 * time.Second // longer than proxies keep a connection, so that they close it
+	DefaultMaxConns        = 8192
+	DefaultMaxConnsPerIP   = 512
+)
+
+// writeBuffer holds a usual answer with its headers, so that it leaves in one
+// system call.
+const writeBuffer = 8 << 10
+
+// Options are a Server's settings. Zero values are the defaults.
+type Options struct {
+	// Engine and Publisher do the work; they must outlive the server. Tag is
+	// the script served as /tag.js. All three are needed.
+	Engine    *edge.Engine
+	Publisher edge.Publisher
+	Tag       []byte
+
+	// Prefix is where the public addresses answer on a site's own origin, and
+	// the cookie's path: a slash and plain characters, DefaultPrefix if empty.
+	Prefix string
+	// TrustedProxies are the peers whose forwarding headers are believed.
+	TrustedProxies []netip.Prefix
+	// Ready says why the process cannot do its work, nil if it can. It is asked
+	// by /readyz and must be quick. Without it the process is always ready.
+	Ready  func() error
+	Logger *slog.Logger     // slog.Default if nil
+	Now    func() time.Time // time.Now if nil
+
+	// PublishWait is how long the answer of a beacon that asks for slots waits
+	// for its events to be on disk, PublishPatience how long any other does.
+	PublishWait, PublishPatience time.Duration
+
+	// HeaderLimit bounds the request line and headers in bytes.
+	HeaderLimit int
+	// ReadTimeout bounds the arrival of a whole request, WriteTimeout the
+	// writing of an answer, IdleTimeout the wait for another request.
+	ReadTimeout, WriteTimeout, IdleTimeout time.Duration
+	// MaxConns bounds open connections, MaxConnsPerIP those of one IPv4 address
+	// or IPv6 /64 that is not a trusted proxy.
+	MaxConns, MaxConnsPerIP int
+
+	trusted proxies
+}
+
+// A Server is the public HTTP face. Make it with New.
+type Server struct {
+	options   Options
+	engine    *edge.Engine
+	publisher edge.Publisher
+	routes    []route
+	script    *script
+	devices   devices
+	languages *languages
+	metrics   *metrics
+	door      *door
+	exchanges sync.Pool
+	draining  atomic.Bool
+	logBroken atomic.Bool // the publisher failed last time, and not for being slow
+
+	mu      sync.Mutex
+	closed  bool
+	serving []serving
+}
+
+// A serving is one listener at work.
+type serving struct {
+	server *fasthttp.Server
+	way    *doorway
+}
+
+// New returns a server that serves nothing yet.
+func New(o Options) (*Server, error) {
+	if o.Engine == nil || o.Publisher == nil || len(o.Tag) == 0 {
+		return nil, errors.New("collector: engine, publisher and tag are needed")
+	}
+	if err := o.complete(); err != nil {
+		return nil, fmt.Errorf("collector: %w", err)
+	}
+	script, err := newScript(o.Tag)
+	if err != nil {
+		return nil, fmt.Errorf("collector: %w", err)
+	}
+	s := &Server{
+		options: o, engine: o.Engine, publisher: o.Publisher, script: script,
+		devices: devices{newCache[deviceReading]()}, languages: newLanguages(), metrics: newMetrics(),
+	}
+	s.door = newDoor(&s.options, s.metrics)
+	s.routes = s.publicRoutes()
+	s.exchanges.New = func() any { return new(exchange) }
+	return s, nil
+}
+
+// complete fills in the defaults and checks the rest.
+func (o *Options) complete() error {
+	if o.Prefix == "" {
+		o.Prefix = DefaultPrefix
+	}
+	if !validPrefix(o.Prefix) {
+		return errors.New("prefix must be a slash followed by letters, digits, dashes, underscores or slashes, and not end in one")
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	for _, d := range []struct {
+		name  string
+		value *time.Duration
+		usual time.Duration
+	}{
+		{"publish wait", &o.PublishWait, DefaultPublishWait},
+		{"publish patience", &o.PublishPatience, DefaultPublishPatience},
+		{"read timeout", &o.ReadTimeout, DefaultReadTimeout},
+		{"write timeout", &o.WriteTimeout, DefaultWriteTimeout},
+		{"idle timeout", &o.IdleTimeout, DefaultIdleTimeout},
+	} {
+		if *d.value < 0 {
+			return fmt.Errorf("%s is negative", d.name)
+		}
+		if *d.value == 0 {
+			*d.value = d.usual
+		}
+	}
+	for _, n := range []struct {
+		name         string
+		value        *int
+		usual, least int
+	}{
+		{"header limit", &o.HeaderLimit, DefaultHeaderLimit, 1 << 10},
+		{"connection limit", &o.MaxConns, DefaultMaxConns, 1},
+		{"connection limit per address", &o.MaxConnsPerIP, DefaultMaxConnsPerIP, 1},
+	} {
+		if *n.value == 0 {
+			*n.value = n.usual
+		}
+		if *n.value < n.least {
+			return fmt.Errorf("%s is below %d", n.name, n.least)
+		}
+	}
+	for _, p := range o.TrustedProxies {
+		if !p.IsValid() {
+			return errors.New("a trusted proxy is no address prefix")
+		}
+		o.trusted = append(o.trusted, p.Masked())
+	}
+	return nil
+}
+
+func validPrefix(p string) bool {
+	if p[0] != '/' || strings.HasSuffix(p, "/") || strings.Contains(p, "//") {
+		return false
+	}
+	return !strings.ContainsFunc(p, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_' || r == '/')
+	})
+}
+
+// Handler returns the handler of the public addresses, so that it can be
+// wrapped before it is served.
+func (s *Server) Handler() fasthttp.RequestHandler { return s.handle }
+
+// ErrClosed is returned by Serve once the server has been shut down.
+var ErrClosed = errors.New("collector: server is closed")
+
+// Serve answers the requests of a listener with h, usually Handler's, until
+// Shutdown; then it returns nil. It owns the listener. It may be called for
+// several listeners, which share the limits.
+func (s *Server) Serve(ln net.Listener, h fasthttp.RequestHandler) error {
+	o := &s.options
+	server := &fasthttp.Server{
+		Handler:                      guard(h, s.recovered),
+		ErrorHandler:                 s.refuseUnread,
+		Logger:                       quietLogger{o.Logger},
+		Concurrency:                  o.MaxConns + o.MaxConns/8 + 16, // the door counts; a worker ends after its connection
+		ReadBufferSize:               o.HeaderLimit,
+		WriteBufferSize:              writeBuffer,
+		ReadTimeout:                  o.ReadTimeout,
+		WriteTimeout:                 o.WriteTimeout,
+		IdleTimeout:                  o.IdleTimeout,
+		MaxRequestBodySize:           edge.MaxBeaconBytes,
+		DisablePreParseMultipartForm: true,
+		SecureErrorLogMessage:        true,
+		NoDefaultServerHeader:        true,
+		NoDefaultContentType:         true,
+		CloseOnShutdown:              true,
+	}
+	way := &doorway{Listener: ln, door: s.door}
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		_ = ln.Close()
+		return ErrClosed
+	}
+	s.serving = append(s.serving, serving{server, way})
+	s.mu.Unlock()
+	if err := server.Serve(way); err != nil {
+		return fmt.Errorf("serve: %w", err)
+	}
+	return nil
+}
+
+// Shutdown stops accepting connections, lets the requests under way finish and
+// closes idle connections. When ctx ends first the rest is broken off, and the
+// error is ctx's.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.draining.Store(true)
+	s.mu.Lock()
+	s.closed = true
+	list := s.serving
+	s.serving = nil
+	s.mu.Unlock()
+	errs := make([]error, len(list))
+	for i := range list {
+		errs[i] = list[i].way.Close() // also if its server has not begun yet
+	}
+	s.door.close(func(g *guest) bool { return !g.spoke.Load() })
+	var done sync.WaitGroup
+	for i := range list {
+		done.Go(func() { errs[i] = errors.Join(errs[i], list[i].server.ShutdownWithContext(ctx)) })
+	}
+	done.Wait()
+	s.door.close(func(*guest) bool { return true })
+	return errors.Join(errs...)
+}

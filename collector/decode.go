@@ -1,0 +1,371 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package collector
+
+import (
+	"bytes"
+
+	"github.com/nearside/nearside/edge"
+)
+
+// wireVersion is the only version of the wire this server speaks.
+const wireVersion = 1
+
+// Limits of the wire that the engine does not rely on.
+const (
+	maxPixels    = 100_000 // of a window or a screen
+	maxSlotLimit = 1000    // items asked for in one slot
+	maxZoneBytes = 64      // IANA names are shorter
+
+	// maxRefusedEvents bounds the events of one beacon that are refused one by
+	// one for standing beyond edge.MaxEvents. A tag that sends more than that is
+	// not ours, and the beacon is refused.
+	maxRefusedEvents = 64
+)
+
+// A Decoder turns bodies into beacons. It keeps its memory between bodies, so
+// in steady state it allocates nothing. The zero value is ready; a Decoder
+// belongs to one goroutine at a time.
+type Decoder struct {
+	scan     scanner
+	trail    trail
+	rejected []edge.Rejection
+}
+
+// DecodeBeacon fills b with what body says. It refuses what is not JSON, what
+// breaks a limit and what has the wrong type, with a *DecodeError; unknown
+// members are checked and ignored, and null counts as absent.
+//
+// An event that is at fault does not refuse the beacon: it is left out and
+// listed in Rejected, unless the text itself is at fault.
+//
+// The strings of b and of Rejected are views of body and of the decoder's own
+// memory: they are valid until body changes or the decoder is used again. After
+// an error b holds what was read before the fault, which may include the site.
+func (d *Decoder) DecodeBeacon(body []byte, b *edge.Beacon) error {
+	b.Reset()
+	d.reset(body)
+	if f := d.beacon(b); f != faultNone {
+		return d.trail.refuse(f)
+	}
+	return nil
+}
+
+// Rejected returns the events of the last beacon that were left out. It is
+// valid until the decoder is used again.
+func (d *Decoder) Rejected() []edge.Rejection { return d.rejected }
+
+func (d *Decoder) reset(body []byte) {
+	d.scan.reset(body)
+	d.trail.field = ""
+	clear(d.rejected)
+	d.rejected = d.rejected[:0]
+}
+
+func (d *Decoder) beacon(b *edge.Beacon) fault {
+	s := &d.scan
+	if len(s.in) > edge.MaxBeaconBytes {
+		return faultLong
+	}
+	version := int64(0)
+	in, f := s.enter('{')
+	for in && s.member() {
+		key := s.key
+		switch string(key) {
+		case "v":
+			f = d.version(&version)
+		case "site":
+			f = d.name(&b.Site, edge.MaxSiteBytes)
+		case "page":
+			f = d.page(&b.Page)
+		case "sent":
+			f = s.integer(&b.SentMillis, 0, maxExact)
+		case "consent":
+			f = d.consent(&b.Consent)
+		case "client":
+			f = d.client(&b.Client)
+		case "state":
+			f = s.text(&b.State, edge.MaxStateBytes)
+		case "why":
+			f = s.boolean(&b.Why)
+		case "events":
+			f = d.events(b)
+		case "slots":
+			f = d.slots(b)
+		default:
+			s.skip()
+			continue
+		}
+		if f != faultNone {
+			return d.trail.under(string(key), f)
+		}
+	}
+	return d.complete(first(f, s.end()), version, b.Site)
+}
+
+// complete reports the first fault there is, a missing member included.
+func (d *Decoder) complete(f fault, version int64, site string) fault {
+	switch {
+	case f != faultNone:
+		return f
+	case version == 0:
+		return d.trail.under("v", faultMissing)
+	case site == "":
+		return d.trail.under("site", faultMissing)
+	}
+	return faultNone
+}
+
+func (d *Decoder) version(v *int64) fault {
+	if f := d.scan.integer(v, -maxExact, maxExact); f != faultNone {
+		return f
+	}
+	if *v != wireVersion {
+		return faultVersion
+	}
+	return faultNone
+}
+
+func (d *Decoder) page(p *edge.BeaconPage) fault {
+	s := &d.scan
+	in, f := s.enter('{')
+	for in && s.member() {
+		key := s.key
+		switch string(key) {
+		case "id":
+			f = d.id(&p.ID)
+		case "url":
+			f = s.text(&p.URL, edge.MaxURLBytes)
+		case "ref":
+			f = s.text(&p.Ref, edge.MaxURLBytes)
+		case "title":
+			f = s.text(&p.Title, edge.MaxTitleBytes)
+		case "type":
+			f = s.text(&p.Type, edge.MaxWordBytes)
+		case "category":
+			f = s.text(&p.Category, edge.MaxWordBytes)
+		case "item":
+			f = s.text(&p.Item, edge.MaxWordBytes)
+		case "lang":
+			f = s.text(&p.Lang, edge.MaxLangBytes)
+		case "tags":
+			p.Tags, f = d.texts(p.Tags, edge.MaxTags, edge.MaxTagBytes)
+		default:
+			s.skip()
+			continue
+		}
+		if f != faultNone {
+			return d.trail.under(string(key), f)
+		}
+	}
+	return first(f, s.fault)
+}
+
+func (d *Decoder) client(c *edge.BeaconClient) fault {
+	s := &d.scan
+	in, f := s.enter('{')
+	for in && s.member() {
+		key := s.key
+		switch string(key) {
+		case "langs":
+			c.Langs, f = d.texts(c.Langs, edge.MaxLangs, edge.MaxLangBytes)
+		case "viewport":
+			f = d.size(&c.Viewport)
+		case "screen":
+			f = d.size(&c.Screen)
+		case "tz":
+			f = s.text(&c.TimeZone, maxZoneBytes)
+		default:
+			s.skip()
+			continue
+		}
+		if f != faultNone {
+			return d.trail.under(string(key), f)
+		}
+	}
+	return first(f, s.fault)
+}
+
+// texts reads a list of at most most strings of at most bytes each.
+func (d *Decoder) texts(list []string, most, bytes int) ([]string, fault) {
+	s := &d.scan
+	list = list[:0]
+	in, f := s.enter('[')
+	for in && s.element() {
+		if len(list) == most {
+			return list, faultMany
+		}
+		list = append(list, "")
+		if f = s.text(&list[len(list)-1], bytes); f != faultNone {
+			return list, d.trail.at(len(list)-1, f)
+		}
+	}
+	return list, first(f, s.fault)
+}
+
+// size reads [width, height] in CSS pixels.
+func (d *Decoder) size(dst *[2]int) fault {
+	s := &d.scan
+	n := 0
+	in, f := s.enter('[')
+	for in && s.element() {
+		if n == len(dst) {
+			return faultMany
+		}
+		var pixels int64
+		if f = s.integer(&pixels, 0, maxPixels); f != faultNone {
+			return d.trail.at(n, f)
+		}
+		dst[n] = int(pixels)
+		n++
+	}
+	if f = first(f, s.fault); f == faultNone && n < len(dst) {
+		return faultMissing
+	}
+	return f
+}
+
+func (d *Decoder) slots(b *edge.Beacon) fault {
+	s := &d.scan
+	b.Slots = b.Slots[:0]
+	in, f := s.enter('[')
+	for in && s.element() {
+		if len(b.Slots) == edge.MaxSlots {
+			return faultMany
+		}
+		b.Slots = append(b.Slots, edge.BeaconSlot{})
+		if f = d.slot(&b.Slots[len(b.Slots)-1]); f != faultNone {
+			return d.trail.at(len(b.Slots)-1, f)
+		}
+	}
+	return first(f, s.fault)
+}
+
+// slot reads a slot: its name, or an object with its name.
+func (d *Decoder) slot(slot *edge.BeaconSlot) fault {
+	s := &d.scan
+	if s.next() == '"' {
+		return d.name(&slot.Name, edge.MaxNameBytes)
+	}
+	limit := int64(0)
+	in, f := s.enter('{')
+	for in && s.member() {
+		key := s.key
+		switch string(key) {
+		case "name":
+			f = d.name(&slot.Name, edge.MaxNameBytes)
+		case "limit":
+			f = s.integer(&limit, 0, maxSlotLimit)
+		case "item":
+			f = s.text(&slot.Item, edge.MaxWordBytes)
+		default:
+			s.skip()
+			continue
+		}
+		if f != faultNone {
+			return d.trail.under(string(key), f)
+		}
+	}
+	slot.Limit = int(limit)
+	if f = first(f, s.fault); f == faultNone && slot.Name == "" {
+		return d.trail.under("name", faultMissing)
+	}
+	return f
+}
+
+// name reads a site's or a slot's name.
+func (d *Decoder) name(dst *string, most int) fault {
+	if f := d.scan.text(dst, most); f != faultNone {
+		return f
+	}
+	if *dst == "" {
+		return faultValue
+	}
+	for i := range len(*dst) {
+		if c := (*dst)[i]; c-'a' > 'z'-'a' && !digit(c) && c != '-' {
+			*dst = ""
+			return faultValue
+		}
+	}
+	return faultNone
+}
+
+// id reads a page's id. Nobody has to send one.
+func (d *Decoder) id(dst *string) fault {
+	if f := d.scan.text(dst, edge.MaxIDBytes); f != faultNone {
+		return f
+	}
+	if *dst != "" && !validID(*dst) {
+		*dst = ""
+		return faultValue
+	}
+	return faultNone
+}
+
+// validID reports whether an id has only the characters of one.
+func validID(id string) bool {
+	for i := range len(id) {
+		c := id[i]
+		if (c|0x20)-'a' > 'z'-'a' && !digit(c) && c != '_' && c != '-' && c != '.' {
+			return false
+		}
+	}
+	return id != ""
+}
+
+// A withdrawal is the body of POST /v1/withdraw: what is still granted.
+type withdrawal struct {
+	site     string
+	purposes int64
+}
+
+// decodeWithdrawal reads a withdrawal. Its strings are views, as a beacon's.
+func (d *Decoder) decodeWithdrawal(body []byte, w *withdrawal) error {
+	d.reset(body)
+	*w = withdrawal{}
+	version := int64(0)
+	s := &d.scan
+	in, f := s.enter('{')
+	for f == faultNone && in && s.member() {
+		key := s.key
+		switch string(key) {
+		case "v":
+			f = d.version(&version)
+		case "site":
+			f = d.name(&w.site, edge.MaxSiteBytes)
+		case "purposes":
+			f = s.integer(&w.purposes, 0, maxPurposes)
+		default:
+			s.skip()
+			continue
+		}
+		if f != faultNone {
+			d.trail.under(string(key), f)
+		}
+	}
+	if f == faultNone {
+		f = d.complete(s.end(), version, w.site)
+	}
+	if f != faultNone {
+		return d.trail.refuse(f)
+	}
+	return nil
+}
+
+// oneLine returns props without line breaks between its tokens, for a stored
+// event is one line. Within strings there can be none.
+func (d *Decoder) oneLine(props []byte) []byte {
+	if bytes.IndexByte(props, '\n') < 0 && bytes.IndexByte(props, '\r') < 0 {
+		return props
+	}
+	s := &d.scan
+	from := len(s.scratch)
+	s.scratch = append(s.scratch, props...)
+	line := s.scratch[from:len(s.scratch):len(s.scratch)]
+	for i, c := range line {
+		if c == '\n' || c == '\r' {
+			line[i] = ' '
+		}
+	}
+	return line
+}

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package collector
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/nearside/nearside/edge"
+)
+
+func TestDevices(t *testing.T) {
+	const (
+		androidFrozen = "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 "
+		linuxFrozen   = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36"
+	)
+	tests := []struct {
+		name string
+		give headers
+		want edge.Device
+		bot  bool
+	}{
+		{name: "Chrome on a phone with hints", give: headers{userAgent: androidFrozen + "Mobile Safari/537.36", mobile: "?1", platform: `"Android"`}, want: edge.Device{Type: "phone"}},
+		{name: "Chrome on a phone with all hints", give: headers{userAgent: androidFrozen + "Mobile Safari/537.36", mobile: "?1", platform: `"Android"`, formFactors: `"Mobile"`, model: `"Pixel 11"`, platformVersion: `"17.0.0"`}, want: edge.Device{Type: "phone", Model: "Pixel 11", OSVersion: "17.0.0"}},
+		{name: "Chrome on a tablet with hints", give: headers{userAgent: androidFrozen + "Safari/537.36", mobile: "?0", platform: `"Android"`}, want: edge.Device{Type: "tablet"}},
+		{name: "a tablet by its form factor", give: headers{userAgent: linuxFrozen, mobile: "?0", platform: `"Linux"`, formFactors: `"Tablet", "EInk"`}, want: edge.Device{Type: "tablet"}},
+		{name: "a car by its form factor", give: headers{userAgent: androidFrozen + "Safari/537.36", mobile: "?0", platform: `"Android"`, formFactors: `"Automotive"`}, want: edge.Device{Type: "other"}},
+		{name: "Chrome on Windows with hints", give: headers{userAgent: desktopAgent, mobile: "?0", platform: `"Windows"`, platformVersion: `"19.0.0"`}, want: edge.Device{Type: "desktop", OSVersion: "19.0.0"}},
+		{name: "Chrome on Windows without hints", give: headers{userAgent: desktopAgent}, want: edge.Device{Type: "desktop", OSVersion: "10"}},
+		{name: "Chrome on Linux", give: headers{userAgent: linuxFrozen}, want: edge.Device{Type: "desktop"}},
+		{name: "Chrome OS", give: headers{userAgent: "Mozilla/5.0 (X11; CrOS x86_64 14541.0.0) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36", mobile: "?0", platform: `"Chrome OS"`}, want: edge.Device{Type: "desktop"}},
+		{name: "a phone that asks for the desktop's site", give: headers{userAgent: linuxFrozen, mobile: "?0", platform: `"Linux"`}, want: edge.Device{Type: "desktop"}},
+		{name: "iPhone", give: headers{userAgent: phoneAgent}, want: edge.Device{Type: "phone", Model: "iPhone", OSVersion: "19.1"}},
+		{name: "iPad that says so", give: headers{userAgent: "Mozilla/5.0 (iPad; CPU OS 12_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/12.1.2 Mobile/15E148 Safari/604.1"}, want: edge.Device{Type: "tablet", Model: "iPad", OSVersion: "12.5"}},
+		{name: "a web view of iPadOS that says it is a Mac", give: headers{userAgent: "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Mobile/15E148"}, want: edge.Device{Type: "tablet"}},
+		{name: "Safari on a Mac", give: headers{userAgent: "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/26.2 Safari/605.1.15"}, want: edge.Device{Type: "desktop"}},
+		{name: "Firefox on a phone", give: headers{userAgent: "Mozilla/5.0 (Android 16; Mobile; rv:153.0) Gecko/153.0 Firefox/153.0"}, want: edge.Device{Type: "phone", OSVersion: "16"}},
+		{name: "Firefox on a tablet", give: headers{userAgent: "Mozilla/5.0 (Android 16; Tablet; rv:153.0) Gecko/153.0 Firefox/153.0"}, want: edge.Device{Type: "tablet", OSVersion: "16"}},
+		{name: "Firefox on Windows", give: headers{userAgent: "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:153.0) Gecko/20100101 Firefox/153.0"}, want: edge.Device{Type: "desktop", OSVersion: "10"}},
+		{name: "an older Android phone", give: headers{userAgent: "Mozilla/5.0 (Linux; Android 9; SM-G960F Build/PPR1.180610.011) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/74.0.3729.157 Mobile Safari/537.36"}, want: edge.Device{Type: "phone", Model: "SM-G960F", OSVersion: "9"}},
+		{name: "an older Android tablet", give: headers{userAgent: "Mozilla/5.0 (Linux; Android 9; SM-T720) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/88.0.4324.152 Safari/537.36"}, want: edge.Device{Type: "tablet", Model: "SM-T720", OSVersion: "9"}},
+		{name: "a phone of the brand Cubot", give: headers{userAgent: "Mozilla/5.0 (Linux; Android 11; CUBOT NOTE 20) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/100.0.0.0 Mobile Safari/537.36"}, want: edge.Device{Type: "phone", Model: "CUBOT NOTE 20", OSVersion: "11"}},
+		{name: "a Fire tablet", give: headers{userAgent: "Mozilla/5.0 (Linux; Android 11; KFTRWI) AppleWebKit/537.36 (KHTML, like Gecko) Silk/120.4.1 like Chrome/120.0.6099.283 Safari/537.36"}, want: edge.Device{Type: "tablet", Model: "KFTRWI", OSVersion: "11"}},
+		{name: "Internet Explorer on a desk that has a pen", give: headers{userAgent: "Mozilla/5.0 (Windows NT 6.1; WOW64; Trident/7.0; Tablet PC 2.0; rv:11.0) like Gecko"}, want: edge.Device{Type: "desktop", OSVersion: "7"}},
+		{name: "a Samsung TV", give: headers{userAgent: "Mozilla/5.0 (SMART-TV; LINUX; Tizen 7.0) AppleWebKit/537.36 (KHTML, like Gecko) 94.0.4606.31/7.0 TV Safari/537.36"}, want: edge.Device{Type: "tv"}},
+		{name: "an LG TV", give: headers{userAgent: "Mozilla/5.0 (Web0S; Linux/SmartTV) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0.6099.270 Safari/537.36 WebAppManager"}, want: edge.Device{Type: "tv"}},
+		{name: "an Android TV with a tablet's hints", give: headers{userAgent: "Mozilla/5.0 (Linux; Android 12; BRAVIA 4K VH2) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0.0.0 Safari/537.36", mobile: "?0", platform: `"Android"`}, want: edge.Device{Type: "tv"}},
+		{name: "a console at a TV", give: headers{userAgent: "Mozilla/5.0 (PlayStation; PlayStation 5/6.00) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/15.4 Safari/605.1.15"}, want: edge.Device{Type: "tv"}},
+		{name: "a headset", give: headers{userAgent: "Mozilla/5.0 (X11; Linux x86_64; Quest 3) AppleWebKit/537.36 (KHTML, like Gecko) OculusBrowser/35.0 Chrome/126.0.0.0 VR Safari/537.36"}, want: edge.Device{Type: "other"}},
+		{name: "nothing at all", want: edge.Device{Type: "other"}},
+		{name: "hints alone", give: headers{mobile: "?1", platform: `"Android"`}, want: edge.Device{Type: "phone"}},
+		{name: "hints that are not well-formed", give: headers{userAgent: desktopAgent, mobile: "yes", platform: `Windows`, model: `"a\"b"`, platformVersion: `"`}, want: edge.Device{Type: "desktop", OSVersion: "10"}},
+		{name: "Googlebot", give: headers{userAgent: "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"}, want: edge.Device{Type: "other"}, bot: true},
+		{name: "Googlebot on a phone", give: headers{userAgent: "Mozilla/5.0 (Linux; Android 6.0.1; Nexus 5X Build/MMB29P) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Mobile Safari/537.36 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"}, want: edge.Device{Type: "phone", Model: "Nexus 5X", OSVersion: "6.0.1"}, bot: true},
+		{name: "GPTBot", give: headers{userAgent: "Mozilla/5.0 AppleWebKit/537.36 (KHTML, like Gecko; compatible; GPTBot/1.3; +https://openai.com/gptbot)"}, want: edge.Device{Type: "other"}, bot: true},
+		{name: "headless Chrome", give: headers{userAgent: strings.Replace(linuxFrozen, "Chrome", "HeadlessChrome", 1)}, want: edge.Device{Type: "desktop"}, bot: true},
+		{name: "curl", give: headers{userAgent: "curl/8.14.1"}, want: edge.Device{Type: "other"}, bot: true},
+		{name: "Python", give: headers{userAgent: "python-requests/2.32"}, want: edge.Device{Type: "other"}, bot: true},
+	}
+	d := devices{newCache[deviceReading]()}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			for _, way := range []string{"worked out", "remembered"} {
+				got, bot, _ := d.read(&tt.give, nil)
+				if tt.bot {
+					got.Model, got.OSVersion, tt.want.Model, tt.want.OSVersion = "", "", "", ""
+				}
+				if got != tt.want || bot != tt.bot {
+					t.Errorf("%s: %+v, bot %v, want %+v, %v", way, got, bot, tt.want, tt.bot)
+				}
+			}
+		})
+	}
+}
+
+func TestDeviceReadingsDoNotReferToTheRequest(t *testing.T) {
+	d := devices{newCache[deviceReading]()}
+	agent := []byte("Mozilla/5.0 (Linux; Android 9; SM-T720) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/88.0.4324.152 Safari/537.36")
+	same := string(agent)
+	d.read(&headers{userAgent: view(agent)}, nil)
+	for i := range agent {
+		agent[i] = 'x' // the request's memory is used again
+	}
+	if got, _, _ := d.read(&headers{userAgent: same}, nil); got.Model != "SM-T720" {
+		t.Errorf("remembered %+v", got)
+	}
+}
+
+func TestCacheIsBounded(t *testing.T) {
+	c := newCache[int]()
+	for i := range 3 * cacheEntries {
+		c.keep([]byte{byte(i), byte(i >> 8), byte(i >> 16)}, i)
+	}
+	held := 0
+	for i := range 3 * cacheEntries {
+		if got, ok := c.find([]byte{byte(i), byte(i >> 8), byte(i >> 16)}); ok {
+			held++
+			if got != i {
+				t.Fatalf("key %d has the value of %d", i, got)
+			}
+		}
+	}
+	if held == 0 || held > cacheEntries {
+		t.Errorf("%d entries are held, want 1 to %d", held, cacheEntries)
+	}
+	long := make([]byte, maxCacheKey+1)
+	c.keep(long, 1)
+	if _, ok := c.find(long); ok {
+		t.Error("a key over the limit is kept")
+	}
+}
+
+func FuzzDevice(f *testing.F) {
+	f.Add(phoneAgent, "?1", `"Android"`, `"Mobile"`, `"Pixel"`)
+	f.Add("Mozilla/5.0 (", "", "", "", "")
+	f.Add("Opera ()", "?0", `"`, `""`, `"\"`)
+	f.Add("Dalvik (Linux; ; ;", "?0", "", "", "")
+	f.Add("Mozilla/5.0 (Symbian) AppleWebKit", "", "", "", "")
+	f.Fuzz(func(t *testing.T, agent, mobile, platform, factors, model string) {
+		d := devices{newCache[deviceReading]()}
+		h := headers{userAgent: agent, mobile: mobile, platform: platform, formFactors: factors, model: model}
+		got, bot, _ := d.read(&h, nil)
+		switch got.Type {
+		case devicePhone, deviceTablet, deviceDesktop, deviceTV, deviceOther:
+		default:
+			t.Errorf("type %q", got.Type)
+		}
+		if len(got.Model) > maxUserAgentBytes || len(got.OSVersion) > maxUserAgentBytes {
+			t.Errorf("device %+v", got)
+		}
+		if again, botAgain, _ := d.read(&h, nil); again != got || botAgain != bot {
+			t.Errorf("remembered %+v, %v, worked out %+v, %v", again, botAgain, got, bot)
+		}
+	})
+}

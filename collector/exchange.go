@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package collector
+
+import (
+	"strconv"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/nearside/nearside/edge"
+)
+
+// An exchange is one request's work space. It is reused, so that a request in
+// steady state allocates nothing for it.
+type exchange struct {
+	headers    headers
+	peer       peer
+	sameOrigin bool
+
+	decoder    Decoder
+	beacon     edge.Beacon
+	withdrawal withdrawal
+	request    edge.Request
+	outcome    edge.Outcome
+
+	key      []byte    // cache keys
+	text     []byte    // values of the page's address that had to be decoded
+	size     []byte    // the screen's size as text
+	pageLang [1]string // as a list, for matching
+}
+
+// free forgets the request: its strings are views of memory that the next one
+// overwrites.
+func (x *exchange) free() {
+	x.headers, x.request, x.withdrawal = headers{}, edge.Request{}, withdrawal{}
+	b := &x.beacon
+	clear(b.Page.Tags)
+	clear(b.Client.Langs)
+	clear(b.Events)
+	clear(b.Slots)
+	b.Reset()
+	x.outcome.Reset()
+	x.decoder.reset(nil)
+	x.pageLang[0] = ""
+}
+
+// begin reads the headers and finds out who asks.
+func (x *exchange) begin(s *Server, ctx *fasthttp.RequestCtx) error {
+	x.headers.read(&ctx.Request.Header)
+	x.peer = s.options.trusted.peerOf(ctx)
+	x.sameOrigin = false
+	return checkContent(&x.headers)
+}
+
+// describe makes the engine's request out of what was read.
+func (x *exchange) describe(s *Server, release *edge.Release) error {
+	page, err := x.address()
+	if err != nil {
+		return err
+	}
+	b, h := &x.beacon, &x.headers
+	r := &x.request
+	*r = edge.Request{Now: s.options.Now(), Addr: x.peer.addr, Host: page.host, Path: page.path, State: b.State}
+	if x.sameOrigin {
+		r.State = findCookie(h.cookie, b.Site)
+	}
+	b.Consent.GPC = b.Consent.GPC || saysGPC(h.gpc)
+
+	r.Device, r.Bot, x.key = s.devices.read(h, x.key)
+	r.Device.TimeZone = b.Client.TimeZone
+	if w := b.Client.Screen; w[0] > 0 {
+		x.size = strconv.AppendInt(x.size[:0], int64(w[0]), 10)
+		x.size = strconv.AppendInt(append(x.size, 'x'), int64(w[1]), 10)
+		r.Device.Screen = view(x.size)
+	}
+	reader := question{prefers: b.Client.Langs, accept: h.acceptLanguage}
+	r.Lang, x.key = s.languages.match(release, &reader, x.key)
+	x.pageLang[0] = b.Page.Lang
+	text := question{prefers: x.pageLang[:], exact: true}
+	r.PageLang, x.key = s.languages.match(release, &text, x.key)
+	r.Ref, r.Source, x.text = readSource(page, b.Page.Ref, x.text[:0])
+	return nil
+}
+
+// address takes the page's address apart. It must be of the origin that the
+// browser vouches for; a beacon without one still has that origin's host.
+func (x *exchange) address() (address, error) {
+	raw, origin := x.beacon.Page.URL, x.headers.origin
+	if raw == "" {
+		page, _ := splitAddress(origin)
+		page.path = ""
+		return page, nil
+	}
+	page, ok := splitAddress(raw)
+	if !ok {
+		return address{}, errPageURL
+	}
+	if page.origin != origin {
+		return address{}, errURLOrigin
+	}
+	return page, nil
+}
+
+// errPageURL refuses what a browser does not put into location.href.
+var errPageURL = &DecodeError{Field: "page.url", Code: faults[faultValue].code, Err: faults[faultValue].err}

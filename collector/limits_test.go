@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package collector
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// raw sends bytes over a connection of their own and reads the answer to its
+// end.
+func raw(t *testing.T, addr string, send func(net.Conn)) (answer string, took time.Duration) {
+	t.Helper()
+	c := dial(t, addr)
+	begin := time.Now()
+	if send != nil {
+		send(c)
+	}
+	_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
+	out, err := io.ReadAll(c)
+	if err != nil {
+		t.Errorf("read %q: %v", out, err)
+	}
+	return string(out), time.Since(begin)
+}
+
+func TestASlowClientIsAnsweredAndLeft(t *testing.T) {
+	const timeout = 300 * time.Millisecond
+	h := open(t, func(o *Options) { o.ReadTimeout = timeout })
+	head := "POST /v1/beacon HTTP/1.1\r\nHost: a\r\nOrigin: https://shop.example\r\nContent-Length: 100\r\n\r\n"
+	tests := []struct {
+		name string
+		send func(net.Conn)
+	}{
+		{"half the headers", func(c net.Conn) { _, _ = c.Write([]byte(head[:40])) }},
+		{"half the body", func(c net.Conn) { _, _ = c.Write([]byte(head + `{"v":1,`)) }},
+		{"a byte now and then", func(c net.Conn) {
+			for _, b := range []byte(head) {
+				if _, err := c.Write([]byte{b}); err != nil {
+					return
+				}
+				time.Sleep(10 * time.Millisecond)
+			}
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got, took := raw(t, h.addr, tt.send)
+			if !strings.HasPrefix(got, "HTTP/1.1 408 ") || !strings.Contains(got, `{"error":{"code":"request_timeout"`) {
+				t.Errorf("answer %q", got)
+			}
+			if took < timeout-100*time.Millisecond || took > timeout+lingerTime+2*time.Second {
+				t.Errorf("took %v", took)
+			}
+		})
+	}
+}
+
+func TestAHugeBodyIsRefusedUnread(t *testing.T) {
+	h := open(t, nil)
+	const size = 10 << 20
+	tests := []struct {
+		name, head string
+		body       []byte
+	}{
+		{"that says how long it is", fmt.Sprintf("Content-Length: %d", size), bytes.Repeat([]byte("a"), size)},
+		{"that comes in chunks", "Transfer-Encoding: chunked", bytes.Repeat([]byte("8000\r\n"+strings.Repeat("a", 0x8000)+"\r\n"), size/0x8000)},
+		{"in one chunk", "Transfer-Encoding: chunked", append([]byte("a00000\r\n"), bytes.Repeat([]byte("a"), size)...)},
+		{"just over the limit", "Content-Length: 65537", bytes.Repeat([]byte("a"), 65537)},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			const clients = 8
+			var wg sync.WaitGroup
+			for range clients {
+				wg.Go(func() {
+					got, _ := raw(t, h.addr, func(c net.Conn) {
+						_, _ = fmt.Fprintf(c, "POST /v1/beacon HTTP/1.1\r\nHost: a\r\n%s\r\n\r\n", tt.head)
+						_, _ = c.Write(tt.body) // the whole of it, whatever the server thinks
+					})
+					if !strings.HasPrefix(got, "HTTP/1.1 413 ") || !strings.Contains(got, `"code":"body_too_large"`) {
+						t.Errorf("answer %.200q", got)
+					}
+				})
+			}
+			wg.Wait()
+			runtime.ReadMemStats(&after)
+			// What eight clients made the process allocate, their own side included.
+			if grown := after.TotalAlloc - before.TotalAlloc; grown > clients*(1<<20) {
+				t.Errorf("%d bytes allocated for %d bodies of %d", grown, clients, len(tt.body))
+			}
+		})
+	}
+}
+
+func TestOtherRequestsThatCannotBeRead(t *testing.T) {
+	h := open(t, func(o *Options) { o.HeaderLimit = 4 << 10 })
+	tests := []struct{ name, send, want, code string }{
+		{"headers over the limit", "GET / HTTP/1.1\r\nHost: a\r\nX: " + strings.Repeat("a", 5000) + "\r\n\r\n", "431", "header_too_large"},
+		{"an address over the limit", "GET /" + strings.Repeat("a", 5000) + " HTTP/1.1\r\nHost: a\r\n\r\n", "431", "header_too_large"},
+		{"no HTTP", "hello world, this is not HTTP\r\n\r\n", "400", "bad_request"},
+		{"two lengths", "POST /v1/beacon HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\naa", "400", "bad_request"},
+		{"a negative length", "POST /v1/beacon HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n", "400", "bad_request"},
+		{"a broken chunk", "POST /v1/beacon HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "400", "bad_request"},
+		{"no host", "GET /healthz HTTP/1.1\r\n\r\n", "400", "bad_request"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got, _ := raw(t, h.addr, func(c net.Conn) { _, _ = c.Write([]byte(tt.send)) })
+			if !strings.HasPrefix(got, "HTTP/1.1 "+tt.want+" ") || !strings.Contains(got, `{"error":{"code":"`+tt.code+`"`) {
+				t.Errorf("answer %q", got)
+			}
+		})
+	}
+	if logged := h.log.String(); strings.Contains(logged, "127.0.0") || strings.Contains(logged, "hello") {
+		t.Errorf("the log holds what a client sent: %s", logged)
+	}
+}
+
+func TestConnectionLimits(t *testing.T) {
+	h := open(t, func(o *Options) { o.MaxConns, o.MaxConnsPerIP = 4, 2 })
+	busy := func(c net.Conn) {
+		if _, err := c.Write([]byte("GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")); err != nil {
+			t.Fatal(err)
+		}
+		readSome(t, c, "ok\n")
+	}
+	first, second := dial(t, h.addr), dial(t, h.addr)
+	busy(first)
+	busy(second)
+	got, _ := raw(t, h.addr, nil)
+	if !strings.HasPrefix(got, "HTTP/1.1 429 ") || !strings.Contains(got, "too_many_connections") || !strings.Contains(got, "Retry-After: 1\r\n") {
+		t.Errorf("the third gets %q", got)
+	}
+	_ = first.Close()
+	waitFor(t, "a place to be free", func() bool { return h.metrics.connections.Load() == 1 })
+	busy(dial(t, h.addr))
+
+	all := open(t, func(o *Options) {
+		o.MaxConns, o.MaxConnsPerIP = 2, 1
+		o.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}
+	})
+	busy(dial(t, all.addr))
+	busy(dial(t, all.addr)) // a proxy is not limited by itself
+	if got, _ := raw(t, all.addr, nil); !strings.HasPrefix(got, "HTTP/1.1 503 ") || !strings.Contains(got, "too_many_connections") {
+		t.Errorf("over all limits: %q", got)
+	}
+	var out bytes.Buffer
+	if err := all.WritePrometheus(&out); err != nil || !strings.Contains(out.String(), `nearside_connections_refused_total{limit="all"} 1`) {
+		t.Errorf("metrics: %v\n%s", err, out.String())
+	}
+}
+
+func TestNeighboursCountAsOne(t *testing.T) {
+	for give, want := range map[string]string{
+		"203.0.113.9": "203.0.113.9", "2001:db8:1:2:3:4:5:6": "2001:db8:1:2::", "::ffff:203.0.113.9": "203.0.113.9",
+	} {
+		if got := neighbour(netip.MustParseAddr(give).Unmap()); got.String() != want {
+			t.Errorf("%s counts as %v, want %s", give, got, want)
+		}
+	}
+}
+
+func waitFor(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(5 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("waited in vain for %s", what)
+		}
+	}
+}

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package collector
+
+import (
+	"crypto/tls"
+	"io"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// How long and how much is read of a request that has been refused, so that its
+// sender can still see the answer.
+const (
+	lingerTime  = time.Second
+	lingerBytes = 16 << 20
+)
+
+// refuseTime bounds the writing of an answer to a connection over the limits.
+const refuseTime = 50 * time.Millisecond
+
+// v6NeighbourBits is the prefix of IPv6 addresses that count as one client:
+// what a household is given at least.
+const v6NeighbourBits = 64
+
+// A door lets connections in, within the limits for all and for one address.
+// Addresses are held in full here and nowhere else, and only while their
+// connections are open. It is safe for concurrent use.
+type door struct {
+	most, mostPerAddr int
+	trusted           proxies // they speak for many clients and have no limit of their own
+	metrics           *metrics
+
+	mu      sync.Mutex
+	open    map[*guest]struct{}
+	perAddr map[netip.Addr]int
+}
+
+func newDoor(o *Options, m *metrics) *door {
+	return &door{
+		most: o.MaxConns, mostPerAddr: o.MaxConnsPerIP, trusted: o.trusted, metrics: m,
+		open: map[*guest]struct{}{}, perAddr: map[netip.Addr]int{},
+	}
+}
+
+// A doorway is a listener whose connections pass the door.
+type doorway struct {
+	net.Listener
+	door *door
+	once sync.Once
+	err  error
+}
+
+// Close stops the listener, once.
+func (d *doorway) Close() error {
+	d.once.Do(func() { d.err = d.Listener.Close() })
+	return d.err
+}
+
+// Accept returns the next connection that the limits allow. Others are told so
+// and closed.
+func (d *doorway) Accept() (net.Conn, error) {
+	for {
+		c, err := d.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		g, refused := d.door.admit(c)
+		if refused != nil {
+			turnAway(c, refused)
+			continue
+		}
+		if secure, ok := c.(*tls.Conn); ok {
+			return &secureGuest{g, secure}, nil
+		}
+		return g, nil
+	}
+}
+
+// admit counts a connection in, or says which limit it met.
+func (d *door) admit(c net.Conn) (*guest, *refusal) {
+	addr := neighbour(socketAddr(c.RemoteAddr()))
+	if d.trusted.trust(addr) {
+		addr = netip.Addr{}
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.open) >= d.most {
+		d.metrics.refused.add("all")
+		return nil, errBusy
+	}
+	if addr.IsValid() {
+		if d.perAddr[addr] >= d.mostPerAddr {
+			d.metrics.refused.add("address")
+			return nil, errTooManyFromHere
+		}
+		d.perAddr[addr]++
+	}
+	g := &guest{Conn: c, door: d, addr: addr}
+	d.open[g] = struct{}{}
+	d.metrics.connections.Store(int64(len(d.open)))
+	return g, nil
+}
+
+func (d *door) leave(g *guest) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.open, g)
+	d.metrics.connections.Store(int64(len(d.open)))
+	if !g.addr.IsValid() {
+		return
+	}
+	if n := d.perAddr[g.addr]; n > 1 {
+		d.perAddr[g.addr] = n - 1
+	} else {
+		delete(d.perAddr, g.addr)
+	}
+}
+
+// close breaks connections off.
+func (d *door) close(which func(*guest) bool) {
+	d.mu.Lock()
+	guests := make([]*guest, 0, len(d.open))
+	for g := range d.open {
+		if which(g) {
+			guests = append(guests, g)
+		}
+	}
+	d.mu.Unlock()
+	for _, g := range guests {
+		_ = g.Conn.Close() // its handler finds out and closes the guest
+	}
+}
+
+// neighbour returns what connections are counted by.
+func neighbour(addr netip.Addr) netip.Addr {
+	if !addr.Is6() {
+		return addr
+	}
+	prefix, err := addr.Prefix(v6NeighbourBits)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return prefix.Addr()
+}
+
+// turnAway answers a connection that no request is read from. A TLS connection
+// is just closed: it would need a handshake first.
+func turnAway(c net.Conn, why *refusal) {
+	if _, secure := c.(*tls.Conn); !secure {
+		_ = c.SetWriteDeadline(time.Now().Add(refuseTime))
+		_, _ = c.Write(why.appendHTTP(nil))
+	}
+	_ = c.Close()
+}
+
+// A guest is a connection that passed the door.
+type guest struct {
+	net.Conn
+	door      *door
+	addr      netip.Addr  // zero if it is not counted by address
+	spoke     atomic.Bool // something has come in
+	lingering atomic.Bool
+	closed    atomic.Bool
+}
+
+// Read implements net.Conn.
+func (g *guest) Read(b []byte) (int, error) {
+	n, err := g.Conn.Read(b)
+	if n > 0 && !g.spoke.Load() {
+		g.spoke.Store(true)
+	}
+	return n, err
+}
+
+// A lingerer is a connection that can wait for what is still being sent.
+type lingerer interface{ linger() }
+
+func (g *guest) linger() { g.lingering.Store(true) }
+
+// Close closes the connection and gives its place free. A connection that
+// lingers ends its own half first and reads on for a moment: closing a socket
+// with unread bytes makes the other side throw our answer away.
+func (g *guest) Close() error {
+	if !g.closed.CompareAndSwap(false, true) {
+		return nil
+	}
+	defer g.door.leave(g)
+	if half, ok := g.Conn.(interface{ CloseWrite() error }); ok && g.lingering.Load() && half.CloseWrite() == nil {
+		_ = g.Conn.SetReadDeadline(time.Now().Add(lingerTime))
+		_, _ = io.CopyN(io.Discard, g.Conn, lingerBytes)
+	}
+	return g.Conn.Close()
+}
+
+// A secureGuest is a guest that speaks TLS, which fasthttp sees by its methods.
+type secureGuest struct {
+	*guest
+	tls *tls.Conn
+}
+
+// Handshake runs the TLS handshake, once.
+func (g *secureGuest) Handshake() error { return g.tls.Handshake() }
+
+// ConnectionState returns what the handshake agreed on.
+func (g *secureGuest) ConnectionState() tls.ConnectionState { return g.tls.ConnectionState() }

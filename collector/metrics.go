@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package collector
+
+import (
+	"io"
+	"slices"
+	"strconv"
+	"sync/atomic"
+
+	"github.com/nearside/nearside/edge"
+)
+
+// A routeLabel names a route in metrics.
+type routeLabel uint8
+
+const (
+	routeBeacon routeLabel = iota
+	routeWithdraw
+	routeTag
+	routeHealth
+	routeReady
+	routeNone   // no such address
+	routeUnread // the request could not be read
+	routeCount
+)
+
+var routeNames = [routeCount]string{"beacon", "withdraw", "tag", "healthz", "readyz", "none", "unread"}
+
+// reasonCount covers the closed list of reasons.
+const reasonCount = int(edge.ReasonPreview) + 1
+
+// metrics counts what the collector does. Labels come from closed lists, never
+// from a client. It is safe for concurrent use.
+type metrics struct {
+	requests    [routeCount][5]atomic.Uint64 // by status class
+	errors      labelled
+	rejected    labelled
+	decisions   [reasonCount]atomic.Uint64
+	accepted    atomic.Uint64 // events that are on disk
+	bots        atomic.Uint64 // beacons of crawlers
+	panics      atomic.Uint64
+	connections atomic.Int64
+	refused     labelled
+}
+
+func newMetrics() *metrics {
+	codes := []string{"internal", "bad_request"}
+	for _, f := range faults[faultJSON:] {
+		codes = append(codes, f.code)
+	}
+	for _, r := range []*refusal{
+		errNotFound, errMethod, errMediaType, errEncoding, errBodyTooLarge, errHeaderTooLarge, errRequestTimeout,
+		errUnknownSite, errOriginMissing, errURLOrigin, errUnavailable, errNotReady,
+	} {
+		codes = append(codes, r.code)
+	}
+	return &metrics{
+		errors: newLabelled(codes...),
+		rejected: newLabelled(edge.RejectedNoConsent, edge.RejectedTooOld, edge.RejectedFuture, edge.RejectedID,
+			edge.RejectedName, edge.RejectedRepeat, edge.RejectedProps, edge.RejectedDecision, edge.RejectedUnavailable,
+			RejectedEvent, RejectedTime, RejectedSurplus),
+		refused: newLabelled("all", "address"),
+	}
+}
+
+func (m *metrics) served(route routeLabel, status int) {
+	m.requests[route][min(max(status/100, 1), 5)-1].Add(1)
+}
+
+func (m *metrics) decided(reason edge.Reason) {
+	if int(reason) < reasonCount {
+		m.decisions[reason].Add(1)
+	}
+}
+
+// A labelled is a counter per label of a closed list. What is not in the list
+// counts as "other".
+type labelled struct {
+	labels []string
+	counts []atomic.Uint64
+}
+
+func newLabelled(labels ...string) labelled {
+	labels = append(labels, "other")
+	return labelled{labels, make([]atomic.Uint64, len(labels))}
+}
+
+func (l *labelled) add(label string) {
+	i := slices.Index(l.labels, label)
+	if i < 0 {
+		i = len(l.labels) - 1
+	}
+	l.counts[i].Add(1)
+}
+
+// WritePrometheus writes the collector's metrics in the Prometheus text format.
+// It may be called at any time.
+func (s *Server) WritePrometheus(w io.Writer) error {
+	_, err := w.Write(s.metrics.appendText(make([]byte, 0, 8<<10)))
+	return err
+}
+
+func (m *metrics) appendText(b []byte) []byte {
+	b = appendHelp(b, "nearside_http_requests_total", "counter", "Requests by route and status class.")
+	for route := range m.requests {
+		for class := range m.requests[route] {
+			if n := m.requests[route][class].Load(); n > 0 {
+				b = append(b, `nearside_http_requests_total{route="`...)
+				b = append(append(b, routeNames[route]...), `",status="`...)
+				b = append(b, byte('1'+class))
+				b = append(b, `xx"} `...)
+				b = append(strconv.AppendUint(b, n, 10), '\n')
+			}
+		}
+	}
+	b = appendHelp(b, "nearside_http_errors_total", "counter", "Requests refused, by code.")
+	b = m.errors.appendText(b, "nearside_http_errors_total", "code")
+	b = appendHelp(b, "nearside_events_rejected_total", "counter", "Events rejected, by code.")
+	b = m.rejected.appendText(b, "nearside_events_rejected_total", "code")
+	b = appendHelp(b, "nearside_decisions_total", "counter", "Slots answered, by reason.")
+	for reason := range m.decisions {
+		if n := m.decisions[reason].Load(); n > 0 {
+			b = appendSample(b, "nearside_decisions_total", "reason", edge.Reason(reason).String(), n)
+		}
+	}
+	b = appendHelp(b, "nearside_connections_refused_total", "counter", "Connections refused, by the limit they met.")
+	b = m.refused.appendText(b, "nearside_connections_refused_total", "limit")
+	for _, plain := range []struct {
+		name, kind, help string
+		value            uint64
+	}{
+		{"nearside_events_accepted_total", "counter", "Events acknowledged: they are on disk.", m.accepted.Load()},
+		{"nearside_bot_beacons_total", "counter", "Beacons of crawlers.", m.bots.Load()},
+		{"nearside_panics_total", "counter", "Handlers that panicked.", m.panics.Load()},
+		{"nearside_connections", "gauge", "Open connections.", uint64(max(0, m.connections.Load()))},
+	} {
+		b = appendHelp(b, plain.name, plain.kind, plain.help)
+		b = append(append(b, plain.name...), ' ')
+		b = append(strconv.AppendUint(b, plain.value, 10), '\n')
+	}
+	return b
+}
+
+func (l *labelled) appendText(b []byte, name, label string) []byte {
+	for i := range l.labels {
+		if n := l.counts[i].Load(); n > 0 {
+			b = appendSample(b, name, label, l.labels[i], n)
+		}
+	}
+	return b
+}
+
+func appendHelp(b []byte, name, kind, help string) []byte {
+	b = append(append(append(append(b, "# HELP "...), name...), ' '), help...)
+	b = append(append(append(append(b, "\n# TYPE "...), name...), ' '), kind...)
+	return append(b, '\n')
+}
+
+func appendSample(b []byte, name, label, value string, n uint64) []byte {
+	b = append(append(append(append(b, name...), '{'), label...), `="`...)
+	b = append(append(b, value...), `"} `...)
+	return append(strconv.AppendUint(b, n, 10), '\n')
+}

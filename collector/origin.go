@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package collector
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/nearside/nearside/edge"
+)
+
+// admit says whether a page may send to a site, and finds the site's release.
+// The Origin header is the only word on which page sends: CORS does not protect
+// a text/plain POST, so it is checked here. Once the origin is allowed, a page
+// on another origin may read the answer, whatever it is.
+func (s *Server) admit(ctx *fasthttp.RequestCtx, x *exchange, site string) (*edge.Release, error) {
+	release, ok := s.engine.Release(site)
+	if !ok {
+		return nil, errUnknownSite
+	}
+	origin := x.headers.origin
+	switch {
+	case origin == "":
+		return nil, errOriginMissing
+	case origin == "null":
+		return nil, errOriginNull
+	case !release.AllowsOrigin(origin):
+		return nil, errOriginForeign
+	}
+	x.sameOrigin = isSameOrigin(&x.headers, x.peer.secure)
+	if !x.sameOrigin {
+		allowReading(ctx, origin)
+	}
+	return release, nil
+}
+
+// allowReading lets a page of another origin read the answer. Credentials are
+// never allowed: a cookie is read and set on the site's own origin only.
+func allowReading(ctx *fasthttp.RequestCtx, origin string) {
+	header := &ctx.Response.Header
+	setHeader(header, "Access-Control-Allow-Origin", origin)
+	setHeader(header, "Vary", "Origin")
+}
+
+// isSameOrigin reports whether the page and this server share an origin, so
+// that the cookie may be used. Behind a proxy that rewrites Host they can look
+// alike and not be: a browser that says otherwise in Sec-Fetch-Site is right,
+// and the request is treated as cross-origin.
+func isSameOrigin(h *headers, secure bool) bool {
+	scheme, port := "http://", ":80"
+	if secure {
+		scheme, port = "https://", ":443"
+	}
+	host, ok := strings.CutPrefix(h.origin, scheme)
+	return ok && host != "" && strings.EqualFold(host, strings.TrimSuffix(h.host, port)) &&
+		(h.fetchSite == "" || h.fetchSite == "same-origin")
+}
+
+// preflight answers OPTIONS. The tag never causes one; a page of ours that
+// sends JSON as application/json does. Which site it will name is not known
+// yet, so an origin that any site allows is let through: the request itself is
+// judged by its own site.
+func (s *Server) preflight(ctx *fasthttp.RequestCtx, methods string) error {
+	request, header := &ctx.Request.Header, &ctx.Response.Header
+	setHeader(header, "Allow", methods+", OPTIONS")
+	origin := view(request.Peek("Origin"))
+	if origin != "" && len(request.Peek("Access-Control-Request-Method")) > 0 {
+		if !slices.ContainsFunc(s.engine.Sites(), func(site string) bool {
+			release, ok := s.engine.Release(site)
+			return ok && release.AllowsOrigin(origin)
+		}) {
+			return errOriginForeign
+		}
+		allowReading(ctx, origin)
+		setHeader(header, "Access-Control-Allow-Methods", methods)
+		setHeader(header, "Access-Control-Allow-Headers", "Content-Type")
+		setHeader(header, "Access-Control-Max-Age", "600")
+	}
+	ctx.SetStatusCode(fasthttp.StatusNoContent)
+	return nil
+}

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package collector
+
+import (
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+
+	"github.com/valyala/fasthttp"
+)
+
+// scriptCache lets browsers and CDNs keep the tag for five minutes, and use an
+// older one for a day while they fetch the next: a page never waits for it.
+const scriptCache = "public, max-age=300, stale-while-revalidate=86400"
+
+// A script is the tag, ready to be sent. It is the same for everybody: cookies
+// and consent play no part in it.
+type script struct {
+	plain, packed         []byte
+	plainETag, packedETag string
+}
+
+// newScript prepares a tag. Each encoding is a representation of its own and
+// has its own entity tag (RFC 9110, 8.8.3).
+func newScript(tag []byte) (*script, error) {
+	var packed bytes.Buffer
+	w, err := gzip.NewWriterLevel(&packed, gzip.BestCompression)
+	if err != nil {
+		return nil, fmt.Errorf("compress the tag: %w", err)
+	}
+	if _, err := w.Write(tag); err != nil {
+		return nil, fmt.Errorf("compress the tag: %w", err)
+	}
+	if err := w.Close(); err != nil {
+		return nil, fmt.Errorf("compress the tag: %w", err)
+	}
+	sum := sha256.Sum256(tag)
+	digest := base64.RawURLEncoding.EncodeToString(sum[:12])
+	return &script{
+		plain: bytes.Clone(tag), packed: packed.Bytes(),
+		plainETag: `"` + digest + `"`, packedETag: `"` + digest + `-gz"`,
+	}, nil
+}
+
+// tag answers GET /tag.js.
+func (s *Server) tag(ctx *fasthttp.RequestCtx) error {
+	header := &ctx.Response.Header
+	body, etag := s.script.plain, s.script.plainETag
+	packed := ctx.Request.Header.HasAcceptEncoding("gzip")
+	if packed {
+		body, etag = s.script.packed, s.script.packedETag
+	}
+	setHeader(header, "ETag", etag)
+	setHeader(header, "Vary", "Accept-Encoding")
+	setHeader(header, "Cache-Control", scriptCache)
+	setHeader(header, "X-Content-Type-Options", "nosniff")
+	// Any page may load it, also with crossorigin and integrity.
+	setHeader(header, "Cross-Origin-Resource-Policy", "cross-origin")
+	setHeader(header, "Access-Control-Allow-Origin", "*")
+	if bytes.Contains(ctx.Request.Header.Peek("If-None-Match"), []byte(etag)) {
+		ctx.SetStatusCode(fasthttp.StatusNotModified)
+		return nil
+	}
+	if packed {
+		header.SetContentEncoding("gzip")
+	}
+	header.SetContentType("text/javascript; charset=utf-8")
+	ctx.Response.SetBodyRaw(body)
+	return nil
+}

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package collector
+
+import (
+	"math"
+
+	"github.com/nearside/nearside/edge/consent"
+)
+
+// maxPurposes is the largest set of purposes the wire can carry. Bits that are
+// no purpose yet are dropped.
+const maxPurposes = math.MaxUint32
+
+// maxModeBytes bounds a value of Consent Mode: "granted" or "denied".
+const maxModeBytes = 32
+
+// Section ids of the Global Privacy Platform: -1 stands for "none applies".
+const (
+	minGPPSection = -1
+	maxGPPSection = 4095
+)
+
+// consent reads the beacon's consent signals. What they mean is decided by the
+// engine; here they are only bounded.
+func (d *Decoder) consent(c *consent.Signals) fault {
+	s := &d.scan
+	in, f := s.enter('{')
+	for in && s.member() {
+		key := s.key
+		switch string(key) {
+		case "purposes":
+			f = d.purposes(&c.Claimed)
+		case "policy":
+			f = d.pagePolicy(&c.PagePolicy)
+		case "owner":
+			f = d.owner(&c.Owner)
+		case "gdpr":
+			f = d.answer(&c.GDPR)
+		case "tcf":
+			f = s.text(&c.TCF, consent.MaxTCFBytes)
+		case "gpp":
+			f = s.text(&c.GPP, consent.MaxGPPBytes)
+		case "gppSid":
+			c.GPPSections, f = d.sections(c.GPPSections)
+		case "gpc":
+			f = s.boolean(&c.GPC)
+		case "gcm":
+			f = d.consentMode(&c.Mode)
+		default:
+			s.skip()
+			continue
+		}
+		if f != faultNone {
+			return d.trail.under(string(key), f)
+		}
+	}
+	return first(f, s.fault)
+}
+
+func (d *Decoder) purposes(dst *consent.Purposes) fault {
+	var n int64
+	f := d.scan.integer(&n, 0, maxPurposes)
+	*dst = consent.Purposes(n) & consent.All
+	return f
+}
+
+// pagePolicy reads the page's policy. A word that is not known is the strict
+// policy, so that a newer page is never read as a more open one.
+func (d *Decoder) pagePolicy(dst *consent.PagePolicy) fault {
+	var word string
+	f := d.scan.text(&word, maxModeBytes)
+	*dst, _ = consent.ParsePagePolicy([]byte(word))
+	return f
+}
+
+// answer reads a yes or no that may be missing.
+func (d *Decoder) answer(dst *consent.Tri) fault {
+	var yes bool
+	f := d.scan.boolean(&yes)
+	if f == faultNone {
+		*dst = consent.No
+		if yes {
+			*dst = consent.Yes
+		}
+	}
+	return f
+}
+
+func (d *Decoder) owner(dst *consent.Choice) fault {
+	s := &d.scan
+	in, f := s.enter('{')
+	for in && s.member() {
+		key := s.key
+		switch string(key) {
+		case "granted":
+			f = d.purposes(&dst.Granted)
+		case "refused":
+			f = d.purposes(&dst.Refused)
+		default:
+			s.skip()
+			continue
+		}
+		if f != faultNone {
+			return d.trail.under(string(key), f)
+		}
+	}
+	return first(f, s.fault)
+}
+
+func (d *Decoder) sections(list []int) ([]int, fault) {
+	s := &d.scan
+	list = list[:0]
+	in, f := s.enter('[')
+	for in && s.element() {
+		if len(list) == consent.MaxGPPSections {
+			return list, faultMany
+		}
+		var id int64
+		if f = s.integer(&id, minGPPSection, maxGPPSection); f != faultNone {
+			return list, d.trail.at(len(list), f)
+		}
+		list = append(list, int(id))
+	}
+	return list, first(f, s.fault)
+}
+
+// consentMode reads the types of Google Consent Mode. A type that is not known
+// is passed over; whatever is not a known word counts as denied.
+func (d *Decoder) consentMode(dst *consent.Mode) fault {
+	s := &d.scan
+	in, f := s.enter('{')
+	for in && s.member() {
+		key := s.key
+		var value string
+		s.text(&value, maxModeBytes)
+		consent.ParseMode(dst, key, []byte(value))
+	}
+	return first(f, s.fault)
+}
+
+// saysGPC reports whether the Sec-GPC header asks for privacy. The standard
+// knows one value: https://w3c.github.io/gpc/#the-sec-gpc-header-field-for-http-requests
+func saysGPC(header string) bool { return header == "1" }
