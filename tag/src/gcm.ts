@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { Purpose } from "./wire";
+
+type States = Record<string, any>;
+
+/** The purposes that need each type of Consent Mode; it cannot grant geo and device. */
+const needs: Record<string, number> = {
+  functionality_storage: Purpose.Storage,
+  analytics_storage: Purpose.Measure,
+  personalization_storage: Purpose.Profile | Purpose.Personalise,
+  ad_storage: Purpose.Share,
+  ad_user_data: Purpose.Share,
+  ad_personalization: Purpose.Share,
+};
+
+const defaults: States = {};
+const updates: States = {};
+let isApplied = false;
+
+/** Google Consent Mode's states by type; undefined while a default waits for its update. */
+export let consentMode: Record<string, string> | undefined = {};
+
+/** What states grant: a type never set is refused, and none is needed for context. */
+export const readConsentMode = (states: States) => {
+  let granted: number = Purpose.OptOut;
+  for (const type in needs) if (states[type] !== "granted") granted &= ~needs[type]!;
+  return granted;
+};
+
+/** Reads what the page's dataLayer holds and listens to what is pushed later. */
+export const watchConsentMode = (onChange: () => void) => {
+  const layer: any[] = (window.dataLayer = window.dataLayer || []);
+  const apply = () => {
+    isApplied = true;
+    consentMode = { ...defaults, ...updates };
+    onChange();
+  };
+  const read = (entry: [string, string, States]) => {
+    if (entry?.[0] !== "consent") return;
+    const states = entry[2];
+    const isDefault = entry[1] === "default";
+    for (const type in states) {
+      // The tag does not know the region: a grant that is limited to one does
+      // not count, a refusal does, and no other default takes it back.
+      const isLess = defaults[type] === "denied" || (states.region && states[type] === "granted");
+      if (needs[type] && !(isDefault && isLess)) (isDefault ? defaults : updates)[type] = states[type];
+    }
+    if (isDefault) {
+      if (!isApplied) consentMode = undefined;
+      setTimeout(apply, states.wait_for_update);
+    } else apply();
+  };
+  const push = layer.push;
+  layer.forEach(read);
+  layer.push = (...entries) => {
+    entries.forEach(read);
+    return push.apply(layer, entries);
+  };
+};

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { granted } from "./consent";
+import { tellEvent } from "./events";
+import { type Slot, slots } from "./slot";
+import { type Decision, Purpose } from "./wire";
+
+// The MRC's viewable display impression: half of the pixels for a continuous
+// second in a visible tab; three tenths are enough from 970 x 250 pixels up.
+
+const enum Viewed {
+  BigPixels = 242_500,
+  Millis = 1000,
+}
+
+/** Two elements may show one decision: that is one impression. */
+const counted = new WeakSet<Decision>();
+
+const tellSlot = (name: string, slot: Slot) =>
+  tellEvent(name, { decision: slot._decision!.id, shown: slot._el.dataset.near });
+
+const countView = (slot: Slot) => {
+  if (!counted.has(slot._decision!)) tellSlot("slot_impression", slot);
+  counted.add(slot._decision!);
+};
+
+/** Starts and stops the seconds; call it when what they depend on has changed. */
+export const watchViews = () =>
+  slots.forEach((slot) => {
+    if (!slot._decision?.id || !slot._isViewed || document.hidden || !(granted & Purpose.Measure)) {
+      clearTimeout(slot._timer);
+      slot._timer = 0;
+    } else if (!slot._timer) slot._timer = setTimeout(countView, Viewed.Millis, slot);
+  });
+
+/** Watches how much of a slot's element is in view. */
+export const observer = new IntersectionObserver(
+  (entries) => {
+    entries.forEach((entry) => {
+      const slot = slots.get(entry.target);
+      if (slot) {
+        slot._isInView = entry.isIntersecting;
+        slot._isViewed = entry.intersectionRatio >= (slot._el.offsetWidth * slot._el.offsetHeight < Viewed.BigPixels ? 0.5 : 0.3);
+      }
+    });
+    watchViews();
+  },
+  { threshold: [0, 0.3, 0.5] },
+);
+
+/** Counts clicks in slots; a genuine click also proves that the slot was viewed. */
+export const watchClicks = () =>
+  addEventListener(
+    "click",
+    (click) => {
+      const slot = slots.get((click.target as Element).closest("near-slot,[data-slot]")!);
+      if (click.isTrusted && slot?._decision?.id) {
+        countView(slot);
+        tellSlot("slot_click", slot);
+      }
+    },
+    true,
+  );

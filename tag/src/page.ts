@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { granted } from "./consent";
+import { type WireClient, type WirePage, Purpose } from "./wire";
+
+type Facts = Pick<WirePage, "type" | "category" | "tags" | "item">;
+
+/** A page view. It lives in memory; what leaves of it is up to the purposes. */
+export interface Page {
+  _id: string;
+  _url: string;
+  _ref: string;
+  _facts: Facts;
+  /** How many events it has had: their ids count on. */
+  _events: number;
+}
+
+/** Counts the bytes of UTF-8, which is what limits are in. */
+export const encoder = new TextEncoder();
+
+/** At most `bytes` bytes of UTF-8 of a text, never a part of a character. */
+const cut = (text: string, bytes: number) =>
+  text.slice(0, encoder.encodeInto(text, new Uint8Array(bytes)).read) || undefined;
+
+/** The page view of now. */
+export let page: Page;
+
+/** Begins the next page view of this document. */
+export const turnPage = (ref = page._url) => {
+  page = {
+    _id: crypto.getRandomValues(new Uint32Array(3)).join(""),
+    _url: location.href,
+    _ref: ref,
+    _facts: {},
+    _events: 0,
+  };
+};
+turnPage(document.referrer);
+
+/** Adds what the site says of the page. */
+export const tellPage = (facts: Facts) => Object.assign(page._facts, facts);
+
+/** What may be said of a page view and of the browser now. */
+export const describe = ({ _id, _url, _ref, _facts }: Page): { page: WirePage; client: WireClient } => {
+  const url = new URL(_url);
+  // Campaign parameters measure, click ids share; no other parameter leaves.
+  const query = [...url.searchParams].filter(([name]) =>
+    /^utm_/.test(name)
+      ? granted & Purpose.Measure
+      : /^(([gw]bra|[a-z]+clk?|li_fat_|scc|rdt_c)id|epik)$/.test(name) && granted & Purpose.Share,
+  );
+  const getFact = (name: keyof Facts, bytes = 256) =>
+    cut("" + (_facts[name] || document.querySelector<HTMLMetaElement>(`meta[name="near:${name}"]`)?.content || ""), bytes);
+  return {
+    page: {
+      url: cut(url.origin + url.pathname + (query[0] ? "?" + new URLSearchParams(query) : ""), 2048)!,
+      ...(granted & Purpose.Measure && { id: _id, title: cut(document.title, 512) }),
+      ...(granted & Purpose.Context && {
+        type: getFact("type"),
+        category: getFact("category"),
+        item: getFact("item"),
+        tags: getFact("tags", 1024)?.split(",", 16).map((tag) => cut(tag.trim(), 64)!),
+        lang: cut(document.documentElement.lang, 35),
+      }),
+      ...(granted & (Purpose.Measure | Purpose.Context) && _ref && { ref: new URL(_ref).origin + "/" }),
+    },
+    client: {
+      ...(granted & Purpose.Measure && { viewport: [innerWidth, innerHeight].map((px) => px - (px % 100)) }),
+      ...(granted & Purpose.Context && { langs: navigator.languages.slice(0, 16) }),
+      ...(granted & Purpose.Device && {
+        screen: [screen.width, screen.height],
+        tz: Intl.DateTimeFormat().resolvedOptions().timeZone,
+      }),
+    },
+  };
+};

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+
+const script = document.currentScript as HTMLScriptElement;
+
+/**
+ * What the script element says: the site's id; the page's policy where no
+ * signal speaks; whether slots may be asked for, without identifiers, before
+ * consent is resolved; whether answers should explain themselves; how many
+ * milliseconds a consent platform gets to answer.
+ */
+export const { site, policy, ask, why, wait = 500 } = script.dataset;
+
+/** Whether the collector is on another origin: no cookie then, ever. */
+export const isCrossOrigin = new URL(script.src).origin !== location.origin;
+
+/** The address of a collector path such as "beacon". */
+export const getEndpoint = (path: string) => new URL("v1/" + path, script.src);

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package tag holds the browser tag: the built script and the snippet that puts
+// it on a page.
+//
+// The script is written in TypeScript under src, bundled into dist by the build
+// command and embedded from there, so a Go build needs nothing else. The package
+// serves nothing, reads no request and keeps no state; all of it may be used by
+// any number of goroutines at once. Nobody may change the embedded bytes.
+package tag
+
+import (
+	"crypto/sha512"
+	_ "embed" // the built scripts
+	"encoding/base64"
+	"net"
+	"net/netip"
+	"strings"
+)
+
+// Script is the tag as visitors load it: minified JavaScript in UTF-8.
+//
+//go:embed dist/tag.js
+var Script []byte
+
+// DevScript is the same tag, and on a page on localhost it says on the console,
+// once and in plain words, why nothing was asked or shown.
+//
+//go:embed dist/tag.dev.js
+var DevScript []byte
+
+// ScriptFor returns the script for a request with the given Host header, with or
+// without a port: DevScript for a loopback name or address, else Script. The
+// header decides nothing but that, so it need not be believed.
+func ScriptFor(host string) []byte {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	host = strings.ToLower(strings.Trim(host, "[]"))
+	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
+		return DevScript
+	}
+	if addr, err := netip.ParseAddr(host); err == nil && addr.IsLoopback() {
+		return DevScript
+	}
+	return Script
+}
+
+// Integrity returns the value of a script element's integrity attribute for a
+// script (https://www.w3.org/TR/SRI/): "sha384-" and the digest in base64.
+func Integrity(script []byte) string {
+	sum := sha512.Sum384(script)
+	return "sha384-" + base64.StdEncoding.EncodeToString(sum[:])
+}
