@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import { getNames, getNow } from "./consent.js";
+import { make, say, shop } from "./shop.js";
+import { getPurposeText, nameField, showValue } from "./words.js";
+
+const CONTEXT = shop.purposes.find(({ name }) => name === "context").bit;
+
+const panel = document.getElementById("panel");
+let shown;
+
+const section = (title, ...children) => make("section", {}, make("h3", {}, title), ...children);
+
+const fact = (term, ...value) => make("div", {}, make("dt", {}, term), make("dd", {}, ...value));
+
+/** Why a slot shows what it shows, in a sentence or two. */
+const getReason = (now, decision, slot) => {
+  if (!now) return say("why.absent");
+  if (!decision) return say(now.granted & CONTEXT ? "why.unanswered" : "why.nothing");
+  const late = slot.dataset.near === "late" ? " " + say("why.late") : "";
+  return say("reason." + decision.reason) + late;
+};
+
+const showFacts = (decision, why) => {
+  const facts = [fact(say("why.shows"), decision.variant ? make("code", {}, decision.variant) : say("why.own"))];
+  if (decision.rule) facts.push(fact(say("why.rule"), make("code", {}, decision.rule)));
+  const rung = why?.rung || "default";
+  facts.push(fact(say("why.rung"), say("rung." + rung) + " ", make("code", {}, rung)));
+  if (decision.because) facts.push(fact(say("why.because"), decision.because));
+  return make("dl", { class: "panel-facts" }, ...facts);
+};
+
+const showSaw = ({ saw }) =>
+  section(
+    say("why.saw"),
+    saw?.length
+      ? make("dl", { class: "panel-saw" }, ...saw.map(({ field, value }) =>
+          make("div", {}, make("dt", {}, ...nameField(field)), make("dd", {}, make("bdi", {}, showValue(field, value))))))
+      : make("p", {}, say("why.saw.none")),
+  );
+
+const showWithheld = (tried) => {
+  const withheld = new Map(tried.flatMap(({ withheld }) => withheld || []).map(({ field, purpose }) => [field, purpose]));
+  return section(
+    say("why.withheld"),
+    withheld.size
+      ? make("ul", { class: "panel-withheld" }, ...[...withheld].map(([field, purpose]) =>
+          make("li", {}, ...nameField(field), make("em", {}, say("why.unlocks", { purpose: getPurposeText(purpose) })))))
+      : make("p", {}, say("why.withheld.none")),
+  );
+};
+
+const showTried = (tried) =>
+  section(
+    say("why.tried"),
+    make("ol", { class: "panel-tried" }, ...tried.map(({ rule, rung, reason, needs }) =>
+      make("li", {}, make("code", {}, rule), " ", make("small", {}, say("rung." + rung)),
+        make("p", {}, say("reason." + reason)),
+        ...(reason === "no-consent" ? [make("p", {}, say("why.needs", { purposes: getNames(needs).map(getPurposeText).join(" · ") }))] : [])))),
+  );
+
+const showConsent = ({ granted, authority, resolved, signals }) =>
+  section(
+    say("why.consent"),
+    make("ul", { class: "panel-purposes" }, ...shop.purposes.map(({ name, bit, text }) =>
+      make("li", { class: granted & bit ? "is-yes" : "is-no" }, make("span", {}, text), make("b", {}, say(granted & bit ? "why.yes" : "why.no"))))),
+    make("p", {}, say("why.authority", { authority: say("authority." + (resolved ? authority : "nobody")) })),
+    ...(signals.gpc ? [make("p", {}, say("why.gpc"))] : []),
+  );
+
+const show = () => {
+  if (!panel.open) return;
+  const slot = document.querySelector(`near-slot[name=${shown}]`);
+  const now = getNow();
+  const decision = now?.decisions.find((decision) => decision.slot === shown);
+  const why = decision?.why;
+  const tried = why?.tried || [];
+  const chosen = tried.find(({ rule }) => decision.variant && rule === decision.rule);
+  const parts = [make("p", { class: "panel-reason" }, getReason(now, decision, slot))];
+  if (decision) parts.push(showFacts(decision, why));
+  if (chosen) parts.push(showSaw(chosen));
+  if (tried.length) parts.push(showWithheld(tried));
+  const others = tried.filter((one) => one !== chosen);
+  if (others.length) parts.push(showTried(others));
+  if (now) parts.push(showConsent(now));
+  document.getElementById("panel-title").textContent = say("why.slot." + shown);
+  panel.querySelector(".panel-body").replaceChildren(...parts);
+};
+
+/** Makes the "Why this?" buttons work. */
+export const startPanel = () => {
+  document.addEventListener("click", ({ target }) => {
+    const name = target.closest("[data-explain]")?.dataset.explain;
+    if (!name) return;
+    shown = name;
+    panel.showModal();
+    show();
+    panel.scrollTop = 0;
+  });
+  panel.querySelector(".panel-close").addEventListener("click", () => panel.close());
+  panel.addEventListener("click", ({ target }) => target === panel && panel.close());
+  document.addEventListener("demo:change", show);
+};

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package demo is a small shop that shows everything the product does.
+//
+// It stands in front of the collector on one origin: it serves the shop's pages
+// itself and hands every other request on. On the way it plays with the
+// visitor: what the visitor bar says in the page's address (place, device,
+// language, Global Privacy Control) takes the place of the client address and
+// of the headers that would say otherwise. That power exists in this package
+// and nowhere else; the collector has no override, and without words in the
+// page's address nothing is touched.
+//
+// The shop sets no cookie, keeps nothing in web storage, asks no other host for
+// anything and holds no state on the server: consent and basket live in the
+// page's address. It never sees what a visitor is decided to be shown; that is
+// between the tag and the collector.
+//
+// A Demo is immutable once made: its methods may be called by any number of
+// goroutines at once.
+package demo
+
+import (
+	"errors"
+	"html/template"
+	"strings"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/nearside/nearside/edge"
+)
+
+// Site is the demo's site id.
+const Site = "demo"
+
+// DefaultPrefix is where the tag and the collector answer on the shop's origin.
+const DefaultPrefix = "/_near"
+
+// DefaultEventsCommand is shown to a reader who wants to see stored events.
+const DefaultEventsCommand = "nearside events --follow"
+
+// Options says what a Demo stands in front of.
+type Options struct {
+	// Prefix is where the tag and the collector answer, without a slash at the
+	// end; empty means DefaultPrefix.
+	Prefix string
+	// Snippet is the tag's embedding for Site as the tag package spells it: its
+	// style and its scripts, without nonces. The demo adds a nonce to each and
+	// asks the script for explanations.
+	Snippet string
+	// Modules are the modules that the release's rules use: season-by-place,
+	// offer-by-history and by-device. Settings are the demo's own.
+	Modules []edge.ModuleRef
+	// EventsCommand prints stored events; empty means DefaultEventsCommand.
+	EventsCommand string
+	// Now decides the season north of the equator; the zero value means the
+	// time at which a release is made.
+	Now time.Time
+}
+
+// A Demo is the shop, ready to serve.
+type Demo struct {
+	prefix        string
+	snippet       string // with noncePlaceholder for a nonce
+	modules       []edge.ModuleRef
+	eventsCommand string
+	now           time.Time
+	languages     []*language
+	pages         map[string]*template.Template // by language
+	assets        map[string]asset              // by path
+}
+
+// ErrSnippet reports a snippet that does not embed the tag for Site.
+var ErrSnippet = errors.New("demo: the snippet does not embed the tag for site " + Site)
+
+// noncePlaceholder stands in a prepared snippet where each page puts its nonce.
+const noncePlaceholder = "\x00nonce\x00"
+
+// New makes the shop. It fails only for a snippet that does not embed the tag
+// for Site, or for pages and texts that do not fit each other, which its tests
+// rule out.
+func New(o Options) (*Demo, error) {
+	d := &Demo{prefix: o.Prefix, modules: o.Modules, eventsCommand: o.EventsCommand, now: o.Now}
+	if d.prefix == "" {
+		d.prefix = DefaultPrefix
+	}
+	if d.eventsCommand == "" {
+		d.eventsCommand = DefaultEventsCommand
+	}
+	var err error
+	if d.snippet, err = prepareSnippet(o.Snippet); err != nil {
+		return nil, err
+	}
+	if d.languages, err = loadLanguages(); err != nil {
+		return nil, err
+	}
+	if d.pages, err = parsePages(d.languages); err != nil {
+		return nil, err
+	}
+	if d.assets, err = loadAssets(); err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// Wrap returns a handler that serves the shop and hands the tag's and the
+// collector's requests on to next, as the visitor whom the page's address
+// plays.
+func (d *Demo) Wrap(next fasthttp.RequestHandler) fasthttp.RequestHandler {
+	return func(ctx *fasthttp.RequestCtx) {
+		if !d.isCollectors(string(ctx.Path())) {
+			d.serve(ctx)
+			return
+		}
+		defer play(ctx)()
+		next(ctx)
+	}
+}
+
+// isCollectors reports whether a path belongs to the tag or the collector.
+func (d *Demo) isCollectors(path string) bool {
+	switch path {
+	case "/tag.js", "/healthz", "/readyz":
+		return true
+	}
+	return strings.HasPrefix(path, d.prefix+"/") || strings.HasPrefix(path, "/v1/")
+}
+
+// prepareSnippet gives each style and script of the snippet room for a nonce,
+// without which the shop's content security policy would block it, and makes
+// the script ask for explanations.
+func prepareSnippet(snippet string) (string, error) {
+	site := `data-site="` + Site + `"`
+	if !strings.Contains(snippet, site) {
+		return "", ErrSnippet
+	}
+	if !strings.Contains(snippet, "data-why") {
+		snippet = strings.Replace(snippet, site, site+" data-why", 1)
+	}
+	nonce := ` nonce="` + noncePlaceholder + `"`
+	return strings.NewReplacer("<style", "<style"+nonce, "<script", "<script"+nonce).Replace(snippet), nil
+}
