@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/nearside/nearside/collector"
+	"github.com/nearside/nearside/stream"
+)
+
+// adminSocket is the admin listener's name in the data directory. Who can open
+// it may do everything: it is 0600 in a directory of 0700.
+const adminSocket = "admin.sock"
+
+// listenAdmin listens on the admin socket. A socket that a dead process left
+// behind is replaced; one that answers belongs to a running node.
+func listenAdmin(data string) (net.Listener, error) {
+	path := filepath.Join(data, adminSocket)
+	if dialAdmin(data) != nil {
+		return nil, fmt.Errorf("listen: a node is running on %s", data)
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("listen: %w", err)
+	}
+	listener, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("listen: %w", err)
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		listener.Close()
+		return nil, fmt.Errorf("listen: %w", err)
+	}
+	return listener, nil
+}
+
+// admin is what answers on the admin socket.
+func (n *node) admin() *collector.Admin {
+	return collector.NewAdmin(collector.AdminOptions{
+		Logger:  n.log,
+		Metrics: []func(io.Writer) error{n.server.WritePrometheus, n.metrics},
+		Events: func(ctx context.Context, q collector.EventQuery, emit func([]byte) error) error {
+			return n.events.Events(ctx, stream.Query{Site: q.Site, Since: q.Since, Follow: q.Follow}, func(r stream.Record) error {
+				return emit(r.JSON)
+			})
+		},
+		Releases: n.liveReleases,
+		Release: func(ctx context.Context, site string) ([]byte, uint64, error) {
+			number, document, err := n.events.Release(ctx, site)
+			if errors.Is(err, stream.ErrNoRelease) {
+				err = fmt.Errorf("%w: %w", collector.ErrNoSite, err)
+			}
+			return document, number, err
+		},
+		PutRelease: n.putRelease,
+	})
+}
+
+// liveReleases lists the sites that are live with their releases' numbers.
+func (n *node) liveReleases(context.Context) ([]byte, error) {
+	type live struct {
+		Site   string `json:"site"`
+		Number uint64 `json:"number"`
+	}
+	out := []live{}
+	for _, site := range n.engine.Sites() {
+		if r, ok := n.engine.Release(site); ok {
+			out = append(out, live{site, r.Number()})
+		}
+	}
+	return json.Marshal(out)
+}
+
+// putRelease publishes a document that came over the admin socket.
+func (n *node) putRelease(ctx context.Context, site string, document []byte, follows uint64) (uint64, error) {
+	release, err := publishRelease(ctx, n.events, n.rules, site, follows, document)
+	_, conflict := errors.AsType[*stream.ConflictError](err)
+	switch {
+	case conflict:
+		return 0, fmt.Errorf("%w: %w", collector.ErrConflict, err)
+	case errors.Is(err, errRelease):
+		return 0, fmt.Errorf("%w: %w", collector.ErrInvalid, err)
+	case err != nil:
+		return 0, err
+	}
+	return release.Number(), nil
+}
+
+// An adminClient speaks to a running node over its admin socket.
+type adminClient struct{ http http.Client }
+
+// dialAdmin returns a client of the node that runs on a data directory, or nil
+// when none does.
+func dialAdmin(data string) *adminClient {
+	path := filepath.Join(data, adminSocket)
+	conn, err := net.DialTimeout("unix", path, time.Second)
+	if err != nil {
+		return nil
+	}
+	conn.Close()
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "unix", path)
+	}
+	return &adminClient{http.Client{Transport: &http.Transport{DialContext: dial}}}
+}
+
+// do sends one request and returns its answer when that is a success.
+func (c *adminClient) do(ctx context.Context, method, path string, header http.Header, body []byte) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, "http://node"+path, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	req.Header = header
+	res, err := c.http.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("ask the running node: %w", err)
+	}
+	if res.StatusCode < 300 {
+		return res, nil
+	}
+	defer res.Body.Close()
+	var answer struct {
+		Error struct{ Code, Message string }
+	}
+	text, err := io.ReadAll(io.LimitReader(res.Body, 1<<20))
+	if err != nil || json.Unmarshal(text, &answer) != nil {
+		return nil, fmt.Errorf("the running node answers %s", res.Status)
+	}
+	return nil, fmt.Errorf("%s: %s", answer.Error.Code, answer.Error.Message)
+}
+
+// putRelease publishes a release document; expect is the live number, 0 for
+// none.
+func (c *adminClient) putRelease(ctx context.Context, site string, expect uint64, document []byte) error {
+	header := http.Header{"If-Match": {strconv.FormatUint(expect, 10)}}
+	res, err := c.do(ctx, http.MethodPut, "/v1/releases/"+url.PathEscape(site), header, document)
+	if err != nil {
+		return err
+	}
+	return res.Body.Close()
+}
+
+// events copies stored events to w as JSON lines.
+func (c *adminClient) events(ctx context.Context, q stream.Query, w io.Writer) error {
+	query := url.Values{"site": {q.Site}, "follow": {strconv.FormatBool(q.Follow)}}
+	if !q.Since.IsZero() {
+		query.Set("since", q.Since.Format(time.RFC3339Nano))
+	}
+	res, err := c.do(ctx, http.MethodGet, "/v1/events?"+query.Encode(), http.Header{}, nil)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	_, err = io.Copy(w, res.Body)
+	return err
+}

@@ -1,0 +1,323 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/chromedp"
+
+	"github.com/nearside/nearside/demo"
+	"github.com/nearside/nearside/edge/consent"
+	"github.com/nearside/nearside/geo"
+)
+
+// These tests drive the demo in a real browser against a real node: the tag,
+// the collector, the engine, WASM rules and the log are the product's own.
+
+func startDemo(t *testing.T) *testNode {
+	t.Helper()
+	cfg := testConfig()
+	cfg.Demo = true
+	return startNode(t, cfg)
+}
+
+// at is an address of the shop with a visitor in it.
+func (n *testNode) at(path string, visitor ...string) string {
+	q := url.Values{}
+	for i := 0; i+1 < len(visitor); i += 2 {
+		q.Set(visitor[i], visitor[i+1])
+	}
+	return n.base + path + "?" + strings.ReplaceAll(q.Encode(), "%2C", ",")
+}
+
+var everything = strings.Join(consent.All.Names(), ",")
+
+// Of a slot: the words it shows, and what the tag decided about it.
+const (
+	heroTitle  = `document.querySelector('near-slot[name=hero] h1').textContent`
+	offerTitle = `document.querySelector('near-slot[name=offer] h2').textContent`
+)
+
+// The page's own words, as the English shop has them without Nearside.
+func ownWords(b *tab, base string) (hero, offer string) {
+	b.t.Helper()
+	b.open(base + "/en/?grant=none")
+	return eval[string](b, heroTitle), eval[string](b, offerTitle)
+}
+
+func (b *tab) visible(selector string) bool {
+	b.t.Helper()
+	return eval[bool](b, fmt.Sprintf(`getComputedStyle(document.querySelector(%q)).visibility === 'visible' && document.querySelector(%q).getBoundingClientRect().height > 20`, selector, selector))
+}
+
+// noShift checks that nothing on the page moved.
+func (b *tab) noShift() {
+	b.t.Helper()
+	if shifts := eval[[]string](b, `window.__shifts`); len(shifts) != 0 {
+		b.t.Errorf("the page's layout shifted: %q", shifts)
+	}
+}
+
+func (b *tab) watchLayout() {
+	b.t.Helper()
+	if _, err := chromedp.Call(b.ctx, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: watchLayout}); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func TestWithoutConsentNothingLeavesThePage(t *testing.T) {
+	n := startDemo(t)
+	b := newTab(t, 1280, 900)
+	b.watchLayout()
+	hero, offer := ownWords(b, n.base)
+	for _, who := range []string{"", "grant=none"} {
+		b.open(n.base + "/en/?" + who)
+		b.until("the page to be loaded", `document.readyState === 'complete'`)
+		time.Sleep(1500 * time.Millisecond) // longer than any wait of the tag
+		if got := eval[string](b, heroTitle); got != hero || eval[string](b, offerTitle) != offer {
+			t.Errorf("%q: hero shows %q, want the page's own %q", who, got, hero)
+		}
+		if got := b.sent("/_near"); len(got) != 1 || !strings.HasSuffix(got[0], "/tag.js") {
+			t.Errorf("%q: the tag sent %q, want nothing but tag.js", who, got)
+		}
+		if foreign := slices.DeleteFunc(b.sent(""), func(r string) bool { return strings.Contains(r, n.base) }); len(foreign) != 0 {
+			t.Errorf("%q: the page asked other hosts: %q", who, foreign)
+		}
+		b.nothingStored()
+		b.noShift()
+		if !b.visible("near-slot[name=hero]") {
+			t.Errorf("%q: the hero is not visible", who)
+		}
+	}
+	if len(b.faults) != 0 {
+		t.Errorf("the page reports %q", b.faults)
+	}
+	if got := n.storedEvents(t, demo.Site); len(got) != 0 {
+		t.Errorf("%d events are stored", len(got))
+	}
+}
+
+func TestContextFillsTheHeroForDevicePlaceAndLanguage(t *testing.T) {
+	n := startDemo(t)
+	b := newTab(t, 1280, 900)
+	b.watchLayout()
+	hero, _ := ownWords(b, n.base)
+	shown := map[string]string{}
+	for _, tt := range []struct{ name, path, place, device, variant string }{
+		{"a phone in Paris", "/en/", "paris", "phone", "winter-phone"},
+		{"a desktop in Paris", "/en/", "paris", "desktop", "winter-desktop"},
+		{"a phone in Sydney", "/en/", "sydney", "phone", "summer-phone"},
+		{"a desktop in Sydney", "/en/", "sydney", "desktop", "summer-desktop"},
+		{"a phone in Moscow, in Russian", "/ru/", "moscow", "phone", "winter-phone"},
+		{"a phone in Riyadh, in Arabic", "/ar/", "riyadh", "phone", "winter-phone"},
+		{"a desktop in Taipei, in Traditional Chinese", "/zh-Hant/", "taipei", "desktop", "winter-desktop"},
+		{"a desktop in Beijing, in Simplified Chinese", "/zh-Hans/", "beijing", "desktop", "winter-desktop"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			b.t = t
+			b.open(n.at(tt.path, "place", tt.place, "device", tt.device, "grant", "context"))
+			b.until("the hero's decision", `window.near && new Promise(r => near('get', s => r(s.decisions.some(d => d.slot === 'hero' && d.variant === '`+heroVariant(tt.variant)+`'))))`)
+			got := eval[string](b, heroTitle)
+			if got == hero || shown[got] != "" {
+				t.Errorf("the hero shows %q, which is the page's own or that of %s", got, shown[got])
+			}
+			shown[got] = tt.name
+			b.noShift()
+			b.nothingStored()
+			if sent := b.sent("/v1/beacon"); len(sent) != 1 {
+				t.Errorf("the tag sent %q, want one beacon", sent)
+			}
+		})
+	}
+	if got := n.storedEvents(t, demo.Site); len(got) != 0 {
+		t.Errorf("%d events are stored without the measure purpose", len(got))
+	}
+}
+
+// heroVariant turns a variant as it is called in the northern winter into what
+// it is called now: the demo's seasons follow the calendar.
+func heroVariant(name string) string {
+	if month := time.Now().Month(); month >= time.April && month <= time.September {
+		return strings.NewReplacer("winter", "summer", "summer", "winter").Replace(name)
+	}
+	return name
+}
+
+func TestThePanelSaysWhatWasReadAndWithheld(t *testing.T) {
+	n := startDemo(t)
+	b := newTab(t, 1280, 900)
+	b.open(n.at("/en/", "place", "paris", "device", "phone", "grant", "context"))
+	b.until("the answer", `window.near && new Promise(r => near('get', s => r(s.decisions.length > 0)))`)
+	b.do(chromedp.Click(`[data-explain=hero]`))
+	b.until("the panel", `document.querySelector('#panel[open] .panel-saw')`)
+	text := eval[string](b, `document.querySelector('#panel').textContent`)
+	for _, want := range []string{"season-by-place@", "device.type", "geo.country"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the hero's panel does not name %s: %s", want, text)
+		}
+	}
+	b.do(chromedp.Click(`.panel-close`), chromedp.Click(`[data-explain=offer]`))
+	b.until("the other panel", `document.querySelector('#panel[open]')`)
+	text = eval[string](b, `document.querySelector('#panel').textContent`)
+	for _, want := range []string{"offer-by-history@", "recent", "cart", "by-device@"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the offer's panel does not name %s: %s", want, text)
+		}
+	}
+}
+
+func TestWithdrawingContextRestoresThePageAtOnce(t *testing.T) {
+	n := startDemo(t)
+	b := newTab(t, 1280, 900)
+	b.watchLayout()
+	hero, _ := ownWords(b, n.base)
+	b.open(n.at("/en/", "place", "paris", "device", "phone", "grant", "storage,measure,context", "bar", "1"))
+	b.until("the hero's content", heroTitle+` !== `+fmt.Sprintf("%q", hero))
+	b.do(chromedp.Click(`#bar-form [name=grant][value=context]`))
+	if got := eval[string](b, heroTitle); got != hero {
+		t.Errorf("right after the withdrawal the hero shows %q, want %q", got, hero)
+	}
+	waitFor(t, "the withdrawal to be sent", func() bool { return len(b.sent("/v1/withdraw")) > 0 })
+	time.Sleep(500 * time.Millisecond) // time for a second one
+	if sent := b.sent("/v1/withdraw"); len(sent) != 1 {
+		t.Errorf("withdrawals sent: %q, want exactly one", sent)
+	}
+	b.noShift()
+}
+
+func TestWithdrawingEverythingExpiresTheCookie(t *testing.T) {
+	n := startDemo(t)
+	b := newTab(t, 1280, 900)
+	b.open(n.at("/en/", "place", "paris", "device", "phone", "grant", everything, "bar", "1"))
+	b.until("the answer", `new Promise(r => near('get', s => r(s.decisions.length > 0)))`)
+	held := b.cookiesAt(n.base + "/_near/")
+	if len(held) != 1 || !held[0].HTTPOnly || !held[0].Secure || held[0].Name != "__Secure-near-demo" || held[0].Path != "/_near" {
+		t.Fatalf("cookies after full consent: %+v, want one HttpOnly cookie below the prefix", held)
+	}
+	eval[any](b, `near('consent', 'withdraw')`)
+	waitFor(t, "the cookie to expire", func() bool { return len(b.cookiesAt(n.base+"/_near/")) == 0 })
+	if sent := b.sent("/v1/withdraw"); len(sent) != 1 {
+		t.Errorf("withdrawals sent: %q, want exactly one", sent)
+	}
+	b.nothingStored()
+}
+
+// cookiesAt are the cookies a request to an address would carry.
+func (b *tab) cookiesAt(address string) []*network.Cookie {
+	b.t.Helper()
+	got, err := chromedp.Call(b.ctx, network.GetCookies, network.GetCookiesParams{URLs: []string{address}})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	var out []*network.Cookie
+	for i := range got.Cookies {
+		out = append(out, got.Cookies[i])
+	}
+	return out
+}
+
+func TestStrictGPCMovesTheOfferDownARung(t *testing.T) {
+	n := startDemo(t)
+	b := newTab(t, 1280, 900)
+	offer := func() string {
+		b.until("the offer's decision", `window.near && new Promise(r => near('get', s => r(s.decisions.some(d => d.slot === 'offer'))))`)
+		return eval[string](b, `new Promise(r => near('get', s => r(s.decisions.find(d => d.slot === 'offer').variant)))`)
+	}
+	// What was looked at on the item's page decides the next page's offer.
+	b.open(n.at("/en/item/tarn-scarf/", "place", "paris", "device", "phone", "grant", everything))
+	offer()
+	b.open(n.at("/en/", "place", "paris", "device", "phone", "grant", everything))
+	if got := offer(); got != "recently-viewed" {
+		t.Errorf("with everything granted the offer is %q, want recently-viewed", got)
+	}
+	b.open(n.at("/en/", "place", "paris", "device", "phone", "grant", everything, "gpc", "1"))
+	if got := offer(); got != "phone" {
+		t.Errorf("with GPC the offer is %q, want the context rung's phone", got)
+	}
+	granted := consent.Purposes(eval[int](b, `new Promise(r => near('get', s => r(s.granted)))`))
+	if want := consent.All &^ (consent.Share | consent.Profile | consent.Personalise); granted != want {
+		t.Errorf("with GPC %s is granted, want %s", granted, want)
+	}
+}
+
+func TestThePageIsWholeWithoutTheTagOrTheCollector(t *testing.T) {
+	n := startDemo(t)
+	for _, blocked := range []string{"*://*:*/_near/tag.js", "*://*:*/_near/v1/*"} {
+		t.Run(blocked, func(t *testing.T) {
+			b := newTab(t, 390, 844)
+			b.watchLayout()
+			hero, _ := ownWords(b, n.base)
+			b.block(blocked)
+			b.open(n.at("/en/", "place", "paris", "device", "phone", "grant", everything))
+			b.until("the page to be loaded", `document.readyState === 'complete'`)
+			waitFor(t, "the slots to be visible", func() bool { return b.visible("near-slot[name=hero]") && b.visible("near-slot[name=offer]") })
+			time.Sleep(1200 * time.Millisecond)
+			if got := eval[string](b, heroTitle); got != hero {
+				t.Errorf("the hero shows %q, want the page's own %q", got, hero)
+			}
+			b.noShift()
+		})
+	}
+}
+
+// block makes the browser fail every request whose URL matches.
+func (b *tab) block(pattern string) {
+	b.t.Helper()
+	if _, err := chromedp.Call(b.ctx, network.SetBlockedURLs, network.SetBlockedURLsParams{URLPatterns: []*network.BlockPattern{{URLPattern: pattern, Block: true}}}); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// The demo's sample addresses are where the embedded database says.
+func TestTheDemosPlacesAreWhereTheyClaim(t *testing.T) {
+	db, err := geo.Open(geo.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	for _, p := range demo.Places() {
+		if got := db.Locate(p.Addr).Country; got != p.Country {
+			t.Errorf("%s: the database says %q, want %q", p.ID, got, p.Country)
+		}
+	}
+}
+
+// TestScreenshots takes the pictures a person should look at before a change of
+// the demo lands: SCREENSHOTS=dir go test -run TestScreenshots .
+func TestScreenshots(t *testing.T) {
+	if os.Getenv("SCREENSHOTS") == "" {
+		t.Skip("SCREENSHOTS names no directory to put pictures in")
+	}
+	n := startDemo(t)
+	for _, size := range []struct {
+		name          string
+		width, height int64
+	}{{"desktop", 1280, 900}, {"phone", 390, 844}} {
+		b := newTab(t, size.width, size.height)
+		for lang, place := range map[string]string{"en": "paris", "ar": "riyadh"} {
+			b.open(n.base + "/" + lang + "/")
+			time.Sleep(1200 * time.Millisecond)
+			b.screenshot(lang + "-" + size.name + "-prompt")
+			b.open(n.at("/"+lang+"/", "place", place, "device", size.name, "grant", "storage,measure,context,profile,personalise"))
+			b.until("the answer", `window.near && new Promise(r => near('get', s => r(s.decisions.length > 0)))`)
+			time.Sleep(300 * time.Millisecond)
+			b.screenshot(lang + "-" + size.name + "-home")
+			b.do(chromedp.Click(`[data-explain=offer]`))
+			b.until("the panel", `document.querySelector('#panel[open]')`)
+			time.Sleep(400 * time.Millisecond)
+			b.screenshot(lang + "-" + size.name + "-panel")
+			b.open(n.at("/"+lang+"/", "place", place, "device", size.name, "grant", "context", "bar", "1"))
+			time.Sleep(1200 * time.Millisecond)
+			b.screenshot(lang + "-" + size.name + "-bar")
+		}
+	}
+}

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/nearside/nearside/stream"
+)
+
+// eventsCommand prints stored events as JSON lines, oldest first: from the
+// running node if there is one, else from the data directory.
+func eventsCommand(ctx context.Context, args []string, io stdio) error {
+	cfg := defaults()
+	fs := cfg.flags("events", io.err)
+	var query stream.Query
+	var since time.Duration
+	fs.StringVar(&query.Site, "site", "", "only this `site`'s events")
+	fs.DurationVar(&since, "since", 0, "only events stored within this time, for example 1h")
+	fs.BoolVar(&query.Follow, "follow", false, "go on with events as they are stored")
+	if err := parse(fs, args, 0); err != nil {
+		return err
+	}
+	if err := cfg.Validate(); err != nil {
+		return err
+	}
+	if since > 0 {
+		query.Since = time.Now().Add(-since)
+	}
+	if node := dialAdmin(cfg.Data); node != nil {
+		return node.events(ctx, query, io.out)
+	}
+	if query.Follow {
+		return fmt.Errorf("no node is running on %s: there is nothing to follow", cfg.Data)
+	}
+	store, err := stream.Open(stream.Options{Dir: cfg.Data, Node: cfg.Node, Logger: io.logger()})
+	if err != nil {
+		return fmt.Errorf("open stream: %w", err)
+	}
+	out := bufio.NewWriter(io.out)
+	err = store.Events(ctx, query, func(r stream.Record) error {
+		if _, err := out.Write(r.JSON); err != nil {
+			return err
+		}
+		return out.WriteByte('\n')
+	})
+	return errors.Join(err, out.Flush(), store.Close(ctx))
+}
+
+// healthCommand asks a node whether it is ready, for a container without other
+// tools.
+func healthCommand(ctx context.Context, args []string, io stdio) error {
+	cfg := defaults()
+	fs := cfg.flags("health", io.err)
+	if err := parse(fs, args, 0); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	if err := checkReady(ctx, "http://"+cfg.Addr); err != nil {
+		return err
+	}
+	fmt.Fprintln(io.out, "ready")
+	return nil
+}
+
+// checkReady asks a node once whether it is ready.
+func checkReady(ctx context.Context, base string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/readyz", nil)
+	if err != nil {
+		return err
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return fmt.Errorf("ask %s/readyz: %w", base, err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s/readyz answers %s", base, res.Status)
+	}
+	return nil
+}
+
+// awaitReady waits until a node is ready or ctx ends, which is no error.
+func awaitReady(ctx context.Context, base string) error {
+	for ctx.Err() == nil {
+		if checkReady(ctx, base) == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	return ctx.Err()
+}

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/nearside/nearside/geo"
+	"github.com/nearside/nearside/stream"
+)
+
+// writeStreamMetrics writes the event log's counts in the Prometheus text
+// format.
+func writeStreamMetrics(w io.Writer, s stream.Stats) {
+	counter(w, "nearside_stream_stored_events_total", "events the disk acknowledged", s.Stored)
+	counter(w, "nearside_stream_groups_total", "commit groups", s.Groups)
+	counter(w, "nearside_stream_repeats_total", "events that were known and not stored again", s.Repeats)
+	counter(w, "nearside_stream_refused_total", "events that met a full queue or a log that was down", s.Refused)
+	counter(w, "nearside_stream_late_total", "publishes whose wait ended before the disk answered", s.Late)
+	counter(w, "nearside_stream_failed_groups_total", "groups that were not stored whole", s.Failed)
+	counter(w, "nearside_stream_forgotten_total", "events forgotten as repeats before their day was over", s.Forgotten)
+	counter(w, "nearside_stream_damaged_total", "stored frames that could not be read", s.Damaged)
+	gauge(w, "nearside_stream_queued_events", "events waiting to be stored", uint64(s.QueuedEvents))
+	gauge(w, "nearside_stream_log_bytes", "size of the event log", s.LogBytes)
+}
+
+// writeGeoMetrics writes the state of the place database.
+func writeGeoMetrics(w io.Writer, s geo.Status) {
+	counter(w, "nearside_geo_reload_errors_total", "database files that were refused", s.ReloadErrors)
+}
+
+func counter(w io.Writer, name, help string, value uint64) { metric(w, "counter", name, help, value) }
+func gauge(w io.Writer, name, help string, value uint64)   { metric(w, "gauge", name, help, value) }
+
+func metric(w io.Writer, kind, name, help string, value uint64) {
+	fmt.Fprintf(w, "# HELP %s %s\n# TYPE %s %s\n%s %d\n", name, help, name, kind, name, value)
+}

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+
+	"github.com/nearside/nearside/demo"
+	"github.com/nearside/nearside/edge"
+	"github.com/nearside/nearside/stream"
+	"github.com/nearside/nearside/tag"
+	wasmrules "github.com/nearside/nearside/wasm-rules"
+)
+
+// publishRelease checks a release document and stores it as a site's next
+// release: it becomes live when the watch sees it. follows is the live number
+// the caller knows, 0 for none; another one is a *stream.ConflictError. A
+// document that does not compile is errRelease and changes nothing.
+func publishRelease(ctx context.Context, store *stream.Stream, loader edge.RuleLoader, site string, follows uint64, document []byte) (*edge.Release, error) {
+	release, err := edge.CompileRelease(document, loader)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errRelease, err)
+	}
+	if release.Site() != site {
+		return nil, fmt.Errorf("%w: the document is of site %q", errRelease, release.Site())
+	}
+	release = release.Renumbered(follows + 1)
+	if err := store.PutRelease(ctx, site, follows, release.Number(), release.Document()); err != nil {
+		return nil, fmt.Errorf("store release: %w", err)
+	}
+	return release, nil
+}
+
+// errRelease reports a release document that does not compile.
+var errRelease = errors.New("release refused")
+
+// fillModules gives each module of a document that names no hash the one that
+// source has under its name and version.
+func fillModules(document []byte, source wasmrules.ModuleSource) ([]byte, error) {
+	var doc edge.ReleaseDocument
+	if err := json.Unmarshal(document, &doc); err != nil {
+		return nil, fmt.Errorf("%w: %w", errRelease, err)
+	}
+	listed, listErr := source.List() // an error leaves modules out; what is missing is told below
+	for i := range doc.Modules {
+		ref := &doc.Modules[i]
+		if ref.Hash != "" {
+			continue
+		}
+		for _, m := range listed {
+			if m.Manifest.Name == ref.Name && (ref.Version == "" || ref.Version == m.Manifest.Version) {
+				ref.Version, ref.Hash = m.Manifest.Version, m.Hash
+			}
+		}
+		if ref.Hash == "" {
+			return nil, errors.Join(fmt.Errorf("%w: there is no module %s@%s here", errRelease, ref.Name, ref.Version), listErr)
+		}
+	}
+	return json.Marshal(doc)
+}
+
+// newDemo makes the demo shop with the modules its rules use.
+func newDemo(cfg Config, source wasmrules.ModuleSource) (*demo.Demo, error) {
+	listed, err := source.List()
+	if err != nil {
+		return nil, fmt.Errorf("list modules: %w", err)
+	}
+	var modules []edge.ModuleRef
+	for _, m := range listed {
+		modules = append(modules, edge.ModuleRef{Name: m.Manifest.Name, Version: m.Manifest.Version, Hash: m.Hash})
+	}
+	shop, err := demo.New(demo.Options{
+		Prefix:        cfg.Prefix,
+		Snippet:       tag.Snippet(tag.SnippetOptions{Src: cfg.Prefix + "/tag.js", Site: demo.Site, Why: true}),
+		Modules:       modules,
+		EventsCommand: "nearside events --follow --data " + cfg.Data,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open the demo: %w", err)
+	}
+	return shop, nil
+}
+
+// demoOrigins are the origins a listener on this machine is reached at.
+func demoOrigins(base string) []string {
+	origins := []string{base}
+	if _, port, err := net.SplitHostPort(strings.TrimPrefix(base, "http://")); err == nil {
+		origins = append(origins, "http://localhost:"+port, "http://127.0.0.1:"+port)
+	}
+	slices.Sort(origins)
+	return slices.Compact(origins)
+}
+
+// publishDemo stores the demo site's release unless it is live already.
+func (n *node) publishDemo(ctx context.Context, document []byte) error {
+	number, live, err := n.events.Release(ctx, demo.Site)
+	if err != nil && !errors.Is(err, stream.ErrNoRelease) {
+		return err
+	}
+	next, err := edge.CompileRelease(document, n.rules)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errRelease, err)
+	}
+	if number > 0 && bytes.Equal(next.Renumbered(number).Document(), live) {
+		return nil
+	}
+	_, err = publishRelease(ctx, n.events, n.rules, demo.Site, number, document)
+	return err
+}

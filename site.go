@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/nearside/nearside/edge"
+	"github.com/nearside/nearside/stream"
+	"github.com/nearside/nearside/tag"
+	wasmrules "github.com/nearside/nearside/wasm-rules"
+)
+
+// siteCommand adds a site: its settings, one slot with a first rule, and the
+// snippet for its pages.
+func siteCommand(ctx context.Context, args []string, io stdio) error {
+	if len(args) == 0 || args[0] != "add" {
+		return fmt.Errorf("%w: nearside site add ID --origin URL", errUsage)
+	}
+	cfg := defaults()
+	fs := cfg.flags("site add", io.err)
+	var origins, languages []string
+	fs.Func("origin", "`URL` of the site's pages, scheme://host[:port]; may be given several times", func(s string) error {
+		origins = append(origins, s)
+		return nil
+	})
+	fs.Func("languages", "the site's languages, comma-separated, the first is the fallback (default en)", func(s string) error {
+		languages = split(s)
+		return nil
+	})
+	if err := parse(fs, args[1:], 1); err != nil {
+		return err
+	}
+	if err := cfg.Validate(); err != nil {
+		return err
+	}
+	if len(origins) == 0 {
+		return fmt.Errorf("%w: --origin is missing: the site's pages, for example https://shop.example", errUsage)
+	}
+	if len(languages) == 0 {
+		languages = []string{"en"}
+	}
+	site := fs.Arg(0)
+	document, err := json.Marshal(firstRelease(site, origins, languages))
+	if err != nil {
+		return err
+	}
+	if err := addSite(ctx, cfg, site, document, io); err != nil {
+		return err
+	}
+	fmt.Fprintf(io.out, `Site %s is there, with a slot "hero" whose rule chooses by device.
+Put this into the <head> of its pages, with the node behind %s on the site's own origin:
+
+%s
+and this where the content goes:
+
+<near-slot name="hero">The page's own content, shown to everybody who grants nothing.</near-slot>
+
+Then say what the visitor grants, from your consent prompt:
+
+<script>near('consent', {context: true})</script>
+`, site, cfg.Prefix, tag.Snippet(tag.SnippetOptions{Src: cfg.Prefix + "/tag.js", Site: site}))
+	return nil
+}
+
+// addSite stores a site's first release, through the running node if there is
+// one, else in the data directory itself.
+func addSite(ctx context.Context, cfg Config, site string, document []byte, io stdio) error {
+	modules := openModules(cfg)
+	document, err := fillModules(document, modules)
+	if err != nil {
+		return err
+	}
+	if node := dialAdmin(cfg.Data); node != nil {
+		return node.putRelease(ctx, site, 0, document)
+	}
+	rules, err := wasmrules.New(wasmrules.Options{Source: modules})
+	if err != nil {
+		return fmt.Errorf("open rules: %w", err)
+	}
+	defer rules.Close()
+	store, err := stream.Open(stream.Options{Dir: cfg.Data, Node: cfg.Node, Logger: io.logger()})
+	if err != nil {
+		return fmt.Errorf("open stream: %w", err)
+	}
+	_, err = publishRelease(ctx, store, rules, site, 0, document)
+	if _, taken := errors.AsType[*stream.ConflictError](err); taken {
+		err = fmt.Errorf("site %s is there already", site)
+	}
+	return errors.Join(err, store.Close(ctx))
+}
+
+// firstRelease is a new site's release: a hero slot that a built-in module
+// fills by device, for every visitor who grants context.
+func firstRelease(site string, origins, languages []string) edge.ReleaseDocument {
+	text := func(device, advice string) map[string]json.RawMessage {
+		html, err := json.Marshal(map[string]string{"html": "<p>Hello from the edge: " + device + " " + advice + "</p>"})
+		if err != nil {
+			panic(err) // two strings always marshal
+		}
+		return map[string]json.RawMessage{languages[0]: html}
+	}
+	variant := func(name, device string) edge.Variant {
+		return edge.Variant{Slot: "hero", Name: name, State: "live", Content: text(device, "sees this text.")}
+	}
+	return edge.ReleaseDocument{
+		Schema: edge.ReleaseSchema, Site: site,
+		Settings: edge.Settings{Origins: origins, Languages: languages, Why: true},
+		Slots: []edge.SlotSpec{{Name: "hero", Kind: "html", Ladder: []edge.RungSpec{{
+			Rung: "context", Rules: []edge.RuleSpec{{Module: "by-device", Role: "slot", Because: map[string]string{languages[0]: "It is made for your device."}}},
+		}}}},
+		Variants: []edge.Variant{variant("phone", "a phone"), variant("tablet", "a tablet"), variant("desktop", "a desktop")},
+		Modules:  []edge.ModuleRef{{Name: "by-device"}},
+	}
+}
