@@ -163,9 +163,14 @@ func checkStatic(t *testing.T, program string) {
 	if _, err := file.Symbols(); !errors.Is(err, elf.ErrNoSymbols) {
 		t.Errorf("the program carries symbols: %v", err)
 	}
-	if info, err := os.Stat(program); err == nil {
-		t.Logf("%.1f MB", float64(info.Size())/1e6)
+	info, err := os.Stat(program)
+	if err != nil {
+		t.Fatal(err)
 	}
+	if most := int64(48 << 20); info.Size() > most {
+		t.Errorf("the program has %d bytes, want at most %d", info.Size(), most)
+	}
+	t.Logf("%.1f MB", float64(info.Size())/1e6)
 }
 
 // command returns a command in the image. Without the right to become another
