@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -164,6 +165,18 @@ func (c *adminClient) events(ctx context.Context, q stream.Query, w io.Writer) e
 		return err
 	}
 	defer res.Body.Close()
-	_, err = io.Copy(w, res.Body)
-	return err
+	for lines := bufio.NewReader(res.Body); ; {
+		line, err := lines.ReadBytes('\n')
+		if len(line) > 1 { // an empty line only says that the stream is alive
+			if _, err := w.Write(line); err != nil {
+				return err
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
 }

@@ -106,7 +106,7 @@ func (n *node) open() error {
 	n.closers = append(n.closers, n.closeEvents)
 	n.engine = edge.New(edge.Options{Node: n.cfg.Node, Locator: n.places, Loader: n.rules, Sealer: sealer})
 	n.server, err = collector.New(collector.Options{
-		Engine: n.engine, Publisher: n.events, Tag: tag.Script, Prefix: n.cfg.Prefix,
+		Engine: n.engine, Publisher: n.events, Tag: tag.Script, DevTag: tag.DevScript, Prefix: n.cfg.Prefix,
 		TrustedProxies: n.cfg.Proxies, Logger: n.log, Ready: n.ready,
 	})
 	return err

@@ -13,9 +13,13 @@ import (
 // Prefix lengths that addresses are truncated to before anything else sees
 // them.
 const (
-	v4Bits = 24
-	v6Bits = 48
+	v4Bits    = 24
+	v6Bits    = 48
+	v6to4Bits = 40 // 16 bits of prefix and 24 of the IPv4 address inside
 )
+
+// v6to4 holds addresses with a whole IPv4 address behind the prefix (RFC 3056).
+var v6to4 = netip.MustParsePrefix("2002::/16")
 
 // maxProxies bounds the chain of forwarded addresses that is walked.
 const maxProxies = 16
@@ -85,8 +89,11 @@ func socketAddr(addr net.Addr) netip.Addr {
 func truncate(addr netip.Addr) netip.Addr {
 	addr = addr.Unmap().WithZone("")
 	bits := v6Bits
-	if addr.Is4() {
+	switch {
+	case addr.Is4():
 		bits = v4Bits
+	case v6to4.Contains(addr):
+		bits = v6to4Bits
 	}
 	prefix, err := addr.Prefix(bits)
 	if err != nil {

@@ -20,6 +20,7 @@ func TestPeerOf(t *testing.T) {
 		want    string // "" for unknown
 	}{
 		{"an IPv4 address keeps 24 bits", "203.0.113.77", nil, "203.0.113.0"},
+		{"an IPv4 address inside a 6to4 address keeps its 24 bits", "2002:cb00:7109:1::1", nil, "2002:cb00:7100::"},
 		{"an IPv6 address keeps 48 bits", "2001:db8:1:2:3:4:5:6", nil, "2001:db8:1::"},
 		{"an IPv4 address in IPv6 is IPv4", "::ffff:203.0.113.77", nil, "203.0.113.0"},
 		{"headers of a stranger mean nothing", "203.0.113.77", [][2]string{{"X-Forwarded-For", "198.51.100.1"}, {"Forwarded", "for=198.51.100.1"}}, "203.0.113.0"},

@@ -58,6 +58,9 @@ type Options struct {
 	Engine    *edge.Engine
 	Publisher edge.Publisher
 	Tag       []byte
+	// DevTag is served in its place to pages on this machine's own names, where
+	// it may say on the console what a developer should know; Tag if empty.
+	DevTag []byte
 
 	// Prefix is where the public addresses answer on a site's own origin, and
 	// the cookie's path: a slash and plain characters, DefaultPrefix if empty.
@@ -93,6 +96,7 @@ type Server struct {
 	publisher edge.Publisher
 	routes    []route
 	script    *script
+	devScript *script // nil without one
 	devices   devices
 	languages *languages
 	metrics   *metrics
@@ -120,12 +124,18 @@ func New(o Options) (*Server, error) {
 	if err := o.complete(); err != nil {
 		return nil, fmt.Errorf("collector: %w", err)
 	}
-	script, err := newScript(o.Tag)
+	plain, err := newScript(o.Tag)
 	if err != nil {
 		return nil, fmt.Errorf("collector: %w", err)
 	}
+	var devScript *script
+	if len(o.DevTag) > 0 {
+		if devScript, err = newScript(o.DevTag); err != nil {
+			return nil, fmt.Errorf("collector: %w", err)
+		}
+	}
 	s := &Server{
-		options: o, engine: o.Engine, publisher: o.Publisher, script: script,
+		options: o, engine: o.Engine, publisher: o.Publisher, script: plain, devScript: devScript,
 		devices: devices{newCache[deviceReading]()}, languages: newLanguages(), metrics: newMetrics(),
 	}
 	s.door = newDoor(&s.options, s.metrics)

@@ -8,6 +8,9 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
+	"net"
+	"net/netip"
+	"strings"
 
 	"github.com/valyala/fasthttp"
 )
@@ -45,13 +48,31 @@ func newScript(tag []byte) (*script, error) {
 	}, nil
 }
 
+// isLoopback reports whether a Host header names this machine, with or without
+// a port. It decides nothing but which build of the tag is sent.
+func isLoopback(host []byte) bool {
+	name, _, err := net.SplitHostPort(string(host))
+	if err != nil {
+		name = string(host)
+	}
+	if name == "localhost" || strings.HasSuffix(name, ".localhost") {
+		return true
+	}
+	addr, err := netip.ParseAddr(strings.Trim(name, "[]"))
+	return err == nil && addr.IsLoopback()
+}
+
 // tag answers GET /tag.js.
 func (s *Server) tag(ctx *fasthttp.RequestCtx) error {
 	header := &ctx.Response.Header
-	body, etag := s.script.plain, s.script.plainETag
+	build := s.script
+	if s.devScript != nil && isLoopback(ctx.Host()) {
+		build = s.devScript
+	}
+	body, etag := build.plain, build.plainETag
 	packed := ctx.Request.Header.HasAcceptEncoding("gzip")
 	if packed {
-		body, etag = s.script.packed, s.script.packedETag
+		body, etag = build.packed, build.packedETag
 	}
 	setHeader(header, "ETag", etag)
 	setHeader(header, "Vary", "Accept-Encoding")

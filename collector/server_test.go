@@ -325,3 +325,14 @@ func eventsOf(ids ...string) []say {
 	}
 	return list
 }
+
+func TestThisMachinesPagesGetTheTagForDevelopers(t *testing.T) {
+	h := newHouse(t, func(o *Options) { o.DevTag = []byte("dev") })
+	for host, want := range map[string]string{
+		"shop.example": "near();", "localhost:8080": "dev", "shop.localhost": "dev", "127.0.0.1:8080": "dev", "[::1]:8080": "dev", "localhost.example": "near();",
+	} {
+		if res := h.do("GET", "/tag.js", "", "Host: "+host); !strings.HasPrefix(res.body, want) {
+			t.Errorf("host %s got %.10q, want %q", host, res.body, want)
+		}
+	}
+}

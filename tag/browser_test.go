@@ -160,6 +160,9 @@ func (b *tab) click(selector string) {
 	b.do(chromedp.Click(chromedp.CSS(selector)))
 }
 
+// clickAt clicks at a place of the window.
+func clickAt(x, y float64) chromedp.Action[chromedp.Void] { return chromedp.MouseClickXY(x, y) }
+
 // run runs a script in the page.
 func (b *tab) run(script string) {
 	b.t.Helper()

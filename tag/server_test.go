@@ -188,8 +188,12 @@ func (s *shop) answer(b *beacon, w http.ResponseWriter, rejected ...rejection) {
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
+	writeJSON(w, a)
+}
+
+func writeJSON(w http.ResponseWriter, value any) {
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(a)
+	_ = json.NewEncoder(w).Encode(value)
 }
 
 // text is a decision for a text.
