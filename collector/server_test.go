@@ -327,7 +327,7 @@ func eventsOf(ids ...string) []say {
 }
 
 func TestThisMachinesPagesGetTheTagForDevelopers(t *testing.T) {
-	h := newHouse(t, func(o *Options) { o.DevTag = []byte("dev") })
+	h := open(t, func(o *Options) { o.DevTag = []byte("dev") })
 	for host, want := range map[string]string{
 		"shop.example": "near();", "localhost:8080": "dev", "shop.localhost": "dev", "127.0.0.1:8080": "dev", "[::1]:8080": "dev", "localhost.example": "near();",
 	} {
