@@ -5,7 +5,6 @@ package collector
 import (
 	"encoding/json"
 	"strconv"
-	"unicode/utf8"
 
 	"github.com/nearside/nearside/edge"
 )
@@ -44,7 +43,7 @@ func (a *answer) appendJSON(b []byte) []byte {
 	b = append(b, ']')
 	if a.forgetState || a.carriesState && o.State != "" {
 		b = append(b, `,"state":`...)
-		b = appendString(b, o.State)
+		b = edge.AppendString(b, o.State)
 	}
 	b = append(b, `,"accepted":`...)
 	accepted := 0
@@ -73,10 +72,10 @@ func appendDecision(b []byte, d *edge.Decision) []byte {
 	b = append(b, '{')
 	if d.ID != "" {
 		b = append(b, `"id":`...)
-		b = append(appendString(b, d.ID), ',')
+		b = append(edge.AppendString(b, d.ID), ',')
 	}
 	b = append(b, `"slot":`...)
-	b = appendString(b, d.Slot)
+	b = edge.AppendString(b, d.Slot)
 	b = appendText(b, `,"variant":`, d.Variant)
 	b = appendText(b, `,"kind":`, d.Kind.String())
 	b = appendText(b, `,"lang":`, d.Lang)
@@ -98,7 +97,7 @@ func appendDecision(b []byte, d *edge.Decision) []byte {
 
 func appendRejection(b []byte, r edge.Rejection) []byte {
 	b = append(b, `{"id":`...)
-	b = appendString(b, r.ID)
+	b = edge.AppendString(b, r.ID)
 	b = appendText(b, `,"code":`, r.Code)
 	b = appendText(b, `,"field":`, r.Field)
 	return append(b, '}')
@@ -109,7 +108,7 @@ func appendText(b []byte, member, value string) []byte {
 	if value == "" {
 		return b
 	}
-	return appendString(append(b, member...), value)
+	return edge.AppendString(append(b, member...), value)
 }
 
 func comma(b []byte, i int) []byte {
@@ -117,45 +116,4 @@ func comma(b []byte, i int) []byte {
 		return append(b, ',')
 	}
 	return b
-}
-
-// plain marks the bytes that stand for themselves in a JSON string. "<" does
-// not, so that no text can end a script it is put into.
-var plain = func() (table [256]bool) {
-	for c := ' '; c < utf8.RuneSelf; c++ {
-		table[c] = c != '"' && c != '\\' && c != '<'
-	}
-	return table
-}()
-
-// appendString appends s as a JSON string. What is not UTF-8, for a rule may
-// answer anything, becomes U+FFFD; U+2028 and U+2029 are escaped, for older
-// JavaScript takes them for line ends.
-func appendString(b []byte, s string) []byte {
-	const hex = "0123456789abcdef"
-	b = append(b, '"')
-	from := 0
-	for i := 0; i < len(s); {
-		if plain[s[i]] {
-			i++
-			continue
-		}
-		r, size := utf8.DecodeRuneInString(s[i:])
-		if r >= utf8.RuneSelf && r != '\u2028' && r != '\u2029' && (r != utf8.RuneError || size > 1) {
-			i += size
-			continue
-		}
-		b = append(b, s[from:i]...)
-		switch r {
-		case '"', '\\':
-			b = append(b, '\\', byte(r))
-		case '\n':
-			b = append(b, '\\', 'n')
-		default:
-			b = append(b, '\\', 'u', hex[r>>12&15], hex[r>>8&15], hex[r>>4&15], hex[r&15])
-		}
-		i += size
-		from = i
-	}
-	return append(append(b, s[from:]...), '"')
 }

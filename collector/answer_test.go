@@ -4,9 +4,7 @@ package collector
 
 import (
 	"encoding/json"
-	"strings"
 	"testing"
-	"unicode/utf8"
 
 	"github.com/nearside/nearside/edge"
 	"github.com/nearside/nearside/edge/consent"
@@ -53,26 +51,4 @@ func TestAnswer(t *testing.T) {
 			}
 		})
 	}
-}
-
-func FuzzAppendString(f *testing.F) {
-	for _, seed := range []string{"", "plain", "\"\\\n\x00\x1f\x7f", "</script>", "\u2028\u2029\ufffd", "\xff\xfe ä 😀", "\xed\xa0\x80"} {
-		f.Add(seed)
-	}
-	f.Fuzz(func(t *testing.T, s string) {
-		out := appendString([]byte("x"), s)
-		if out[0] != 'x' {
-			t.Fatal("what was there is gone")
-		}
-		var got string
-		if err := json.Unmarshal(out[1:], &got); err != nil {
-			t.Fatalf("%q gives %q: %v", s, out, err)
-		}
-		if want := strings.ToValidUTF8(s, "\ufffd"); utf8.ValidString(s) && got != want {
-			t.Errorf("%q gives %q, which reads %q", s, out, got)
-		}
-		if !utf8.ValidString(got) || strings.ContainsAny(string(out[1:]), "<\u2028\u2029\n") {
-			t.Errorf("%q gives %q", s, out)
-		}
-	})
 }

@@ -121,13 +121,13 @@ func (s *Server) refuseUnread(ctx *fasthttp.RequestCtx, err error) {
 
 func (r *refusal) appendJSON(b []byte) []byte {
 	b = append(b, `{"error":{"code":`...)
-	b = appendString(b, r.code)
+	b = edge.AppendString(b, r.code)
 	if r.field != "" {
 		b = append(b, `,"field":`...)
-		b = appendString(b, r.field)
+		b = edge.AppendString(b, r.field)
 	}
 	b = append(b, `,"message":`...)
-	b = appendString(b, r.message)
+	b = edge.AppendString(b, r.message)
 	return append(b, "}}"...)
 }
 

@@ -3,6 +3,7 @@
 package edge
 
 import (
+	"encoding/json"
 	"errors"
 	"sync"
 	"time"
@@ -255,6 +256,17 @@ func (d *decider) answer(s *slot, c *choice) Decision {
 		decision.Content = itemsContent(c.answer.Items)
 	}
 	return decision
+}
+
+// itemsContent is the wire content of a slot of items.
+func itemsContent(items []AnswerItem) json.RawMessage {
+	out, err := json.Marshal(struct {
+		Items []AnswerItem `json:"items"`
+	}{items})
+	if err != nil {
+		return nil // strings only: it does not happen
+	}
+	return out
 }
 
 // worse returns the reason that tells more about why a slot has no answer.

@@ -7,41 +7,45 @@ import (
 	"unicode/utf8"
 )
 
-// appendString appends s as a JSON string. U+2028, U+2029 and "<" are escaped
-// so that the text is also safe inside a script.
-func appendString(dst []byte, s string) []byte {
+// plain marks the bytes that stand for themselves in a JSON string. "<" does
+// not, so that no text can end a script it is put into.
+var plain = func() (table [256]bool) {
+	for c := ' '; c < utf8.RuneSelf; c++ {
+		table[c] = c != '"' && c != '\\' && c != '<'
+	}
+	return table
+}()
+
+// AppendString appends s as a JSON string. What is not UTF-8, for a rule may
+// answer anything, becomes U+FFFD; U+2028 and U+2029 are escaped, for older
+// JavaScript takes them for line ends.
+func AppendString(b []byte, s string) []byte {
 	const hex = "0123456789abcdef"
-	dst = append(dst, '"')
-	start := 0
+	b = append(b, '"')
+	from := 0
 	for i := 0; i < len(s); {
-		c := s[i]
-		if c >= ' ' && c != '"' && c != '\\' && c != '<' && c < utf8.RuneSelf {
+		if plain[s[i]] {
 			i++
-			continue
-		}
-		if c < utf8.RuneSelf {
-			dst = append(dst, s[start:i]...)
-			if c == '"' || c == '\\' {
-				dst = append(dst, '\\', c)
-			} else {
-				dst = append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
-			}
-			i++
-			start = i
 			continue
 		}
 		r, size := utf8.DecodeRuneInString(s[i:])
-		if r == utf8.RuneError && size == 1 || r == '\u2028' || r == '\u2029' {
-			dst = append(dst, s[start:i]...)
-			dst = append(dst, '\\', 'u', hex[r>>12&15], hex[r>>8&15], hex[r>>4&15], hex[r&15])
+		if r >= utf8.RuneSelf && r != '\u2028' && r != '\u2029' && (r != utf8.RuneError || size > 1) {
 			i += size
-			start = i
 			continue
 		}
+		b = append(b, s[from:i]...)
+		switch r {
+		case '"', '\\':
+			b = append(b, '\\', byte(r))
+		case '\n':
+			b = append(b, '\\', 'n')
+		default:
+			b = append(b, '\\', 'u', hex[r>>12&15], hex[r>>8&15], hex[r>>4&15], hex[r&15])
+		}
 		i += size
+		from = i
 	}
-	dst = append(dst, s[start:]...)
-	return append(dst, '"')
+	return append(append(b, s[from:]...), '"')
 }
 
 // AppendJSON appends v as JSON; the unknown Value is null.
@@ -54,18 +58,18 @@ func (v Value) AppendJSON(dst []byte) []byte {
 	case TypeFloat:
 		return appendFloat(dst, v.Float)
 	case TypeString:
-		return appendString(dst, v.Str)
+		return AppendString(dst, v.Str)
 	case TypeList:
 		dst = append(dst, '[')
 		for i, s := range v.List {
-			dst = appendString(comma(dst, i), s)
+			dst = AppendString(comma(dst, i), s)
 		}
 		return append(dst, ']')
 	case TypeItems:
 		dst = append(dst, '[')
 		for i, it := range v.Items {
 			dst = append(comma(dst, i), `{"id":`...)
-			dst = appendString(dst, it.ID)
+			dst = AppendString(dst, it.ID)
 			dst = append(dst, `,"quantity":`...)
 			dst = strconv.AppendInt(dst, it.Quantity, 10)
 			dst = append(dst, `,"price":`...)
@@ -75,7 +79,7 @@ func (v Value) AppendJSON(dst []byte) []byte {
 	case TypeMap:
 		dst = append(dst, '{')
 		for i, e := range v.Map {
-			dst = append(appendString(comma(dst, i), e.Key), ':')
+			dst = append(AppendString(comma(dst, i), e.Key), ':')
 			dst = appendFloat(dst, e.Value)
 		}
 		return append(dst, '}')

@@ -5,15 +5,17 @@ package edge
 import (
 	"encoding/json"
 	"maps"
+	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/nearside/nearside/edge/consent"
 )
 
 func TestAppendStringIsJSON(t *testing.T) {
 	for _, s := range []string{"", "plain", `quo"te\`, "tab\tnewline\n\x00", "\u2028\u2029", "</script>", "héllo 漢字 مرحبا 😀", "broken \xff\xfe", "\xf0\x9f"} {
-		raw := appendString(nil, s)
+		raw := AppendString(nil, s)
 		var got string
 		if err := json.Unmarshal(raw, &got); err != nil {
 			t.Errorf("%q gives %s: %v", s, raw, err)
@@ -75,6 +77,29 @@ func FuzzMakeEvent(f *testing.F) {
 			if c == '\n' || c == '\r' {
 				t.Fatalf("the stored event has a line break: %q", ev.JSON())
 			}
+		}
+	})
+}
+
+// FuzzAppendString checks that any text becomes JSON that reads as that text.
+func FuzzAppendString(f *testing.F) {
+	for _, seed := range []string{"", "plain", "\"\\\n\x00\x1f\x7f", "</script>", "\u2028\u2029\ufffd", "\xff\xfe ä 😀", "\xed\xa0\x80"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		out := AppendString([]byte("x"), s)
+		if out[0] != 'x' {
+			t.Fatal("what was there is gone")
+		}
+		var got string
+		if err := json.Unmarshal(out[1:], &got); err != nil {
+			t.Fatalf("%q gives %q: %v", s, out, err)
+		}
+		if want := strings.ToValidUTF8(s, "\ufffd"); utf8.ValidString(s) && got != want {
+			t.Errorf("%q gives %q, which reads %q", s, out, got)
+		}
+		if !utf8.ValidString(got) || strings.ContainsAny(string(out[1:]), "<\u2028\u2029\n") {
+			t.Errorf("%q gives %q", s, out)
 		}
 	})
 }

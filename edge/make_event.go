@@ -9,116 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/nearside/nearside/edge/consent"
 )
-
-// acceptEvents sorts the beacon's events into those that may be believed and
-// those that are refused, and remembers the commerce events in the state.
-// Without measure nothing of them is believed.
-func (e *Engine) acceptEvents(d *decider, b *Beacon, r *Request, out *Outcome) {
-	for i := range b.Events {
-		ev := &b.Events[i]
-		if code, field := d.refuse(b, i); code != "" {
-			out.Rejected = append(out.Rejected, Rejection{ID: ev.ID, Code: code, Field: field})
-			continue
-		}
-		if slotEvent(ev.Name) {
-			id, _ := stringMember(ev.Props, "decision")
-			if _, err := e.sealer.OpenDecisionID(b.Site, id); err != nil {
-				out.Rejected = append(out.Rejected, Rejection{ID: ev.ID, Code: RejectedDecision, Field: "props.decision"})
-				continue
-			}
-		}
-		d.events = append(d.events, *ev)
-	}
-	if r.Bot || !d.granted.Has(consent.Storage|consent.Profile) {
-		return
-	}
-	for i := range d.events {
-		d.remember(&d.events[i], eventTime(b, &d.events[i], r.Now))
-	}
-}
-
-// refuse returns the code and field for which an event is refused, or "".
-func (d *decider) refuse(b *Beacon, i int) (code, field string) {
-	ev := &b.Events[i]
-	switch age := b.SentMillis - ev.AtMillis; {
-	case !d.granted.Has(consent.Measure):
-		return RejectedNoConsent, ""
-	case !validID(ev.ID):
-		return RejectedID, "id"
-	case !validEventName(ev.Name):
-		return RejectedName, "name"
-	case age > MaxEventAge.Milliseconds():
-		return RejectedTooOld, "at"
-	case age < -maxEventAhead.Milliseconds():
-		return RejectedFuture, "at"
-	case len(ev.Props) > MaxPropsBytes:
-		return RejectedProps, "props"
-	}
-	for j := range i {
-		if b.Events[j].ID == ev.ID {
-			return RejectedRepeat, "id"
-		}
-	}
-	return "", ""
-}
-
-// eventTime is when an event happened by our clock: as long before its arrival
-// as the browser says it happened before the beacon left.
-func eventTime(b *Beacon, ev *BeaconEvent, now time.Time) time.Time {
-	age := max(0, b.SentMillis-ev.AtMillis)
-	return now.Add(-time.Duration(age) * time.Millisecond)
-}
-
-func validID(id string) bool {
-	return id != "" && len(id) <= MaxIDBytes && !strings.ContainsFunc(id, func(r rune) bool {
-		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' || r == '-' || r == '.')
-	})
-}
-
-func validEventName(name string) bool {
-	return name != "" && len(name) <= MaxNameBytes && name[0] >= 'a' && name[0] <= 'z' &&
-		!strings.ContainsFunc(name, func(r rune) bool {
-			return !(r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '_')
-		})
-}
-
-func slotEvent(name string) bool { return name == "slot_impression" || name == "slot_click" }
-
-// remember notes a commerce event's items in the state.
-func (d *decider) remember(ev *BeaconEvent, at time.Time) {
-	code := stateCode(ev.Name)
-	if code == 0 {
-		return
-	}
-	members(ev.Props, func(key, value []byte) bool {
-		if string(key) != "items" {
-			return true
-		}
-		elements(value, func(item []byte) bool {
-			e := StateEvent{At: at, Code: code, Quantity: 1}
-			members(item, func(key, value []byte) bool {
-				switch string(key) {
-				case "item_id":
-					e.Item = parseValue(TypeString, value).Str
-				case "item_category":
-					e.Category = parseValue(TypeString, value).Str
-				case "price":
-					e.Price = parseValue(TypeFloat, value).Float
-				case "quantity":
-					e.Quantity = uint8(max(1, min(parseValue(TypeInt, value).Int, 255)))
-				}
-				return true
-			})
-			d.visit.State.add(e)
-			d.changed = true
-			return true
-		})
-		return false
-	})
-}
 
 // makeEvents builds the stored form of every accepted event. A crawler's are
 // dropped: it is not counted.
@@ -162,9 +53,9 @@ func (m *eventMaker) event(ev *BeaconEvent, at time.Time) Event {
 	}
 	b := make([]byte, 0, 256+len(m.shared)+len(ev.Props))
 	b = append(b, `{"v":1,"id":`...)
-	b = appendString(b, ev.ID)
+	b = AppendString(b, ev.ID)
 	b = append(b, `,"name":`...)
-	b = appendString(b, ev.Name)
+	b = AppendString(b, ev.Name)
 	b = append(b, `,"at":`...)
 	b = strconv.AppendInt(b, at.UnixMilli(), 10)
 	b = append(b, m.shared...)
@@ -183,25 +74,25 @@ func (m *eventMaker) event(ev *BeaconEvent, at time.Time) Event {
 func (m *eventMaker) appendShared(b []byte) []byte {
 	visit := m.view.visit
 	b = append(b, `,"site":`...)
-	b = appendString(b, m.release.Site())
+	b = AppendString(b, m.release.Site())
 	b = append(b, `,"node":`...)
-	b = appendString(b, m.engine.node)
+	b = AppendString(b, m.engine.node)
 	b = append(b, `,"received":`...)
 	b = strconv.AppendInt(b, m.received.UnixMilli(), 10)
 	if visit.Page.ID != "" {
 		b = append(b, `,"view":`...)
-		b = appendString(b, visit.Page.ID)
+		b = AppendString(b, visit.Page.ID)
 	}
 	if m.session != "" {
 		b = append(b, `,"session":`...)
-		b = appendString(b, m.session)
+		b = AppendString(b, m.session)
 	}
 	b = append(b, `,"origin":"first","consent":{"purposes":`...)
 	b = strconv.AppendUint(b, uint64(m.view.granted), 10)
 	b = append(b, `,"authority":`...)
-	b = appendString(b, m.out.Verdict.Authority.String())
+	b = AppendString(b, m.out.Verdict.Authority.String())
 	b = append(b, `,"policy":`...)
-	b = appendString(b, m.out.Verdict.Policy.String())
+	b = AppendString(b, m.out.Verdict.Policy.String())
 	b = append(b, `},"release":`...)
 	b = strconv.AppendUint(b, m.release.Number(), 10)
 	return m.appendFields(b)
@@ -224,17 +115,17 @@ func (m *eventMaker) appendFields(b []byte) []byte {
 		}
 		switch {
 		case !grouped:
-			b = appendString(append(b, ','), first)
+			b = AppendString(append(b, ','), first)
 		case group == "":
-			b = appendString(append(b, ','), first)
+			b = AppendString(append(b, ','), first)
 			b = append(b, ':', '{')
 			if first == "visitor" {
-				b = append(appendString(append(b, `"id":`...), m.visitor), ',')
+				b = append(AppendString(append(b, `"id":`...), m.visitor), ',')
 			}
-			b = appendString(b, rest)
+			b = AppendString(b, rest)
 			group = first
 		default:
-			b = appendString(append(b, ','), rest)
+			b = AppendString(append(b, ','), rest)
 		}
 		b = value.AppendJSON(append(b, ':'))
 	}
@@ -259,19 +150,19 @@ func (m *eventMaker) appendDecision(b []byte, ev *BeaconEvent) []byte {
 		}
 	}
 	b = append(b, `,"decision":{"slot":`...)
-	b = appendString(b, id.Slot)
+	b = AppendString(b, id.Slot)
 	b = append(b, `,"variant":`...)
-	b = appendString(b, id.Variant)
+	b = AppendString(b, id.Variant)
 	b = append(b, `,"rule":`...)
-	b = appendString(b, id.Rule)
+	b = AppendString(b, id.Rule)
 	b = append(b, `,"reason":`...)
-	b = appendString(b, id.Reason.String())
+	b = AppendString(b, id.Reason.String())
 	b = append(b, `,"release":`...)
 	b = strconv.AppendUint(b, id.Release, 10)
 	b = append(b, `,"decided":`...)
 	b = strconv.AppendInt(b, id.At.UnixMilli(), 10)
 	b = append(b, `,"shown":`...)
-	return append(appendString(b, shown), '}')
+	return append(AppendString(b, shown), '}')
 }
 
 // dropped are the properties that stand elsewhere in the event, or would repeat

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package edge
+
+import "github.com/nearside/nearside/edge/consent"
+
+// openState reads the state the browser carried, under storage only, and moves
+// it on under profile.
+func (e *Engine) openState(d *decider, r *Request, out *Outcome) {
+	if !d.granted.Has(consent.Storage) {
+		out.DropState = r.State != ""
+		return
+	}
+	if r.Bot {
+		return
+	}
+	if r.State != "" {
+		state, err := e.sealer.OpenState(d.release.Site(), r.State)
+		if err == nil && r.Now.Sub(state.Last) < StateMaxAge {
+			d.visit.State = state
+		} else {
+			out.DropState = true
+		}
+	}
+	if !d.granted.Has(consent.Profile) {
+		return
+	}
+	if d.visit.State == nil {
+		d.visit.State, d.changed = newState(r.Now), true
+		return
+	}
+	d.changed = d.visit.State.touch(r.Now)
+}
+
+// sealState hands the moved state back to the browser.
+func (e *Engine) sealState(d *decider, out *Outcome) {
+	if d.changed {
+		out.State = e.sealer.SealState(d.release.Site(), d.visit.State)
+		out.DropState = false
+	}
+}
