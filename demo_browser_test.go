@@ -218,11 +218,7 @@ func (b *tab) cookiesAt(address string) []*network.Cookie {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	var out []*network.Cookie
-	for i := range got.Cookies {
-		out = append(out, got.Cookies[i])
-	}
-	return out
+	return got.Cookies
 }
 
 func TestStrictGPCMovesTheOfferDownARung(t *testing.T) {

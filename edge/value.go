@@ -2,11 +2,7 @@
 
 package edge
 
-import (
-	"time"
-
-	"github.com/nearside/nearside/edge/consent"
-)
+import "github.com/nearside/nearside/edge/consent"
 
 // A Type is the type of a field's value. The numbers are part of the rule ABI.
 type Type uint8
@@ -97,11 +93,4 @@ func boolValue(b bool) Value {
 		return Value{Type: TypeBool, Int: 1}
 	}
 	return Value{Type: TypeBool}
-}
-
-func timeValue(t time.Time) Value {
-	if t.IsZero() {
-		return Value{}
-	}
-	return Value{Type: TypeTime, Int: t.UnixMilli()}
 }
