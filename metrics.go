@@ -21,6 +21,11 @@ func writeStreamMetrics(w io.Writer, s stream.Stats) {
 	counter(w, "nearside_stream_failed_groups_total", "groups that were not stored whole", s.Failed)
 	counter(w, "nearside_stream_forgotten_total", "events forgotten as repeats before their day was over", s.Forgotten)
 	counter(w, "nearside_stream_damaged_total", "stored frames that could not be read", s.Damaged)
+	storing := uint64(1)
+	if s.Err != nil {
+		storing = 0
+	}
+	gauge(w, "nearside_stream_storing", "whether events are being stored: 1 or 0", storing)
 	gauge(w, "nearside_stream_queued_events", "events waiting to be stored", uint64(s.QueuedEvents))
 	gauge(w, "nearside_stream_log_bytes", "size of the event log", s.LogBytes)
 }

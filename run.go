@@ -127,12 +127,13 @@ func (n *node) close() error {
 	return errors.Join(errs...)
 }
 
-// ready reports whether the node can do its work: every stored release has
-// been tried and events are being kept.
+// ready reports whether the node can do its work, which is to decide: every
+// stored release has been tried. A log that is full or down is no reason to
+// take the node away; the metrics tell of it, and the tag keeps its events.
 func (n *node) ready() error {
 	select {
 	case <-n.initial:
-		return n.events.Ready()
+		return nil
 	default:
 		return errors.New("releases are still being loaded")
 	}

@@ -74,7 +74,10 @@ func (p proxies) peerOf(ctx *fasthttp.RequestCtx) peer {
 		}
 		addr = other
 	}
-	secure := lastElement(header.Peek(headerForwardedProto)) == "https"
+	secure := false
+	if lines := header.PeekAll(headerForwardedProto); len(lines) > 0 {
+		secure = lastElement(lines[len(lines)-1]) == "https"
+	}
 	return peer{truncate(addr), secure || ctx.IsTLS()}
 }
 

@@ -81,7 +81,7 @@ func TestStageAllocs(t *testing.T) {
 	if err := d.engine.Decide(&x.beacon, &x.request, &x.outcome); err != nil {
 		t.Fatal(err)
 	}
-	if len(x.outcome.Decisions) != 2 || x.request.Lang != "fr" || x.request.Device.Type != "desktop" || x.request.Source.Channel != "mail" {
+	if len(x.outcome.Decisions) != 2 || x.request.Lang != "fr" || x.request.Device.Type != "desktop" || x.request.Source.MediumChannel != "mail" {
 		t.Fatalf("the drill is not what it should be: %+v %+v", x.request, x.outcome)
 	}
 	d.respond(&d.ctx, x, true)

@@ -82,10 +82,11 @@ func (d *doorway) Accept() (net.Conn, error) {
 
 // admit counts a connection in, or says which limit it met.
 func (d *door) admit(c net.Conn) (*guest, *refusal) {
-	addr := neighbour(socketAddr(c.RemoteAddr()))
+	addr := socketAddr(c.RemoteAddr())
 	if d.trusted.trust(addr) {
 		addr = netip.Addr{}
 	}
+	addr = neighbour(addr)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if len(d.open) >= d.most {

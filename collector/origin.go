@@ -45,17 +45,23 @@ func allowReading(ctx *fasthttp.RequestCtx, origin string) {
 }
 
 // isSameOrigin reports whether the page and this server share an origin, so
-// that the cookie may be used. Behind a proxy that rewrites Host they can look
-// alike and not be: a browser that says otherwise in Sec-Fetch-Site is right,
-// and the request is treated as cross-origin.
+// that the cookie may be used. The browser's own word in Sec-Fetch-Site goes
+// before the scheme we see, which a proxy that ends TLS hides; the hosts must be
+// equal all the same, for behind a proxy that rewrites Host the word is about
+// the proxy. An old browser says nothing: then the scheme counts too.
 func isSameOrigin(h *headers, secure bool) bool {
-	scheme, port := "http://", ":80"
-	if secure {
-		scheme, port = "https://", ":443"
+	scheme, host, ok := strings.Cut(h.origin, "://")
+	if !ok || host == "" || h.fetchSite != "" && h.fetchSite != "same-origin" {
+		return false
 	}
-	host, ok := strings.CutPrefix(h.origin, scheme)
-	return ok && host != "" && strings.EqualFold(host, strings.TrimSuffix(h.host, port)) &&
-		(h.fetchSite == "" || h.fetchSite == "same-origin")
+	if h.fetchSite == "" && (scheme == "https") != secure {
+		return false
+	}
+	port := ":80"
+	if scheme == "https" {
+		port = ":443"
+	}
+	return strings.EqualFold(host, strings.TrimSuffix(h.host, port))
 }
 
 // preflight answers OPTIONS. The tag never causes one; a page of ours that

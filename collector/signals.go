@@ -4,6 +4,7 @@ package collector
 
 import (
 	"math"
+	"strings"
 
 	"github.com/nearside/nearside/edge/consent"
 )
@@ -25,6 +26,7 @@ const (
 // engine; here they are only bounded.
 func (d *Decoder) consent(c *consent.Signals) fault {
 	s := &d.scan
+	var seen repeats
 	in, f := s.enter('{')
 	for in && s.member() {
 		key := s.key
@@ -51,11 +53,32 @@ func (d *Decoder) consent(c *consent.Signals) fault {
 			s.skip()
 			continue
 		}
-		if f != faultNone {
+		if f = first(f, seen.again(key)); f != faultNone {
 			return d.trail.under(string(key), f)
 		}
 	}
 	return first(f, s.fault)
+}
+
+// signalNames are the members that say something about consent.
+var signalNames = [...]string{"purposes", "policy", "owner", "gdpr", "tcf", "gpp", "gppSid", "gpc", "gcm", "granted", "refused"}
+
+// repeats finds a consent signal that stands twice, by its place in
+// signalNames. JSON leaves open which one counts, and consent must not depend
+// on it: the beacon is refused.
+type repeats uint16
+
+func (r *repeats) again(name []byte) fault {
+	for i := range signalNames {
+		if signalNames[i] != string(name) {
+			continue
+		}
+		if *r>>i&1 == 1 {
+			return faultValue
+		}
+		*r |= 1 << i
+	}
+	return faultNone
 }
 
 func (d *Decoder) purposes(dst *consent.Purposes) fault {
@@ -89,6 +112,7 @@ func (d *Decoder) answer(dst *consent.Tri) fault {
 
 func (d *Decoder) owner(dst *consent.Choice) fault {
 	s := &d.scan
+	var seen repeats
 	in, f := s.enter('{')
 	for in && s.member() {
 		key := s.key
@@ -101,7 +125,7 @@ func (d *Decoder) owner(dst *consent.Choice) fault {
 			s.skip()
 			continue
 		}
-		if f != faultNone {
+		if f = first(f, seen.again(key)); f != faultNone {
 			return d.trail.under(string(key), f)
 		}
 	}
@@ -141,4 +165,12 @@ func (d *Decoder) consentMode(dst *consent.Mode) fault {
 
 // saysGPC reports whether the Sec-GPC header asks for privacy. The standard
 // knows one value: https://w3c.github.io/gpc/#the-sec-gpc-header-field-for-http-requests
-func saysGPC(header string) bool { return header == "1" }
+// A proxy may have joined several lines; one that asks is enough.
+func saysGPC(header string) bool {
+	for part := range strings.SplitSeq(header, ",") {
+		if trimSpace(part) == "1" {
+			return true
+		}
+	}
+	return false
+}

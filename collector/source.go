@@ -101,7 +101,6 @@ func hostOf(authority string) string {
 func readSource(page address, ref string, scratch []byte) (edge.Ref, edge.Source, []byte) {
 	var source edge.Source
 	referrer := classify(ref, page.host)
-	paid := false
 	for pair := range strings.SplitSeq(page.query, "&") {
 		name, raw, _ := strings.Cut(pair, "=")
 		if raw == "" {
@@ -110,13 +109,19 @@ func readSource(page address, ref string, scratch []byte) (edge.Ref, edge.Source
 		if dst := utmField(&source.UTM, name); dst != nil && *dst == "" {
 			*dst, scratch = decodeValue(raw, scratch)
 		} else if source.ClickID == "" {
-			if known, costs := isClickID(name); known && len(pair) <= edge.MaxWordBytes {
-				source.ClickID, paid = pair, costs
+			if known, paid := isClickID(name); known && len(pair) <= edge.MaxWordBytes {
+				source.ClickID = pair
+				if paid {
+					source.ClickChannel = channelAds
+				}
 			}
 		}
 	}
 	source.Campaign = source.UTM.Campaign
-	source.Channel = channel(source.UTM.Medium, paid, referrer.Class)
+	source.MediumChannel = mediumChannel(source.UTM.Medium)
+	if referrer.Class != classInternal { // a visit that goes on has no channel of its own
+		source.Channel = referrer.Class // the other classes are channels of the same name
+	}
 	return referrer, source, scratch
 }
 
@@ -192,23 +197,6 @@ func hexDigit(c byte) byte {
 		return (c | 0x20) - 'a' + 10
 	default:
 		return 255
-	}
-}
-
-// channel says where a visit came from: what its links say about themselves
-// goes before what the referring page tells. A visit that goes on from page to
-// page of one site has no channel of its own.
-func channel(medium string, paid bool, class string) string {
-	if named := mediumChannel(medium); named != "" {
-		return named
-	}
-	switch {
-	case paid:
-		return channelAds
-	case class == classInternal:
-		return ""
-	default:
-		return class // the other classes are channels of the same name
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/nearside/nearside/edge"
+	"github.com/nearside/nearside/edge/consent"
 )
 
 func TestSplitAddress(t *testing.T) {
@@ -82,6 +83,8 @@ func TestSource(t *testing.T) {
 				t.Fatal("the page's address is refused")
 			}
 			ref, source, _ := readSource(page, tt.ref, nil)
+			source.Channel = source.ChannelFor(consent.All)
+			source.MediumChannel, source.ClickChannel = "", ""
 			if ref != tt.wantRef || source != tt.want {
 				t.Errorf("got %+v %+v, want %+v %+v", ref, source, tt.wantRef, tt.want)
 			}

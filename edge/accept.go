@@ -20,8 +20,7 @@ func (e *Engine) acceptEvents(d *decider, b *Beacon, r *Request, out *Outcome) {
 			continue
 		}
 		if slotEvent(ev.Name) {
-			id, _ := stringMember(ev.Props, "decision")
-			if _, err := e.sealer.OpenDecisionID(b.Site, id); err != nil {
+			if _, err := e.sealer.OpenDecisionID(b.Site, tokenMember(ev.Props)); err != nil {
 				out.Rejected = append(out.Rejected, Rejection{ID: ev.ID, Code: RejectedDecision, Field: "props.decision"})
 				continue
 			}
@@ -94,7 +93,7 @@ func (d *decider) remember(ev *BeaconEvent, at time.Time) {
 			return true
 		}
 		elements(value, func(item []byte) bool {
-			e := StateEvent{At: at, Code: code, Quantity: 1}
+			e := StateEvent{Key: eventKey(ev.ID), At: at, Code: code, Quantity: 1}
 			members(item, func(key, value []byte) bool {
 				switch string(key) {
 				case "item_id":
@@ -108,8 +107,7 @@ func (d *decider) remember(ev *BeaconEvent, at time.Time) {
 				}
 				return true
 			})
-			d.visit.State.add(e)
-			d.changed = true
+			d.changed = d.visit.State.add(e) || d.changed
 			return true
 		})
 		return false

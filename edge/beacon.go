@@ -82,8 +82,13 @@ type BeaconSlot struct {
 	Item string
 }
 
-// Reset empties b for reuse and keeps its slices' memory.
+// Reset empties b for reuse and keeps its slices' memory, but nothing that was
+// in it: views would keep an old body alive.
 func (b *Beacon) Reset() {
+	clear(b.Page.Tags)
+	clear(b.Client.Langs)
+	clear(b.Events)
+	clear(b.Slots)
 	*b = Beacon{
 		Page:    BeaconPage{Tags: b.Page.Tags[:0]},
 		Client:  BeaconClient{Langs: b.Client.Langs[:0]},

@@ -112,8 +112,8 @@ func (c *compiler) settings() {
 	if days == 0 {
 		days = DefaultRetainDays
 	}
-	if days < 1 || days > 3660 {
-		c.bad("settings.retainDays: %d, want 1 to 3660", days)
+	if days < 1 || days > MaxRetainDays {
+		c.bad("settings.retainDays: %d, want 1 to %d", days, MaxRetainDays)
 	}
 	c.release.retain = time.Duration(days) * 24 * time.Hour
 }

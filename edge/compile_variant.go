@@ -28,7 +28,7 @@ func (c *compiler) variants() map[string]map[string]*variant {
 			c.bad("variants: %s: there is no such slot", at)
 			continue
 		}
-		if !namePattern.MatchString(spec.Name) || out[spec.Slot][spec.Name] != nil {
+		if len(spec.Name) > MaxNameBytes || !namePattern.MatchString(spec.Name) || out[spec.Slot][spec.Name] != nil {
 			c.bad("variants: %s: the name is taken or not lower-case words joined by dashes", at)
 			continue
 		}

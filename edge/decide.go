@@ -32,6 +32,7 @@ func (e *Engine) Decide(b *Beacon, r *Request, out *Outcome) error {
 		consent.Region{Country: place.Country, Subdivision: place.Region})
 	d.begin(release, out.Verdict.Granted, b.Why)
 	d.visit = newVisit(d.visit, b, r)
+	d.visit.Source.Channel = r.Source.ChannelFor(d.granted)
 	d.visit.place(place.Coarsen(d.granted), release.zone)
 
 	e.openState(d, r, out)
@@ -40,7 +41,7 @@ func (e *Engine) Decide(b *Beacon, r *Request, out *Outcome) error {
 	e.sealState(d, out)
 
 	for _, want := range b.Slots {
-		decision := d.decide(want.Name, r)
+		decision := d.decide(want, r)
 		e.sign(&decision, release, r.Now)
 		out.Decisions = append(out.Decisions, decision)
 	}
@@ -113,10 +114,10 @@ func (v *Visit) place(p Place, site *time.Location) {
 
 // decide walks a slot's ladder: the first rung with an answer wins. The page's
 // own content is below the last rung, always.
-func (d *decider) decide(name string, r *Request) Decision {
-	s, ok := d.release.slots[name]
+func (d *decider) decide(want BeaconSlot, r *Request) Decision {
+	s, ok := d.release.slots[want.Name]
 	if !ok {
-		return Decision{Slot: name, Reason: ReasonUnknownSlot}
+		return Decision{Slot: want.Name, Reason: ReasonUnknownSlot}
 	}
 	var why *Why
 	if d.why {
@@ -129,7 +130,7 @@ func (d *decider) decide(name string, r *Request) Decision {
 	for i := range s.ladder {
 		chosen, reason := d.climb(&s.ladder[i], why)
 		if chosen.rule != nil {
-			decision := d.answer(s, &chosen)
+			decision := d.answer(s, &chosen, want.Limit)
 			decision.Why = why
 			if why != nil {
 				why.Rung = s.ladder[i].name
@@ -234,8 +235,9 @@ func (d *decider) view(mask Mask) *View {
 	return v
 }
 
-// answer is the decision for a chosen variant, in the page's language.
-func (d *decider) answer(s *slot, c *choice) Decision {
+// answer is the decision for a chosen variant, in the page's language, with at
+// most limit items where a rule chose items; 0 is all of them.
+func (d *decider) answer(s *slot, c *choice, limit int) Decision {
 	lang := d.visit.Page.Lang
 	if lang == "" {
 		lang = d.visit.Lang
@@ -252,8 +254,11 @@ func (d *decider) answer(s *slot, c *choice) Decision {
 		Slot: s.name, Variant: c.variant.name, Kind: s.kind, Lang: t.lang, Dir: t.dir,
 		Reason: ReasonRule, Rule: c.rule.id, Because: because, Content: t.content,
 	}
-	if s.kind == KindItems && len(c.answer.Items) > 0 {
-		decision.Content = itemsContent(c.answer.Items)
+	if items := c.answer.Items; s.kind == KindItems && len(items) > 0 {
+		if limit > 0 {
+			items = items[:min(limit, len(items))]
+		}
+		decision.Content = itemsContent(items)
 	}
 	return decision
 }

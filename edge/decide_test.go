@@ -179,7 +179,7 @@ func TestDecideAllocs(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
-	if got > budget {
+	if got > budget && !raceEnabled { // under the race detector a pool forgets at random
 		t.Errorf("Decide allocates %v times, budget %d", got, budget)
 	}
 }

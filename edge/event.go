@@ -31,6 +31,11 @@ type Event struct {
 // browser clock's honesty.
 const MaxEventAge = 72 * time.Hour
 
+// MaxStoredBytes bounds what the events of one beacon may take in the log
+// together. Sixty-four usual events take a third of it; without a bound a small
+// beacon could grow two hundredfold, since each event repeats what all share.
+const MaxStoredBytes = 128 << 10
+
 // maxEventAhead is how much later than its beacon an event may claim to have
 // happened, for clocks that are read in two steps.
 const maxEventAhead = 5 * time.Second

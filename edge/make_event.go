@@ -26,9 +26,15 @@ func (e *Engine) makeEvents(d *decider, b *Beacon, r *Request, out *Outcome) {
 		copy(maker.key[:], sum[:])
 	}
 	maker.shared = maker.appendShared(nil)
+	stored := 0
 	for i := range d.events {
 		ev := &d.events[i]
-		out.Events = append(out.Events, maker.event(ev, eventTime(b, ev, r.Now)))
+		made := maker.event(ev, eventTime(b, ev, r.Now))
+		if stored += len(made.body); stored > MaxStoredBytes {
+			out.Rejected = append(out.Rejected, Rejection{ID: ev.ID, Code: RejectedSize})
+			continue
+		}
+		out.Events = append(out.Events, made)
 	}
 }
 
@@ -62,11 +68,34 @@ func (m *eventMaker) event(ev *BeaconEvent, at time.Time) Event {
 	if slotEvent(ev.Name) {
 		b = m.appendDecision(b, ev)
 	}
-	if transaction, ok := stringMember(ev.Props, "transaction_id"); ok && (ev.Name == "purchase" || ev.Name == "refund") {
-		out.txn = transaction
-	}
-	out.body = append(appendProps(b, ev.Props), '}')
+	out.txn = transaction(ev)
+	out.body = append(m.appendProps(b, ev), '}')
 	return out
+}
+
+// transaction returns what a purchase or a whole refund is known by beside its
+// id, "" for anything else. A refund that lists items is a part of one: several
+// of a transaction are several events.
+func transaction(ev *BeaconEvent) string {
+	if ev.Name != "purchase" && ev.Name != "refund" {
+		return ""
+	}
+	id, hasItems := "", false
+	members(ev.Props, func(key, value []byte) bool {
+		switch keyText(key) {
+		case "transaction_id":
+			if id = parseValue(TypeString, value).Str; id == "" && isDecimal(value) {
+				id = string(value)
+			}
+		case "items":
+			hasItems = true
+		}
+		return true
+	})
+	if ev.Name == "refund" && hasItems {
+		return ""
+	}
+	return id
 }
 
 // appendShared appends what every event of the beacon says: site, node, when
@@ -137,7 +166,7 @@ func (m *eventMaker) appendFields(b []byte) []byte {
 
 // appendDecision appends what the decision's token says was shown.
 func (m *eventMaker) appendDecision(b []byte, ev *BeaconEvent) []byte {
-	token, _ := stringMember(ev.Props, "decision")
+	token := tokenMember(ev.Props)
 	id, err := m.engine.sealer.OpenDecisionID(m.release.Site(), token)
 	if err != nil {
 		return b // acceptEvents let none through
@@ -165,18 +194,14 @@ func (m *eventMaker) appendDecision(b []byte, ev *BeaconEvent) []byte {
 	return append(AppendString(b, shown), '}')
 }
 
-// dropped are the properties that stand elsewhere in the event, or would repeat
-// an address with its query.
-var dropped = []string{"decision", "shown", "page_location", "page_referrer", "page_path"}
-
 // A lifting finds the properties that become members of the event itself: the
 // first items, value and currency that have the right form.
 type lifting struct{ items, value, currency bool }
 
 // lifts reports whether a property becomes a member of the event.
-func (l *lifting) lifts(key, value []byte) bool {
+func (l *lifting) lifts(name string, value []byte) bool {
 	var done *bool
-	switch string(key) {
+	switch name {
 	case "items":
 		if value[0] == '[' {
 			done = &l.items
@@ -209,22 +234,23 @@ func isDecimal(raw []byte) bool {
 }
 
 // appendProps appends items, value and currency as members of the event and
-// the rest as props. The value is kept as a decimal string: no cent is lost to
-// a float.
-func appendProps(b []byte, props []byte) []byte {
+// the rest as props, as far as they may be stored. The value is kept as a
+// decimal string: no cent is lost to a float.
+func (m *eventMaker) appendProps(b []byte, ev *BeaconEvent) []byte {
+	filter := propFilter{release: m.release, granted: m.view.granted, event: ev.Name}
 	var lift lifting
 	rest := 0
-	members(props, func(key, value []byte) bool {
+	members(ev.Props, func(key, value []byte) bool {
+		name := keyText(key)
 		switch {
-		case lift.lifts(key, value):
-			b = append(append(append(b, `,"`...), key...), `":`...)
-			if string(key) == "value" {
-				b = append(append(append(b, '"'), bytes.Trim(value, `"`)...), '"')
-			} else {
-				b = appendOneLine(b, value)
-			}
-		case !slices.Contains(dropped, string(key)):
+		case !filter.keeps(name):
+		case !lift.lifts(name, value):
 			rest++
+		case name == "value":
+			b = append(append(append(b, `,"value":"`...), bytes.Trim(value, `"`)...), '"')
+		default:
+			b = append(AppendString(append(b, ','), name), ':')
+			b = filter.appendValue(b, value)
 		}
 		return true
 	})
@@ -234,10 +260,10 @@ func appendProps(b []byte, props []byte) []byte {
 	b = append(b, `,"props":{`...)
 	lift = lifting{}
 	i := 0
-	members(props, func(key, value []byte) bool {
-		if !lift.lifts(key, value) && !slices.Contains(dropped, string(key)) {
-			b = append(comma(b, i), '"')
-			b = appendOneLine(append(append(b, key...), `":`...), value)
+	members(ev.Props, func(key, value []byte) bool {
+		if name := keyText(key); filter.keeps(name) && !lift.lifts(name, value) {
+			b = append(AppendString(comma(b, i), name), ':')
+			b = filter.appendValue(b, value)
 			i++
 		}
 		return true
@@ -245,17 +271,17 @@ func appendProps(b []byte, props []byte) []byte {
 	return append(b, '}')
 }
 
-// appendOneLine appends valid JSON without line breaks, which are white space
-// wherever JSON allows them.
-func appendOneLine(b, raw []byte) []byte {
-	start := len(b)
-	b = append(b, raw...)
-	for i := start; i < len(b); i++ {
-		if b[i] == '\n' || b[i] == '\r' {
-			b[i] = ' '
+// tokenMember returns the decision id of a slot event. It is base64url, which
+// JSON needs no escapes for; anything else is no id of ours.
+func tokenMember(props []byte) string {
+	token := ""
+	members(props, func(key, value []byte) bool {
+		if string(key) == "decision" && len(value) >= 2 && value[0] == '"' {
+			token = string(value[1 : len(value)-1])
 		}
-	}
-	return b
+		return token == ""
+	})
+	return token
 }
 
 // stringMember returns a string member of a JSON object.

@@ -88,7 +88,7 @@ func (m *Manifest) Validate() error {
 			bad("slot %q has %d variants, want 1 to %d", s.Name, n, MaxManifestVariants)
 		}
 		for _, v := range s.Variants {
-			if !namePattern.MatchString(v) {
+			if len(v) > MaxNameBytes || !namePattern.MatchString(v) {
 				bad("variant %q of slot %q is not a lower-case name", v, s.Name)
 			}
 		}

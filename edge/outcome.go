@@ -36,6 +36,7 @@ const (
 	RejectedName        = "bad_name"        // the name is empty or malformed
 	RejectedRepeat      = "repeated_id"     // the id stands twice in one beacon
 	RejectedProps       = "bad_props"       // props break a limit or a type
+	RejectedSize        = "too_large"       // the beacon's events exceed MaxStoredBytes
 	RejectedDecision    = "bad_decision"    // the decision token is not ours
 	RejectedUnavailable = "unavailable"     // the log is full or slow; send it again
 )

@@ -43,7 +43,8 @@ type Settings struct {
 	TimeZone string `json:"timezone,omitempty"`
 	// Consent is the site's consent policy; its zero value is the strict one.
 	Consent consent.Policy `json:"consent"`
-	// RetainDays is how long an event is kept; 0 means DefaultRetainDays.
+	// RetainDays is how long an event may be read; 0 means DefaultRetainDays.
+	// Its bytes leave the disk after MaxRetainDays at the latest.
 	RetainDays int `json:"retainDays,omitempty"`
 	// Why lets a page ask for an explanation of each decision.
 	Why bool `json:"why,omitempty"`
@@ -52,6 +53,10 @@ type Settings struct {
 // DefaultRetainDays is how long an event is kept when a site does not say:
 // thirteen months, the longest that consent itself may be relied on.
 const DefaultRetainDays = 396
+
+// MaxRetainDays is the longest a site may keep events: after it the log itself
+// deletes them.
+const MaxRetainDays = 400
 
 // An OwnField is a field the site declares beside the built-in ones.
 type OwnField struct {

@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
+	"hash/fnv"
 	"slices"
 	"time"
 )
@@ -24,7 +25,7 @@ const (
 	maxSealedPlain  = (MaxStateBytes*3)/4 - sealOverhead
 	visitorIDBytes  = 16
 	sessionIDBytes  = 8
-	stateEventBytes = 4 + 1 + 1 + 8 + 1 + 1 // time, code, quantity, price, two lengths
+	stateEventBytes = 4 + 4 + 1 + 1 + 8 + 1 + 1 // key, time, code, quantity, price, two lengths
 )
 
 // A State is a visitor's own short history in one browser. It is read only
@@ -48,6 +49,9 @@ type State struct {
 
 // A StateEvent is one commerce event remembered in the state.
 type StateEvent struct {
+	// Key is a hash of the event's id: a tag that got no answer sends an event
+	// again, and it must not count twice.
+	Key      uint32
 	At       time.Time
 	Code     StateCode
 	Item     string
@@ -109,10 +113,24 @@ func (s *State) touch(now time.Time) bool {
 	return true
 }
 
-// add remembers e, dropping the oldest event when there are too many.
-func (s *State) add(e StateEvent) {
+// eventKey is FNV-1a (32 bit): 16 remembered events collide once in about
+// thirty million.
+func eventKey(id string) uint32 {
+	h := fnv.New32a()
+	h.Write([]byte(id))
+	return h.Sum32()
+}
+
+// add remembers e, dropping the oldest event when there are too many. It
+// reports whether the state changed: an event that is known changes nothing.
+func (s *State) add(e StateEvent) bool {
 	if e.Item == "" || len(e.Item) > maxStateItem {
-		return
+		return false
+	}
+	for i := range s.Events {
+		if known := &s.Events[i]; e.Key != 0 && known.Key == e.Key && known.Item == e.Item && known.Code == e.Code {
+			return false
+		}
 	}
 	if len(e.Category) > maxStateWord {
 		e.Category = ""
@@ -121,6 +139,7 @@ func (s *State) add(e StateEvent) {
 		s.Events = slices.Delete(s.Events, 0, len(s.Events)-MaxStateEvents+1)
 	}
 	s.Events = append(s.Events, e)
+	return true
 }
 
 // VisitorID returns the visitor id as text, for buckets and events.
@@ -150,6 +169,7 @@ func appendState(dst []byte, s *State) []byte {
 	dst = binary.LittleEndian.AppendUint32(dst, s.Visits)
 	dst = append(dst, byte(len(events)))
 	for _, e := range events {
+		dst = binary.LittleEndian.AppendUint32(dst, e.Key)
 		dst = appendSeconds(dst, e.At)
 		dst = append(dst, byte(e.Code), e.Quantity)
 		dst = binary.LittleEndian.AppendUint64(dst, uint64(max(0, min(e.Price, maxStatePrice)*100)))
@@ -179,15 +199,13 @@ func parseState(plain []byte) (*State, error) {
 	copy(s.Visitor[:], r.take(visitorIDBytes))
 	copy(s.Session[:], r.take(sessionIDBytes))
 	s.First, s.Last, s.Started, s.PreviousLast = r.time(), r.time(), r.time(), r.time()
-	if b := r.take(4); b != nil {
-		s.Visits = binary.LittleEndian.Uint32(b)
-	}
+	s.Visits = r.uint32()
 	n := int(r.byte())
 	if n > MaxStateEvents {
 		return nil, errState
 	}
 	for range n {
-		e := StateEvent{At: r.time(), Code: StateCode(r.byte()), Quantity: r.byte()}
+		e := StateEvent{Key: r.uint32(), At: r.time(), Code: StateCode(r.byte()), Quantity: r.byte()}
 		if b := r.take(8); b != nil {
 			e.Price = float64(binary.LittleEndian.Uint64(b)) / 100
 		}
@@ -227,12 +245,19 @@ func (r *stateReader) byte() byte {
 	return 0
 }
 
+func (r *stateReader) uint32() uint32 {
+	if b := r.take(4); b != nil {
+		return binary.LittleEndian.Uint32(b)
+	}
+	return 0
+}
+
 func (r *stateReader) time() time.Time {
-	b := r.take(4)
-	if b == nil || binary.LittleEndian.Uint32(b) == 0 {
+	seconds := r.uint32()
+	if seconds == 0 {
 		return time.Time{}
 	}
-	return time.Unix(int64(binary.LittleEndian.Uint32(b)), 0).UTC()
+	return time.Unix(int64(seconds), 0).UTC()
 }
 
 // SealState returns the state sealed for a site.

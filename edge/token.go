@@ -28,7 +28,7 @@ func (e *Engine) sign(d *Decision, release *Release, now time.Time) {
 	if d.Reason == ReasonUnknownSlot {
 		return
 	}
-	var space [64 + 3*(MaxNameBytes+1)]byte
+	var space [64 + 3*(MaxNameBytes+1) + 33]byte // a rule is name@version
 	plain := append(space[:0], decisionIDVersion, byte(d.Reason))
 	plain = binary.LittleEndian.AppendUint32(plain, uint32(now.Unix()))
 	plain = binary.AppendUvarint(plain, release.Number())

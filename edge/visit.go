@@ -103,11 +103,30 @@ type Page struct {
 // A Ref is the referring page, reduced to its host and class.
 type Ref struct{ Host, Class string }
 
-// A Source is where the visit came from.
+// A Source is where the visit came from. What the page's address says about
+// it needs purposes of its own, so the channels it names stand apart.
 type Source struct {
-	Channel, Campaign string
-	UTM               UTM
-	ClickID           string
+	// Channel is the channel that the referring page tells.
+	Channel string
+	// MediumChannel is the one that utm_medium names, ClickChannel the one that
+	// an advertising click id tells; "" without one.
+	MediumChannel, ClickChannel string
+	Campaign                    string
+	UTM                         UTM
+	ClickID                     string
+}
+
+// ChannelFor returns the channel as far as the granted purposes tell it: by
+// utm_medium under measure, by a click id under share, else by the referring
+// page.
+func (s *Source) ChannelFor(granted consent.Purposes) string {
+	switch {
+	case s.MediumChannel != "" && granted.Has(consent.Measure):
+		return s.MediumChannel
+	case s.ClickChannel != "" && granted.Has(consent.Share):
+		return s.ClickChannel
+	}
+	return s.Channel
 }
 
 // UTM holds the campaign parameters of a page's address.
