@@ -33,12 +33,7 @@ type exchange struct {
 // overwrites.
 func (x *exchange) free() {
 	x.headers, x.request, x.withdrawal = headers{}, edge.Request{}, withdrawal{}
-	b := &x.beacon
-	clear(b.Page.Tags)
-	clear(b.Client.Langs)
-	clear(b.Events)
-	clear(b.Slots)
-	b.Reset()
+	x.beacon.Reset()
 	x.outcome.Reset()
 	x.decoder.reset(nil)
 	x.pageLang[0] = ""
