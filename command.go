@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
+	"regexp"
 	"strings"
 )
 
@@ -22,8 +24,14 @@ const (
 	exitUsage = 2 // the command line is wrong
 )
 
-// errUsage reports a command line that is wrong in a way flag does not see.
-var errUsage = errors.New("usage")
+// A usageError is what is wrong with a command line.
+type usageError string
+
+func (e usageError) Error() string { return string(e) }
+
+func usagef(format string, args ...any) error {
+	return usageError(fmt.Sprintf(format, args...))
+}
 
 const usage = `Nearside personalizes a site at its edge, under the visitor's consent.
 
@@ -34,8 +42,9 @@ const usage = `Nearside personalizes a site at its edge, under the visitor's con
   nearside health                      whether a node answers that it is ready
   nearside version                     the version
 
-nearside COMMAND --help lists a command's settings. Every setting can also come
-from the environment: --geo.database from NEARSIDE_GEO_DATABASE, and so on.
+nearside COMMAND --help lists a command's settings. What configures a node can
+also come from the environment: --geo.database from NEARSIDE_GEO_DATABASE, and
+so on.
 `
 
 // commands are the words of the command line.
@@ -53,7 +62,7 @@ var commands = map[string]func(ctx context.Context, args []string, io stdio) err
 
 // command runs one command line and returns the exit code.
 func command(ctx context.Context, args []string, io stdio) int {
-	if len(args) == 0 || args[0] == "help" || args[0] == "--help" || args[0] == "-h" {
+	if len(args) == 0 || isHelp(args[0]) {
 		fmt.Fprint(io.out, usage)
 		return exitOK
 	}
@@ -62,53 +71,48 @@ func command(ctx context.Context, args []string, io stdio) int {
 		fmt.Fprintf(io.err, "nearside: there is no command %q; nearside --help lists them\n", args[0])
 		return exitUsage
 	}
-	switch err := run(ctx, args[1:], io); {
-	case err == nil, errors.Is(err, context.Canceled):
+	err := run(ctx, args[1:], io)
+	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, flag.ErrHelp) {
 		return exitOK
-	case errors.Is(err, flag.ErrHelp):
-		return exitOK
-	case errors.Is(err, errUsage):
-		fmt.Fprintf(io.err, "nearside %s: %v\n", args[0], err)
-		return exitUsage
-	default:
-		fmt.Fprintf(io.err, "nearside %s: %v\n", args[0], err)
-		return exitError
 	}
+	fmt.Fprintf(io.err, "nearside %s: %v\n", args[0], err)
+	if _, wrong := errors.AsType[usageError](err); wrong {
+		fmt.Fprintf(io.err, "See nearside %s --help\n", args[0])
+		return exitUsage
+	}
+	return exitError
+}
+
+func isHelp(word string) bool {
+	return word == "help" || word == "--help" || word == "-help" || word == "-h"
 }
 
 func demoCommand(ctx context.Context, args []string, io stdio) error {
 	cfg := defaults()
 	cfg.Data = "nearside-data/demo"
-	fs := cfg.flags("demo", io.err)
+	fs := cfg.flags("demo [settings]", io.out)
 	public := fs.Bool("public", false, "allow an address that others can reach: the demo lets everybody play being somebody else")
-	fs.Func("origin", "another `URL` that the shop is reached at, with --public; may be given several times", func(s string) error {
-		cfg.DemoOrigins = append(cfg.DemoOrigins, s)
-		return nil
-	})
-	if err := parse(fs, args, 0); err != nil {
-		return err
-	}
-	if err := cfg.Validate(); err != nil {
+	addOrigins(fs, &cfg.DemoOrigins, "another `URL` that the shop is reached at, with --public; may be given several times")
+	if err := cfg.parse(fs, args); err != nil {
 		return err
 	}
 	if !*public && !loopback(cfg.Addr) {
-		return fmt.Errorf("%w: --addr %s can be reached by others, and in the demo everybody may play being somebody else; add --public if that is meant", errUsage, cfg.Addr)
+		return usagef("--addr %s can be reached by others, and in the demo everybody may play being somebody else; add --public if that is meant", cfg.Addr)
 	}
+	io.warnOfStrays()
 	cfg.Demo = true
 	return run(ctx, cfg, io.logger(), func(base string) {
-		fmt.Fprintf(io.out, "The demo shop is open: %s/\nIts events: nearside events --data %s\n", base, cfg.Data)
+		fmt.Fprintf(io.out, "The demo shop is open: %s/\nIts events: %s\n", base, cfg.eventsLine())
 	})
 }
 
 func serveCommand(ctx context.Context, args []string, io stdio) error {
 	cfg := defaults()
-	fs := cfg.flags("serve", io.err)
-	if err := parse(fs, args, 0); err != nil {
+	fs := cfg.flags("serve [settings]", io.out)
+	if err := cfg.parse(fs, args); err != nil {
 		return err
 	}
-	if err := cfg.Validate(); err != nil {
-		return err
-	}
+	io.warnOfStrays()
 	return run(ctx, cfg, io.logger(), func(base string) {
 		fmt.Fprintf(io.out, "nearside is ready on %s, data in %s\n", base, cfg.Data)
 	})
@@ -118,27 +122,70 @@ func (io stdio) logger() *slog.Logger {
 	return slog.New(slog.NewTextHandler(io.err, &slog.HandlerOptions{Level: slog.LevelInfo}))
 }
 
-// parse reads the flags; exactly words other arguments must follow or stand
-// between them, and are left in fs.Args.
-func parse(fs *flag.FlagSet, args []string, words int) error {
+// warnOfStrays tells which variables of the environment do nothing.
+func (io stdio) warnOfStrays() {
+	if stray := strayVariables(os.Environ()); len(stray) > 0 {
+		fmt.Fprintf(io.err, "nearside: no setting is called %s; the environment's is ignored\n", strings.Join(stray, ", "))
+	}
+}
+
+// help writes what a command takes.
+func help(out io.Writer, fs *flag.FlagSet) {
+	fmt.Fprintf(out, "Usage: nearside %s\n", fs.Name())
+	settings := new(Config).settings()
+	fs.VisitAll(func(f *flag.Flag) {
+		value, text := flag.UnquoteUsage(f)
+		words := strings.TrimSpace("--" + f.Name + " " + value)
+		if settings.Lookup(f.Name) != nil {
+			words += ", or " + variable(f.Name)
+		}
+		if f.DefValue != "" && f.DefValue != "false" {
+			text += " (default " + f.DefValue + ")"
+		}
+		fmt.Fprintf(out, "\n  %s\n      %s\n", words, text)
+	})
+	fmt.Fprint(out, "\nThe command line goes before the environment.\n")
+}
+
+// flagName finds the flag in an error of package flag.
+var flagName = regexp.MustCompile(`(flag|for|defined:|argument:) -([a-z])`)
+
+// parse reads a command's flags and checks the settings. One plain argument for
+// each of words must follow or stand between the flags; they are left in
+// fs.Args.
+func (c *Config) parse(fs *flag.FlagSet, args []string, words ...string) error {
+	show := fs.Usage
+	fs.Usage = func() {} // flag would call it for an error too
 	var plain []string
 	for len(args) > 0 {
 		if err := fs.Parse(args); err != nil {
 			if errors.Is(err, flag.ErrHelp) {
+				show()
 				return err
 			}
-			return fmt.Errorf("%w: %v", errUsage, err)
+			return usageError(flagName.ReplaceAllString(err.Error(), "$1 --$2"))
 		}
 		if fs.NArg() == 0 {
 			break
 		}
 		plain, args = append(plain, fs.Arg(0)), fs.Args()[1:]
 	}
-	if len(plain) != words {
-		return fmt.Errorf("%w: %d arguments, want %d; see nearside %s --help", errUsage, len(plain), words, fs.Name())
+	switch {
+	case len(plain) > len(words):
+		return usagef("argument %q is one too many", plain[len(words)])
+	case len(plain) < len(words):
+		return usagef("argument %s is missing", words[len(plain)])
 	}
 	// fs.Args must be the plain words, wherever they stood.
-	return fs.Parse(append([]string{"--"}, plain...))
+	return errors.Join(fs.Parse(append([]string{"--"}, plain...)), c.Validate())
+}
+
+// addOrigins adds the flag --origin, which may be given several times.
+func addOrigins(fs *flag.FlagSet, origins *[]string, usage string) {
+	fs.Func("origin", usage, func(s string) error {
+		*origins = append(*origins, strings.TrimSuffix(s, "/")) // a copied address has it, an origin never
+		return nil
+	})
 }
 
 // split reads a comma-separated list as flags and the environment write it.

@@ -6,9 +6,11 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -28,21 +30,31 @@ func TestCommandLine(t *testing.T) {
 		{"no words list the commands", nil, "", exitOK, "nearside serve"},
 		{"help lists the commands", []string{"--help"}, "", exitOK, "nearside events"},
 		{"version says the version", []string{"version"}, "", exitOK, "nearside " + version},
-		{"a command explains its settings", []string{"serve", "--help"}, "", exitOK, "geo.database"},
+		{"a command explains its settings", []string{"serve", "--help"}, "", exitOK, "--geo.database file, or NEARSIDE_GEO_DATABASE"},
+		{"a setting has a unit and a default", []string{"demo", "--help"}, "", exitOK, "0s to 1s (default 1.5ms)"},
+		{"a default may come from the environment", []string{"health", "--help"}, "NEARSIDE_ADDR=0.0.0.0:80", exitOK, "(default 0.0.0.0:80)"},
+		{"a command shows its arguments", []string{"site", "add", "-h"}, "", exitOK, "Usage: nearside site add ID --origin URL [settings]\n"},
+		{"a command of two words explains itself by its first", []string{"site", "--help"}, "", exitOK, "Usage: nearside site add ID"},
+		{"a site can only be added", []string{"site", "remove", "shop"}, "", exitUsage, "want nearside site add ID"},
 		{"an unknown command is named", []string{"srve"}, "", exitUsage, `"srve"`},
-		{"an unknown setting is named", []string{"serve", "--prot", "1"}, "", exitUsage, "prot"},
-		{"a stray word is refused", []string{"serve", "now"}, "", exitUsage, "1 arguments, want 0"},
+		{"an unknown setting is named", []string{"serve", "--prot", "1"}, "", exitUsage, "defined: --prot\nSee nearside serve --help\n"},
+		{"a setting of another command is refused", []string{"events", "--addr", "127.0.0.1:0"}, "", exitUsage, "--addr"},
+		{"a stray word is refused", []string{"serve", "now"}, "", exitUsage, `"now" is one too many`},
 		{"an address without a port", []string{"serve", "--addr", "localhost"}, "", exitUsage, "not host:port"},
 		{"a prefix without a slash", []string{"serve", "--http.prefix", "near"}, "", exitUsage, "--http.prefix"},
-		{"a proxy that is no prefix", []string{"serve", "--http.proxies", "10.0.0.1"}, "", exitUsage, "http.proxies"},
-		{"a setting from the environment that is no duration", []string{"serve"}, "NEARSIDE_GEO_RELOAD=soon", exitUsage, "NEARSIDE_GEO_RELOAD"},
+		{"a proxy that is no prefix", []string{"serve", "--http.proxies", "10.0.0.300"}, "", exitUsage, `--http.proxies: "10.0.0.300" is neither an address nor a prefix`},
+		{"a duration without a unit", []string{"serve", "--stream.window", "5"}, "", exitUsage, "--stream.window: a duration is a number with a unit, like 1.5ms"},
+		{"a setting from the environment that is no duration", []string{"serve"}, "NEARSIDE_GEO_RELOAD=soon", exitUsage, `NEARSIDE_GEO_RELOAD="soon": a duration`},
 		{"the demo stays on this machine", []string{"demo", "--addr", "0.0.0.0:0", "--data", data}, "", exitUsage, "--public"},
 		{"the demo stays on this machine by name too", []string{"demo", "--addr", ":0", "--data", data}, "", exitUsage, "--public"},
 		{"a site needs an origin", []string{"site", "add", "shop", "--data", data}, "", exitUsage, "--origin"},
-		{"a site needs an id", []string{"site", "add", "--origin", shopOrigin, "--data", data}, "", exitUsage, "0 arguments"},
-		{"a site's origin is checked", []string{"site", "add", "shop", "--origin", "shop.example", "--data", data}, "", exitError, "settings.origins"},
+		{"a site needs an id", []string{"site", "add", "--origin", shopOrigin, "--data", data}, "", exitUsage, "ID is missing"},
+		{"a site's origin is checked", []string{"site", "add", "shop", "--origin", "shop.example", "--data", data}, "", exitError, "nearside site: release: settings.origins: \"shop.example\" is not scheme://host[:port]\n"},
 		{"a site's id is checked", []string{"site", "add", "Shop!", "--origin", shopOrigin, "--data", data}, "", exitError, "site"},
 		{"nothing to follow without a node", []string{"events", "--follow", "--data", data}, "", exitError, "no node is running"},
+		{"no events without a data directory", []string{"events", "--data", filepath.Join(data, "typo")}, "", exitError, "no data directory at " + data},
+		{"no events from a directory of other files", []string{"events", "--data", data}, "", exitError, "no data directory at " + data},
+		{"a variable that is no setting is named", []string{"serve", "--addr", "127.0.0.1:0", "--data", data, "--geo.database", "README.md"}, "NEARSIDE_GEO_DATABSE=x", exitError, "no setting is called NEARSIDE_GEO_DATABSE"},
 		{"no node to be healthy", []string{"health", "--addr", "127.0.0.1:1"}, "", exitError, "readyz"},
 		{"a database that is none", []string{"serve", "--addr", "127.0.0.1:0", "--data", data, "--geo.database", "README.md"}, "", exitError, "open places"},
 	}
@@ -56,7 +68,106 @@ func TestCommandLine(t *testing.T) {
 			if code != tt.code || !strings.Contains(out.String(), tt.want) {
 				t.Errorf("exit %d, want %d and %q in\n%s", code, tt.code, tt.want, out.String())
 			}
+			if lines := strings.Count(out.String(), "\n"); code == exitUsage && lines > 2 {
+				t.Errorf("%d lines for a wrong command line:\n%s", lines, out.String())
+			}
 		})
+	}
+}
+
+// A command that has no use for a setting does not speak of it.
+func TestCommandLineHelpNamesOnlyWhatIsUsed(t *testing.T) {
+	all := []string{"addr", "data", "geo.database", "geo.reload", "http.prefix", "http.proxies", "node", "rules.modules", "stream.max-bytes", "stream.window"}
+	tests := []struct {
+		command string
+		want    []string
+	}{
+		{"serve", all},
+		{"demo", append([]string{"origin", "public"}, all...)},
+		{"site add", []string{"data", "http.prefix", "languages", "origin", "rules.modules"}},
+		{"events", []string{"data", "follow", "since", "site"}},
+		{"health", []string{"addr"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.command, func(t *testing.T) {
+			var got []string
+			for line := range strings.Lines(cli(t, append(strings.Fields(tt.command), "--help")...)) {
+				if name, ok := strings.CutPrefix(line, "  --"); ok {
+					got = append(got, strings.Trim(strings.Fields(name)[0], ","))
+				}
+			}
+			slices.Sort(tt.want)
+			if !slices.Equal(got, tt.want) {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestCommandLineCommandsThatFailMakeNothing(t *testing.T) {
+	for _, args := range [][]string{
+		{"events"},
+		{"events", "--follow"},
+		{"site", "add", "shop", "--origin", "shop.example"},
+	} {
+		data := filepath.Join(t.TempDir(), "data")
+		code := command(context.Background(), append(args, "--data", data), stdio{out: io.Discard, err: io.Discard})
+		if _, err := os.Stat(data); code != exitError || !os.IsNotExist(err) {
+			t.Errorf("%q: exit %d, %v; want no directory", args, code, err)
+		}
+	}
+}
+
+func TestAProxyMayBeAnAddress(t *testing.T) {
+	tests := []struct{ name, give, want string }{
+		{"an address of version 4", "10.0.0.1", "10.0.0.1/32"},
+		{"an address of version 6", "2001:db8::1", "2001:db8::1/128"},
+		{"version 4 in version 6 is version 4", "::ffff:10.0.0.1", "10.0.0.1/32"},
+		{"a prefix loses what is beyond its bits", "10.1.2.3/8", "10.0.0.0/8"},
+		{"several", "10.0.0.1, fd00::/8", "10.0.0.1/32 fd00::/8"},
+		{"none", "", ""},
+		{"a zone is of one machine", "fe80::1%eth0", "error"},
+		{"too many bits", "10.0.0.0/33", "error"},
+		{"a name", "proxy", "error"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			proxies, err := parseProxies(tt.give)
+			got := strings.Trim(fmt.Sprint(proxies), "[]")
+			if err != nil {
+				got = "error"
+			}
+			if got != tt.want {
+				t.Errorf("got %s (%v), want %s", got, err, tt.want)
+			}
+		})
+	}
+}
+
+func TestAStrayVariableIsFound(t *testing.T) {
+	got := strayVariables([]string{"NEARSIDE_ADDR=:80", "NEARSIDE_STREAM_MAX_BYTES=1", "NEARSIDE_DATABASE=x", "NEARSIDE_TEST_RUN_MAIN=1", "PATH=/bin", "NEARSIDE_GEO.RELOAD=1s"})
+	if want := []string{"NEARSIDE_DATABASE", "NEARSIDE_GEO.RELOAD"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestAProgramOfGoRunIsCalledSo(t *testing.T) {
+	tests := []struct{ path, want string }{
+		{"/tmp/go-build442537754/b001/exe/nearside", "go run ."},
+		{"/root/.cache/go-build/8c/" + strings.Repeat("8c", 32) + "-d/nearside", "go run ."},
+		{"/var/cache/go/8c/" + strings.Repeat("8c", 32) + "-d/nearside", "go run ."},
+		{"/usr/local/bin/nearside", "nearside"},
+		{"/home/me/go-builder/nearside", "nearside"},
+		{"/home/me/8c/nearside", "nearside"},
+	}
+	for _, tt := range tests {
+		if got := programAt(tt.path); got != tt.want {
+			t.Errorf("%s: got %s, want %s", tt.path, got, tt.want)
+		}
+	}
+	cfg := Config{Data: "here"}
+	if got := cfg.eventsLine(); !strings.HasSuffix(got, " events --data here") {
+		t.Errorf("got %s", got)
 	}
 }
 
@@ -65,7 +176,8 @@ func TestCommandLine(t *testing.T) {
 func TestSiteAddPrintsASnippetAndRefusesASecondSite(t *testing.T) {
 	data := t.TempDir()
 	out := cli(t, "site", "add", "shop", "--origin", shopOrigin, "--data", data)
-	for _, want := range []string{`data-site="shop"`, `src="/_near/tag.js"`, `<near-slot name="hero">`} {
+	for _, want := range []string{`data-site="shop"`, `src="/_near/tag.js"`, `<near-slot name="hero">`,
+		`<script async src="https://NODE/_near/tag.js" data-site="shop"></script>`, "docs/SITE.md"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("no %s in\n%s", want, out)
 		}
@@ -73,9 +185,36 @@ func TestSiteAddPrintsASnippetAndRefusesASecondSite(t *testing.T) {
 	if again := cli(t, "site", "add", "shop", "--origin", shopOrigin, "--data", data); again != out {
 		t.Errorf("the second time it says\n%s", again)
 	}
+	if again := cli(t, "site", "add", "shop", "--origin", shopOrigin+"/", "--data", data); again != out {
+		t.Errorf("with a slash it says\n%s", again)
+	}
 	var errs bytes.Buffer
-	if code := command(context.Background(), []string{"site", "add", "shop", "--origin", "https://other.example", "--data", data}, stdio{out: io.Discard, err: &errs}); code != exitError || !strings.Contains(errs.String(), "there already") {
-		t.Errorf("a second site: exit %d, %s", code, errs.String())
+	if code := command(context.Background(), []string{"site", "add", "shop2", "--origin", shopOrigin, "--data", data}, stdio{out: io.Discard, err: &errs}); code != exitOK || !strings.Contains(errs.String(), "no node is running on "+data) {
+		t.Errorf("without a node: exit %d, %s", code, errs.String())
+	}
+	refuseSites(t, data)
+}
+
+// A running node refuses what its files would, in the same words.
+func TestSiteAddThroughANode(t *testing.T) {
+	n := newShop(t)
+	var errs bytes.Buffer
+	if code := command(context.Background(), []string{"site", "add", "shop", "--origin", shopOrigin + "/", "--data", n.data}, stdio{out: io.Discard, err: &errs}); code != exitOK || errs.Len() > 0 {
+		t.Errorf("the same site with a slash: exit %d, %s", code, errs.String())
+	}
+	refuseSites(t, n.data)
+}
+
+func refuseSites(t *testing.T, data string) {
+	t.Helper()
+	for origin, want := range map[string]string{
+		"https://other.example": "nearside site: site shop is there already\n",
+		"other.example":         "nearside site: release: settings.origins: \"other.example\" is not scheme://host[:port]\n",
+	} {
+		var errs bytes.Buffer
+		if code := command(context.Background(), []string{"site", "add", "shop", "--origin", origin, "--data", data}, stdio{out: io.Discard, err: &errs}); code != exitError || errs.String() != want {
+			t.Errorf("%s: exit %d, %s; want %s", origin, code, errs.String(), want)
+		}
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
@@ -66,48 +67,104 @@ var (
 	prefixPattern = regexp.MustCompile(`^(/[A-Za-z0-9_.-]+)+$`)
 )
 
-// flags binds every setting to a flag whose default may come from the
-// environment.
-func (c *Config) flags(name string, out io.Writer) *flag.FlagSet {
-	fs := flag.NewFlagSet(name, flag.ContinueOnError)
-	fs.SetOutput(out)
+// settings binds every setting to a flag.
+func (c *Config) settings() *flag.FlagSet {
+	fs := flag.NewFlagSet("", flag.ContinueOnError)
 	fs.StringVar(&c.Addr, "addr", c.Addr, "`host:port` of the public listener")
 	fs.StringVar(&c.Data, "data", c.Data, "`directory` of everything the node keeps")
 	fs.StringVar(&c.Node, "node", c.Node, "`name` of this process in stored events")
-	fs.StringVar(&c.Prefix, "http.prefix", c.Prefix, "`path` below which public routes also answer")
-	fs.Func("http.proxies", "`prefixes` of proxies that may say who the client is, comma-separated (default none)", func(s string) error {
-		c.Proxies = nil
-		for _, p := range split(s) {
-			prefix, err := netip.ParsePrefix(p)
-			if err != nil {
-				return err
-			}
-			c.Proxies = append(c.Proxies, prefix.Masked())
-		}
-		return nil
+	fs.StringVar(&c.Prefix, "http.prefix", c.Prefix, "`path` below which public routes also answer, on the site's own origin")
+	fs.Func("http.proxies", "`prefixes` or addresses of proxies that may say who the client is, comma-separated, like 10.0.0.0/8,::1 (default none)", func(s string) (err error) {
+		c.Proxies, err = parseProxies(s)
+		return err
 	})
 	fs.StringVar(&c.GeoDatabase, "geo.database", c.GeoDatabase, "GeoIP2-schema `file` (default the embedded country database)")
-	fs.DurationVar(&c.GeoReload, "geo.reload", c.GeoReload, "how often the file is looked at for a change")
-	fs.DurationVar(&c.StreamWindow, "stream.window", c.StreamWindow, "how long events wait for others before one fsync")
+	fs.Var((*span)(&c.GeoReload), "geo.reload", "`duration` between two looks at the file for a change, 1s to 24h")
+	fs.Var((*span)(&c.StreamWindow), "stream.window", "`duration` for which events wait for others before one fsync, 0s to 1s")
 	fs.Int64Var(&c.StreamMaxBytes, "stream.max-bytes", c.StreamMaxBytes, "bound of the event log on disk in `bytes`; 0 is 32 GiB")
 	fs.StringVar(&c.Modules, "rules.modules", c.Modules, "`directory` of rule modules beside the built-in ones (default DATA/modules)")
-	fs.VisitAll(func(f *flag.Flag) {
-		env := "NEARSIDE_" + strings.ToUpper(strings.NewReplacer(".", "_", "-", "_").Replace(f.Name))
-		if value, ok := os.LookupEnv(env); ok {
-			if err := f.Value.Set(value); err != nil {
-				c.env = append(c.env, fmt.Errorf("%w: %s=%q: %v", errUsage, env, value, err))
-			}
-			f.DefValue = value
+	return fs
+}
+
+// flags are a command's flags for the settings that it uses, for all of them
+// if it names none. Their defaults may come from the environment. line is the
+// command line as help writes it to out.
+func (c *Config) flags(line string, out io.Writer, uses ...string) *flag.FlagSet {
+	fs := flag.NewFlagSet(line, flag.ContinueOnError)
+	fs.SetOutput(io.Discard) // parse returns what is wrong
+	fs.Usage = func() { help(out, fs) }
+	c.settings().VisitAll(func(f *flag.Flag) {
+		if len(uses) > 0 && !slices.Contains(uses, f.Name) {
+			return
 		}
+		if value, ok := os.LookupEnv(variable(f.Name)); ok {
+			if err := f.Value.Set(value); err != nil {
+				c.env = append(c.env, usagef("%s=%q: %v", variable(f.Name), value, err))
+			}
+		}
+		fs.Var(f.Value, f.Name, f.Usage)
 	})
 	return fs
+}
+
+const variablePrefix = "NEARSIDE_"
+
+// variable names a setting in the environment.
+func variable(setting string) string {
+	return variablePrefix + strings.ToUpper(strings.NewReplacer(".", "_", "-", "_").Replace(setting))
+}
+
+// strayVariables returns the names in an environment that look like settings
+// and are none: a misspelt one would otherwise do nothing, unseen.
+func strayVariables(environ []string) []string {
+	known := make(map[string]bool)
+	new(Config).settings().VisitAll(func(f *flag.Flag) { known[variable(f.Name)] = true })
+	var stray []string
+	for _, entry := range environ {
+		name, _, _ := strings.Cut(entry, "=")
+		if strings.HasPrefix(name, variablePrefix) && !strings.HasPrefix(name, variablePrefix+"TEST_") && !known[name] {
+			stray = append(stray, name)
+		}
+	}
+	return stray
+}
+
+// parseProxies reads prefixes; an address alone is a prefix of all its bits.
+func parseProxies(list string) ([]netip.Prefix, error) {
+	var proxies []netip.Prefix
+	for _, text := range split(list) {
+		prefix, err := netip.ParsePrefix(text)
+		if addr, alone := netip.ParseAddr(text); alone == nil && addr.Zone() == "" {
+			addr = addr.Unmap()
+			prefix, err = netip.PrefixFrom(addr, addr.BitLen()), nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%q is neither an address nor a prefix like 10.0.0.0/8", text)
+		}
+		proxies = append(proxies, prefix.Masked())
+	}
+	return proxies, nil
+}
+
+// A span is a duration as a flag whose error says what one looks like.
+type span time.Duration
+
+func (s *span) String() string { return time.Duration(*s).String() }
+
+func (s *span) Set(text string) error {
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		return errors.New("a duration is a number with a unit, like 1.5ms, 30s or 1h")
+	}
+	*s = span(d)
+	return nil
 }
 
 // Validate reports everything wrong with the settings at once.
 func (c *Config) Validate() error {
 	errs := c.env
 	bad := func(format string, args ...any) {
-		errs = append(errs, fmt.Errorf("%w: "+format, append([]any{errUsage}, args...)...))
+		errs = append(errs, usagef(format, args...))
 	}
 	if _, _, err := net.SplitHostPort(c.Addr); err != nil {
 		bad("--addr %q is not host:port", c.Addr)

@@ -8,6 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
 	"time"
 
 	"github.com/nearside/nearside/stream"
@@ -17,16 +20,13 @@ import (
 // running node if there is one, else from the data directory.
 func eventsCommand(ctx context.Context, args []string, io stdio) error {
 	cfg := defaults()
-	fs := cfg.flags("events", io.err)
+	fs := cfg.flags("events [settings]", io.out, "data")
 	var query stream.Query
 	var since time.Duration
 	fs.StringVar(&query.Site, "site", "", "only this `site`'s events")
-	fs.DurationVar(&since, "since", 0, "only events stored within this time, for example 1h")
+	fs.Var((*span)(&since), "since", "only events stored within this `duration` until now, like 1h; 0s is all")
 	fs.BoolVar(&query.Follow, "follow", false, "go on with events as they are stored")
-	if err := parse(fs, args, 0); err != nil {
-		return err
-	}
-	if err := cfg.Validate(); err != nil {
+	if err := cfg.parse(fs, args); err != nil {
 		return err
 	}
 	if since > 0 {
@@ -37,6 +37,10 @@ func eventsCommand(ctx context.Context, args []string, io stdio) error {
 	}
 	if query.Follow {
 		return fmt.Errorf("no node is running on %s: there is nothing to follow", cfg.Data)
+	}
+	// Opening would make a directory, and say that nothing is in it.
+	if _, err := os.Stat(filepath.Join(cfg.Data, "jetstream")); errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("no data directory at %s", cfg.Data)
 	}
 	store, err := stream.Open(stream.Options{Dir: cfg.Data, Node: cfg.Node, Logger: io.logger()})
 	if err != nil {
@@ -52,12 +56,30 @@ func eventsCommand(ctx context.Context, args []string, io stdio) error {
 	return errors.Join(err, out.Flush(), store.Close(ctx))
 }
 
+// eventsLine is the command line that prints the node's events.
+func (c *Config) eventsLine() string {
+	path, _ := os.Executable() // unknown is as good as installed
+	return programAt(path) + " events --data " + c.Data
+}
+
+// programAt is how somebody calls the program that is at path.
+func programAt(path string) string {
+	if goRunPattern.MatchString(path) {
+		return "go run ."
+	}
+	return "nearside"
+}
+
+// goRunPattern finds where go run puts a program: a folder of its own the first
+// time, its build cache, which may have any name, from then on.
+var goRunPattern = regexp.MustCompile(`/go-build[0-9]*/|/[0-9a-f]{2}/[0-9a-f]{64}-d/`)
+
 // healthCommand asks a node whether it is ready, for a container without other
 // tools.
 func healthCommand(ctx context.Context, args []string, io stdio) error {
 	cfg := defaults()
-	fs := cfg.flags("health", io.err)
-	if err := parse(fs, args, 0); err != nil {
+	fs := cfg.flags("health [settings]", io.out, "addr")
+	if err := cfg.parse(fs, args); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)

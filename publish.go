@@ -80,7 +80,7 @@ func newDemo(cfg Config, source wasmrules.ModuleSource) (*demo.Demo, error) {
 		Prefix:        cfg.Prefix,
 		Snippet:       tag.Snippet(tag.SnippetOptions{Src: cfg.Prefix + "/tag.js", Site: demo.Site, Why: true}),
 		Modules:       modules,
-		EventsCommand: "nearside events --follow --data " + cfg.Data,
+		EventsCommand: cfg.eventsLine(),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open the demo: %w", err)

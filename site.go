@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/nearside/nearside/edge"
 	"github.com/nearside/nearside/stream"
@@ -17,28 +18,26 @@ import (
 // siteCommand adds a site: its settings, one slot with a first rule, and the
 // snippet for its pages.
 func siteCommand(ctx context.Context, args []string, io stdio) error {
-	if len(args) == 0 || args[0] != "add" {
-		return fmt.Errorf("%w: nearside site add ID --origin URL", errUsage)
-	}
 	cfg := defaults()
-	fs := cfg.flags("site add", io.err)
+	fs := cfg.flags("site add ID --origin URL [settings]", io.out, "data", "http.prefix", "rules.modules")
 	var origins, languages []string
-	fs.Func("origin", "`URL` of the site's pages, scheme://host[:port]; may be given several times", func(s string) error {
-		origins = append(origins, s)
-		return nil
-	})
-	fs.Func("languages", "the site's languages, comma-separated, the first is the fallback (default en)", func(s string) error {
+	addOrigins(fs, &origins, "`URL` of the site's pages, scheme://host[:port]; may be given several times")
+	fs.Func("languages", "the site's `languages`, comma-separated, the first is the fallback (default en)", func(s string) error {
 		languages = split(s)
 		return nil
 	})
-	if err := parse(fs, args[1:], 1); err != nil {
-		return err
+	switch {
+	case len(args) > 0 && isHelp(args[0]):
+		fs.Usage()
+		return nil
+	case len(args) == 0 || args[0] != "add":
+		return usagef("want nearside %s", fs.Name())
 	}
-	if err := cfg.Validate(); err != nil {
+	if err := cfg.parse(fs, args[1:], "ID"); err != nil {
 		return err
 	}
 	if len(origins) == 0 {
-		return fmt.Errorf("%w: --origin is missing: the site's pages, for example https://shop.example", errUsage)
+		return usagef("--origin is missing: the site's pages, for example https://shop.example")
 	}
 	if len(languages) == 0 {
 		languages = []string{"en"}
@@ -51,10 +50,20 @@ func siteCommand(ctx context.Context, args []string, io stdio) error {
 	if err := addSite(ctx, cfg, site, document, io); err != nil {
 		return err
 	}
+	printNextSteps(io, site, cfg.Prefix)
+	return nil
+}
+
+// printNextSteps says what a new site's pages need.
+func printNextSteps(io stdio, site, prefix string) {
 	fmt.Fprintf(io.out, `Site %s is there, with a slot "hero" whose rule chooses by device.
 Put this into the <head> of its pages, with the node behind %s on the site's own origin:
 
 %s
+or, with the node on another origin, with the script's full URL as the last line:
+
+<script async src="https://NODE%[2]s/tag.js" data-site="%[1]s"></script>
+
 and this where the content goes:
 
 <near-slot name="hero">The page's own content, shown to everybody who grants nothing.</near-slot>
@@ -62,8 +71,9 @@ and this where the content goes:
 Then say what the visitor grants, from your consent prompt:
 
 <script>near('consent', {context: true})</script>
-`, site, cfg.Prefix, tag.Snippet(tag.SnippetOptions{Src: cfg.Prefix + "/tag.js", Site: site}))
-	return nil
+
+docs/SITE.md tells how to change what the slot shows, add slots and send events.
+`, site, prefix, tag.Snippet(tag.SnippetOptions{Src: prefix + "/tag.js", Site: site}))
 }
 
 // addSite stores a site's first release, through the running node if there is
@@ -74,23 +84,37 @@ func addSite(ctx context.Context, cfg Config, site string, document []byte, io s
 	if err != nil {
 		return err
 	}
-	if node := dialAdmin(cfg.Data); node != nil {
-		return node.putRelease(ctx, site, 0, document)
-	}
 	rules, err := wasmrules.New(wasmrules.Options{Source: modules})
 	if err != nil {
 		return fmt.Errorf("open rules: %w", err)
 	}
 	defer rules.Close()
+	// Here first: its words are shorter before a node has passed them on, and a
+	// refused release makes no directory.
+	if _, err := edge.CompileRelease(document, rules); err != nil {
+		return err
+	}
+	taken := fmt.Errorf("site %s is there already", site)
+	if node := dialAdmin(cfg.Data); node != nil {
+		err := node.putRelease(ctx, site, 0, document)
+		if err != nil && strings.HasPrefix(err.Error(), "conflict: ") {
+			return taken
+		}
+		return err
+	}
 	store, err := stream.Open(stream.Options{Dir: cfg.Data, Node: cfg.Node, Logger: io.logger()})
 	if err != nil {
 		return fmt.Errorf("open stream: %w", err)
 	}
 	_, err = publishRelease(ctx, store, rules, site, 0, document)
-	if _, taken := errors.AsType[*stream.ConflictError](err); taken {
-		err = fmt.Errorf("site %s is there already", site)
+	if _, conflict := errors.AsType[*stream.ConflictError](err); conflict {
+		err = taken
 	}
-	return errors.Join(err, store.Close(ctx))
+	if err := errors.Join(err, store.Close(ctx)); err != nil {
+		return err
+	}
+	fmt.Fprintf(io.err, "no node is running on %s; written to its files\n", cfg.Data)
+	return nil
 }
 
 // firstRelease is a new site's release: a hero slot that a built-in module

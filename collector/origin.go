@@ -41,6 +41,7 @@ func (s *Server) admit(ctx *fasthttp.RequestCtx, x *exchange, site string) (*edg
 func allowReading(ctx *fasthttp.RequestCtx, origin string) {
 	header := &ctx.Response.Header
 	setHeader(header, "Access-Control-Allow-Origin", origin)
+	setHeader(header, "Access-Control-Expose-Headers", "Retry-After")
 	setHeader(header, "Vary", "Origin")
 }
 

@@ -49,12 +49,13 @@ func (p *page) Personas() []link {
 	return out
 }
 
-// Persona returns the home page as a persona, for the page that explains.
+// Persona returns the home page as a persona, for the page that explains. The
+// basket stays and the bar opens.
 func (p *page) Persona(name string) string {
 	for _, one := range personas {
 		if one.Name == name {
 			v := one.Visitor
-			v.BarOpen = true
+			v.Cart, v.BarOpen = p.Visitor.Cart, true
 			return address(p.language.Tag, "/", v)
 		}
 	}

@@ -54,10 +54,12 @@ var (
 		{Name: "tablet", Tone: "context", Href: "/hats/"},
 		{Name: "desktop", Tone: "context", Href: "/scarves/"},
 		{Name: "complete-cart", Tone: "profile", Href: "/cart/"},
-		{Name: "recently-viewed", Tone: "profile", Href: "/"},
-		{Name: "favourite-category", Tone: "profile", Href: "/"},
+		{Name: "recently-viewed", Tone: "profile", Href: "/hats/"},
+		{Name: "favourite-category", Tone: "profile", Href: "/scarves/"},
 		{Name: "welcome-back", Tone: "profile", Href: "/hats/"},
 	}
+	// announces are texts alone; the page's own is announce.default.
+	announces = [...]string{"phone", "tablet", "desktop"}
 )
 
 // Hero is the page's own content of the slot hero.
@@ -94,9 +96,11 @@ func (d *Demo) Release(origins []string) []byte {
 			}},
 			{Name: "offer", Kind: "html", Ladder: []edge.RungSpec{
 				{Rung: "profile", Rules: []edge.RuleSpec{{Module: historyModule, Role: "offer", Because: d.inAll("because.offer.profile")}}},
-				{Rung: "context", Rules: []edge.RuleSpec{{Module: deviceModule, Role: "slot", Because: d.inAll("because.offer.context")}}},
+				{Rung: "context", Rules: []edge.RuleSpec{{Module: deviceModule, Role: "slot", Because: d.inAll("because.device")}}},
 			}},
-			{Name: "announce", Kind: "text"},
+			{Name: "announce", Kind: "text", Ladder: []edge.RungSpec{
+				{Rung: "context", Rules: []edge.RuleSpec{{Module: deviceModule, Role: "slot", Because: d.inAll("because.device")}}},
+			}},
 		},
 		Modules: d.releaseModules(),
 	}
@@ -115,11 +119,10 @@ func (d *Demo) Release(origins []string) []byte {
 			return o
 		}))
 	}
-	out, err := json.Marshal(doc)
-	if err != nil {
-		panic(fmt.Sprintf("demo: release: %v", err)) // made of strings and numbers only
+	for _, name := range announces {
+		doc.Variants = append(doc.Variants, d.textVariant("announce", name))
 	}
-	return out
+	return marshal(doc)
 }
 
 // The modules whose rules the release uses.
@@ -168,20 +171,40 @@ func (d *Demo) inAll(key string) map[string]string {
 	return out
 }
 
-// variant makes a variant of a slot: the slot's template with what textIn gives
+// textVariant makes a variant of a slot of kind text.
+func (d *Demo) textVariant(slot, name string) edge.Variant {
+	v := liveVariant(slot, name)
+	for lang, text := range d.inAll(slot + "." + name) {
+		v.Content[lang] = marshal(map[string]string{"text": text})
+	}
+	return v
+}
+
+// liveVariant returns a variant that is served as soon as it has content.
+func liveVariant(slot, name string) edge.Variant {
+	return edge.Variant{Slot: slot, Name: name, State: "live", Owner: "demo", Content: map[string]json.RawMessage{}}
+}
+
+// variant makes a variant of a slot of kind html: the slot's template with what textIn gives
 // for each language.
 func (d *Demo) variant(slot, name string, textIn func(*language) any) edge.Variant {
-	v := edge.Variant{Slot: slot, Name: name, State: "live", Owner: "demo", Content: map[string]json.RawMessage{}}
+	v := liveVariant(slot, name)
 	for _, l := range d.languages {
 		var markup bytes.Buffer
 		if err := d.pages[l.Tag].ExecuteTemplate(&markup, slot, textIn(l)); err != nil {
 			panic(fmt.Sprintf("demo: variant %s of %s: %v", name, slot, err)) // the tests render every one
 		}
-		content, err := json.Marshal(map[string]string{"html": markup.String()})
-		if err != nil {
-			panic(fmt.Sprintf("demo: variant %s of %s: %v", name, slot, err))
-		}
-		v.Content[l.Tag] = content
+		v.Content[l.Tag] = marshal(map[string]string{"html": markup.String()})
 	}
 	return v
+}
+
+// marshal spells a part of the release, which is made of strings and numbers
+// only.
+func marshal(part any) json.RawMessage {
+	out, err := json.Marshal(part)
+	if err != nil {
+		panic(fmt.Sprintf("demo: release: %v", err))
+	}
+	return out
 }

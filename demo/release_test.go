@@ -102,10 +102,22 @@ func TestTheReleaseCompiles(t *testing.T) {
 	if want := []string{
 		"hero html context:season-by-place/hero",
 		"offer html profile:offer-by-history/offer context:by-device/slot",
-		"announce text",
+		"announce text context:by-device/slot",
 	}; !slices.Equal(ladders, want) {
 		t.Errorf("ladders %q, want %q", ladders, want)
 	}
+}
+
+// A content is what a variant of either kind shows.
+type content struct{ HTML, Text string }
+
+func contentOf(t *testing.T, v edge.Variant, lang string) content {
+	t.Helper()
+	var c content
+	if err := json.Unmarshal(v.Content[lang], &c); err != nil {
+		t.Fatalf("%s in %s: %v", v.Name, lang, err)
+	}
+	return c
 }
 
 func TestEveryVariantHasTextInEveryLanguage(t *testing.T) {
@@ -120,9 +132,16 @@ func TestEveryVariantHasTextInEveryLanguage(t *testing.T) {
 			t.Errorf("%s is %s", at, v.State)
 		}
 		for _, l := range d.languages {
-			var content struct{ HTML string }
-			if err := json.Unmarshal(v.Content[l.Tag], &content); err != nil {
-				t.Errorf("%s in %s: %v", at, l.Tag, err)
+			content := contentOf(t, v, l.Tag)
+			if other := seen[l.Tag+content.HTML+content.Text]; other != "" {
+				t.Errorf("%s in %s is the same as %s", at, l.Tag, other)
+			}
+			seen[l.Tag+content.HTML+content.Text] = at
+			if v.Slot == "announce" {
+				if want := l.texts[v.Slot+"."+v.Name]; want == "" || content.Text != want || want == l.texts["announce.default"] {
+					t.Errorf("%s in %s says %q, want %q", at, l.Tag, content.Text, want)
+				}
+				continue
 			}
 			for _, part := range []string{"eyebrow", "title", "text", "action"} {
 				text := l.texts[v.Slot+"."+v.Name+"."+part]
@@ -133,16 +152,13 @@ func TestEveryVariantHasTextInEveryLanguage(t *testing.T) {
 			if !strings.Contains(content.HTML, `href="/`+l.Tag+`/`) {
 				t.Errorf("%s in %s leads to another language", at, l.Tag)
 			}
-			if other := seen[content.HTML]; other != "" {
-				t.Errorf("%s in %s is the same as %s", at, l.Tag, other)
-			}
-			seen[content.HTML] = at
 		}
 	}
 	if want := []string{
 		"hero/winter-phone", "hero/winter-desktop", "hero/summer-phone", "hero/summer-desktop",
 		"offer/phone", "offer/tablet", "offer/desktop",
 		"offer/complete-cart", "offer/recently-viewed", "offer/favourite-category", "offer/welcome-back",
+		"announce/phone", "announce/tablet", "announce/desktop",
 	}; !slices.Equal(names, want) {
 		t.Errorf("variants %q, want %q", names, want)
 	}
@@ -181,13 +197,13 @@ func TestLinksOfVariantsLeadSomewhere(t *testing.T) {
 	doc, _, _ := releaseAt(t, november)
 	d := newShop(t)
 	for _, v := range doc.Variants {
-		for lang, raw := range v.Content {
-			var content struct{ HTML string }
-			if err := json.Unmarshal(raw, &content); err != nil {
-				t.Fatal(err)
-			}
+		for lang := range v.Content {
+			content := contentOf(t, v, lang)
 			for _, m := range anchor.FindAllStringSubmatch(content.HTML, -1) {
 				getPage(t, d, m[1])
+				if m[1] == "/"+lang+"/" {
+					t.Errorf("%s in %s leads to the page it is on", v.Name, lang)
+				}
 			}
 			files := map[string]bool{}
 			loadedBy(t, d, content.HTML, files)

@@ -74,21 +74,35 @@ func parseVisitor(query string) visitor {
 	return v
 }
 
-// parseCart reads "fell-beanie:2,tarn-scarf:1". An item counts once.
+// parseCart reads "fell-beanie:2,tarn-scarf:1" as address.js does. An item
+// counts once.
 func parseCart(text string) []cartLine {
 	var out []cartLine
 	for part := range strings.SplitSeq(text, ",") {
 		id, n, _ := strings.Cut(part, ":")
-		quantity, err := strconv.Atoi(n)
-		if n == "" {
-			quantity, err = 1, nil
-		}
-		if _, ok := itemByID(id); !ok || err != nil || quantity < 1 || quantity > maxQuantity || inCart(out, id) {
+		quantity := parseQuantity(n)
+		if _, ok := itemByID(id); !ok || quantity < 1 || inCart(out, id) {
 			continue
 		}
 		out = append(out, cartLine{ID: id, Quantity: quantity})
 	}
 	return out
+}
+
+// parseQuantity reads how many of an item are in the basket: 1 where nothing is
+// said, maxQuantity where more is, 0 for what is no number.
+func parseQuantity(text string) int {
+	if text == "" {
+		return 1
+	}
+	if strings.Trim(text, "0123456789") != "" {
+		return 0
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n > maxQuantity { // digits alone fail by their number only
+		return maxQuantity
+	}
+	return n
 }
 
 func inCart(lines []cartLine, id string) bool {
@@ -100,7 +114,7 @@ func inCart(lines []cartLine, id string) bool {
 	return false
 }
 
-// query spells the visitor as parseVisitor and state.js read it, "" for the
+// query spells the visitor as parseVisitor and address.js read it, "" for the
 // zero visitor. Every character is one that a query may hold as it is.
 func (v visitor) query() string {
 	var parts []string

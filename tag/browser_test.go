@@ -4,6 +4,8 @@ package tag
 
 import (
 	"context"
+	"encoding/json"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -26,6 +28,11 @@ var browser struct {
 }
 
 func TestMain(m *testing.M) {
+	flag.Parse()
+	// The tests mostly wait, so more of them run at once than there are processors.
+	if err := flag.Set("test.parallel", "4"); err != nil {
+		panic(err)
+	}
 	code := m.Run()
 	if browser.close != nil {
 		browser.close()
@@ -106,7 +113,12 @@ func openTab(t *testing.T, before ...string) *tab {
 		case *runtime.EventConsoleAPICalled:
 			var words []string
 			for _, arg := range e.Args {
-				words = append(words, strings.Trim(string(arg.Value), `"`)+arg.Description)
+				var word any
+				_ = json.Unmarshal(arg.Value, &word) // objects have a description instead
+				if word == nil {
+					word = arg.Description
+				}
+				words = append(words, fmt.Sprint(word))
 			}
 			b.console = append(b.console, string(e.Type)+": "+strings.Join(words, " "))
 		case *runtime.EventExceptionThrown:
@@ -121,6 +133,9 @@ func openTab(t *testing.T, before ...string) *tab {
 			page.AddScriptToEvaluateOnNewDocumentParams{Source: script}); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if err := chromedp.Do(ctx, chromedp.EmulateViewport(1000, 800)); err != nil {
+		t.Fatal(err)
 	}
 	t.Cleanup(func() {
 		if !t.Failed() {
@@ -208,6 +223,18 @@ func (b *tab) wantText(selector, want string) {
 	if got := eval[string](b, fmt.Sprintf("document.querySelector(%q).textContent", selector)); got != want {
 		b.t.Errorf("%s shows %q, want %q", selector, got, want)
 	}
+}
+
+// inTime repeats what only works if a loaded machine answers within the half
+// second after a visitor's act, until it does, four times at most.
+func inTime(t *testing.T, try func() bool) {
+	t.Helper()
+	for range 4 {
+		if try() {
+			return
+		}
+	}
+	t.Error("the answer was late four times")
 }
 
 // settle gives the tag the time in which it would do what it must not.

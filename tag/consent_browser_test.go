@@ -21,44 +21,49 @@ const gtag = `<script nonce=$>dataLayer=[];function gtag(){dataLayer.push(argume
 const started = `near.toString().indexOf("near.q") < 0`
 
 func TestWithoutAnAnswerNothingIsSentOrKept(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
-		name, head string
-		give       SnippetOptions
+		name, policy, head string
 	}{
-		{name: "nobody has answered"},
-		{name: "everything is refused", head: `<script nonce=$>near=function(){(near.q=near.q||[]).push(arguments)};
-			near("consent",{storage:false,measure:false,context:false,profile:false,personalise:false,share:false,geo:false,device:false})</script>`},
-		{name: "only purposes that send nothing by themselves are granted", head: grant("storage", "geo", "device")},
-		{name: "a TCF platform has not answered", head: `<script nonce=$>__tcfapi=()=>{}</script>` + grant(allPurposes...)},
-		{name: "a GPP platform is loading", head: `<script nonce=$>__gpp=()=>{}</script>` + grant(allPurposes...),
-			give: SnippetOptions{Policy: "us-optout"}},
-		{name: "a TC string is there that cannot be read yet", head: `<script nonce=$>
-			__tcfapi=(c,v,f)=>f({gdprApplies:true,eventStatus:"tcloaded",tcString:"CQ"},true)</script>` + grant(allPurposes...)},
-		{name: "a GPP string is there that cannot be read yet", head: `<script nonce=$>
-			__gpp=(c,f)=>f({pingData:{signalStatus:"ready",gppString:"DB",applicableSections:[7]}},true)</script>`,
-			give: SnippetOptions{Policy: "us-optout"}},
-		{name: "Consent Mode waits for its update", head: gtag + `gtag("consent","default",{analytics_storage:"granted",wait_for_update:5000})</script>`},
+		{"nobody has answered", "", ""},
+		{"everything is refused", "us-optout", `near("consent",{` + strings.Join(allPurposes, ":false,") + `:false})`},
+		{"only purposes that send nothing by themselves are granted", "", `near("consent",{storage:true,geo:true,device:true})`},
+		{"a TCF platform has not answered", "", grantAll + `__tcfapi=()=>{}`},
+		{"a GPP platform is loading", "us-optout", grantAll + `__gpp=()=>{}`},
+		{"a TC string is there that cannot be read yet", "", grantAll +
+			`__tcfapi=(c,v,f)=>f({gdprApplies:true,eventStatus:"tcloaded",tcString:"CQ"},true)`},
+		{"a GPP string is there that cannot be read yet", "us-optout",
+			`__gpp=(c,f)=>f({pingData:{signalStatus:"ready",gppString:"DB",applicableSections:[7]}},true)`},
+		{"Consent Mode waits for its update", "", `gtag("consent","default",{analytics_storage:"granted",wait_for_update:5000})`},
 	}
+	s := newShop(t)
+	var frames frameSet
 	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			s := newShop(t)
-			b := openTab(t).open(s.page("/", tt.give, tt.head, hero) + "?utm_source=x")
-			b.waitFor(started)
-			b.run(`near("event", "add_to_cart", {value: 1})`)
-			settle()
-			if n := len(s.requests); n > 0 {
-				t.Errorf("%d requests were sent", n)
+		frames.add(s, SnippetOptions{Policy: tt.policy}, tt.head, hero)
+	}
+	b := frames.open(t, s)
+	b.run(`for (const frame of everyFrame()) { frame.near("event", "add_to_cart"); frame.dispatchEvent(new Event("pagehide")) }`)
+	settle()
+	for i, tt := range tests {
+		for _, sent := range s.sent() {
+			if strings.HasSuffix(sent.Page.URL, frames.path(i)) {
+				t.Errorf("%s, and yet this was sent: %s", tt.name, sent.raw)
 			}
-			if kept := eval[string](b, nothingKept); kept != "" {
-				t.Errorf("kept %q", kept)
-			}
-			b.wantText("near-slot", "own")
-		})
+		}
+		if got := eval[string](b, `frames[`+itoa(i)+`].document.querySelector("near-slot").textContent`); got != "own" {
+			t.Errorf("%s, and the slot shows %q", tt.name, got)
+		}
+	}
+	if n := len(s.calls()); n > 0 {
+		t.Errorf("%d requests were sent", n)
+	}
+	if kept := eval[string](b, nothingKept); kept != "" {
+		t.Errorf("kept %q", kept)
 	}
 }
 
 func TestContextAloneSendsOneRequestWithoutIdentifiers(t *testing.T) {
+	t.Parallel()
 	s := newShop(t)
 	s.contents["hero"] = text("bonjour")
 	b := openTab(t).open(s.page("/hats", SnippetOptions{}, grant("context"), hero) + "?utm_source=x&gclid=1#top")
@@ -74,17 +79,19 @@ func TestContextAloneSendsOneRequestWithoutIdentifiers(t *testing.T) {
 	if p.URL != s.server.URL+"/hats" || p.Lang != "en" || len(sent[0].Client.Langs) == 0 {
 		t.Errorf("page %+v, client %+v", p, sent[0].Client)
 	}
-	if len(s.requests[0].Cookies()) > 0 || eval[string](b, nothingKept) != "" {
+	if len(s.calls()[0].Cookies()) > 0 || eval[string](b, nothingKept) != "" {
 		t.Error("a cookie was sent or something was kept")
 	}
-	if ref := s.requests[0].Referer(); ref != s.server.URL+"/" {
+	if ref := s.calls()[0].Referer(); ref != s.server.URL+"/" {
 		t.Errorf("the Referer header says %q, want the origin alone", ref)
 	}
 	wantGolden(t, "context-only.json", sent[0])
 }
 
 func TestEverythingGrantedSendsOneRequest(t *testing.T) {
+	t.Parallel()
 	s := newShop(t)
+	s.header.Set("Content-Security-Policy", strictPolicy)
 	s.contents["hero"] = text("bonjour")
 	head := grant(allPurposes...) + `<meta name="near:type" content=category><meta name="near:tags" content="felt, wool">` +
 		`<script nonce=$>near("page",{category:"hats",item:"sku-7"})</script>`
@@ -119,85 +126,96 @@ func TestEverythingGrantedSendsOneRequest(t *testing.T) {
 }
 
 func TestSignalsDecideWhatIsGranted(t *testing.T) {
-	const gpc = `Object.defineProperty(Navigator.prototype, "globalPrivacyControl", {get: () => true})`
-	all := `near("consent",{` + strings.Join(allPurposes, ":true,") + `:true});`
+	t.Parallel()
+	const gpc = `Object.defineProperty(navigator,"globalPrivacyControl",{value:true});`
 	tests := []struct {
-		name, before, head string
-		policy             string
+		name, policy, head string
 		want               int
 		authority          string
 	}{
-		{name: "strict pages grant nothing by silence", want: 0, authority: "region"},
-		{name: "pages under an opt-out law grant all but geo and device", policy: "us-optout", want: 63, authority: "region"},
-		{name: "British pages grant measure, which the server narrows", policy: "uk", want: 2, authority: "region"},
-		{name: "a refusal alone does not let the defaults answer", policy: "us-optout", head: `near("consent",{share:false});`, want: 0, authority: "owner"},
-		{name: "GPC removes share", before: gpc, head: all, want: 255 - share, authority: "owner"},
-		{name: "GPC removes share from the defaults", before: gpc, policy: "us-optout", want: 63 - share, authority: "region"},
-		{name: "profile and personalise need storage", head: `near("consent",{profile:true,personalise:true,context:true});`, want: context_, authority: "owner"},
-		{name: "share needs measure", head: `near("consent",{share:true,context:true});`, want: context_, authority: "owner"},
-		{name: "later words win", head: all + `near("consent",{geo:false});near("consent","withdraw");near("consent",{context:true});`, want: context_, authority: "owner"},
-		{name: "Consent Mode comes before the owner, whose refusal is a veto", want: storage | context_, authority: "gcm",
-			head: all + `near("consent",{measure:false});gtag("consent","default",{functionality_storage:"granted",analytics_storage:"granted",ad_storage:"granted"});`},
-		{name: "an update comes before a default", want: measure | context_, authority: "gcm",
-			head: `gtag("consent","default",{analytics_storage:"denied"});gtag("consent","update",{analytics_storage:"granted"});`},
-		{name: "a regional grant does not count", want: context_, authority: "gcm",
-			head: `gtag("consent","default",{analytics_storage:"granted",region:["US"]});gtag("consent","default",{ad_storage:"denied"});`},
-		{name: "a regional refusal stands beside a general grant", want: context_, authority: "gcm",
-			head: `gtag("consent","default",{analytics_storage:"denied",region:["FR"]});gtag("consent","default",{analytics_storage:"granted"});`},
-		{name: "share needs all three advertising types", want: measure | context_, authority: "gcm",
-			head: `gtag("consent","default",{analytics_storage:"granted",ad_storage:"granted",ad_user_data:"granted"});`},
-		{name: "TCF that does not apply hands on", want: 255, authority: "owner",
-			head: all + `window.__tcfapi=(c,v,f)=>f({gdprApplies:false,eventStatus:"tcloaded",tcString:""},true);`},
-		{name: "GPP without a section in force hands on", want: 255, authority: "owner",
-			head: all + `window.__gpp=(c,f)=>f({pingData:{signalStatus:"ready",gppString:"DB",applicableSections:[-1]}},true);`},
+		{"strict pages grant nothing by silence", "strict", "", 0, "region"},
+		{"pages under an opt-out law grant all but geo and device", "us-optout", "", 63, "region"},
+		{"British pages grant measure, which the server narrows", "uk", "", measure, "region"},
+		{"a refusal alone does not let the defaults answer", "us-optout", `near("consent",{share:false})`, 0, "owner"},
+		{"GPC removes share", "", gpc + grantAll, 255 - share, "owner"},
+		{"GPC removes share from the defaults", "us-optout", gpc, 63 - share, "region"},
+		{"profile and personalise need storage", "", `near("consent",{profile:true,personalise:true,context:true})`, context_, "owner"},
+		{"share needs measure", "", `near("consent",{share:true,context:true})`, context_, "owner"},
+		{"later words win", "", grantAll + `near("consent",{geo:false});near("consent","withdraw");near("consent",{context:true})`, context_, "owner"},
+		{"Consent Mode comes before the owner, whose refusal is a veto", "", grantAll + `near("consent",{measure:false});
+			gtag("consent","default",{functionality_storage:"granted",analytics_storage:"granted"})`, storage | context_, "gcm"},
+		{"an update comes before a default", "", `gtag("consent","default",{analytics_storage:"denied"});
+			gtag("consent","update",{analytics_storage:"granted"})`, measure | context_, "gcm"},
+		{"a regional grant does not count", "", `gtag("consent","default",{analytics_storage:"granted",region:["US"]});
+			gtag("consent","default",{ad_storage:"denied"})`, context_, "gcm"},
+		{"a regional refusal stands beside a general grant", "", `gtag("consent","default",{analytics_storage:"denied",region:["FR"]});
+			gtag("consent","default",{analytics_storage:"granted"})`, context_, "gcm"},
+		{"what is no word of Consent Mode is passed by", "", `gtag("consent");gtag("consent","default");dataLayer.push(null,{},"consent",()=>{});
+			gtag("consent","update",{security_storage:"granted",other:"granted"})`, 0, "region"},
+		{"share needs all three advertising types", "", `gtag("consent","default",
+			{analytics_storage:"granted",ad_storage:"granted",ad_user_data:"granted"})`, measure | context_, "gcm"},
+		{"TCF that does not apply hands on", "", grantAll + `__tcfapi=(c,v,f)=>f({gdprApplies:false,eventStatus:"tcloaded",tcString:""},true)`, 255, "owner"},
+		{"GPP without a section in force hands on", "", grantAll +
+			`__gpp=(c,f)=>f({pingData:{signalStatus:"ready",gppString:"DB",applicableSections:[-1]}},true)`, 255, "owner"},
 	}
+	s := newShop(t)
+	var frames frameSet
 	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			s := newShop(t)
-			head := gtag + `near=function(){(near.q=near.q||[]).push(arguments)};` + tt.head + `</script>`
-			b := openTab(t, tt.before).open(s.page("/", SnippetOptions{Policy: tt.policy}, head, hero))
-			b.waitFor(started)
-			b.waitFor(`__now().granted == ` + itoa(tt.want))
-			settle()
-			if got := eval[string](b, `__now().granted + " " + __now().authority`); got != itoa(tt.want)+" "+tt.authority {
-				t.Errorf("granted %s, want %d %s", got, tt.want, tt.authority)
-			}
-			for _, sent := range s.sent() {
-				if sent.Consent.Purposes != tt.want {
-					t.Errorf("sent under %d, want %d", sent.Consent.Purposes, tt.want)
+		frames.add(s, SnippetOptions{Policy: tt.policy}, tt.head, hero)
+	}
+	b := frames.open(t, s)
+	settle()
+	for i, tt := range tests {
+		now := `frames[` + itoa(i) + `].__now()`
+		if got := eval[string](b, now+`.granted + " " + `+now+`.authority`); got != itoa(tt.want)+" "+tt.authority {
+			t.Errorf("%s: granted %s, want %d %s", tt.name, got, tt.want, tt.authority)
+		}
+		n := 0
+		for _, sent := range s.sent() {
+			if strings.HasSuffix(sent.Page.URL, frames.path(i)) {
+				if n++; sent.Consent.Purposes != tt.want {
+					t.Errorf("%s: sent under %d, want %d", tt.name, sent.Consent.Purposes, tt.want)
 				}
 			}
-			if n, _ := s.counts(); (n > 0) != (tt.want&(context_|measure) != 0) {
-				t.Errorf("%d beacons", n)
-			}
-		})
+		}
+		if (n > 0) != (tt.want&(context_|measure) != 0) {
+			t.Errorf("%s: %d beacons", tt.name, n)
+		}
 	}
 }
 
 func TestAnswersThatComeLater(t *testing.T) {
+	t.Parallel()
 	t.Run("a click that grants fills the slot in view without a shift", func(t *testing.T) {
-		s := newShop(t)
-		s.contents["hero"] = text("bonjour")
-		b := openTab(t).open(s.page("/", SnippetOptions{}, "", hero+`<button id=yes>yes</button>
-			<script nonce=$>yes.onclick=()=>near("consent",{context:true,measure:true})</script>`))
-		b.waitFor(`getComputedStyle(document.querySelector("near-slot")).visibility == "visible"`)
-		b.run(`near("event", "add_to_cart", {value: 1})`)
-		b.click("#yes")
-		b.waitFor(`document.querySelector("near-slot").dataset.near == "variant"`)
-		b.wantText("near-slot", "bonjour")
-		if shift := b.shift(); shift != 0 {
-			t.Errorf("layout shift %v", shift)
-		}
-		s.waitForEvent("page_view")
-		if e := s.waitForEvent("add_to_cart"); e.Props["value"] != 1.0 {
-			t.Errorf("the event from before the answer has %v", e.Props)
-		}
-		if n, _ := s.counts(); n != 1 {
-			t.Errorf("%d beacons, want 1", n)
-		}
+		t.Parallel()
+		inTime(t, func() bool {
+			s := newShop(t)
+			s.contents["hero"] = text("bonjour")
+			b := openTab(t).open(s.page("/", SnippetOptions{}, "", hero+`<button id=yes>yes</button>
+				<script nonce=$>yes.onclick=()=>near("consent",{context:true,measure:true})</script>`))
+			b.waitFor(`getComputedStyle(document.querySelector("near-slot")).visibility == "visible"`)
+			b.run(`near("event", "add_to_cart", {value: 1})`)
+			b.click("#yes")
+			b.waitFor(`document.querySelector("near-slot").dataset.near != "default"`)
+			if eval[string](b, `document.querySelector("near-slot").dataset.near`) == "late" {
+				return false
+			}
+			b.wantText("near-slot", "bonjour")
+			if shift := b.shift(); shift != 0 {
+				t.Errorf("layout shift %v", shift)
+			}
+			s.waitForEvent("page_view")
+			if n := len(s.events("add_to_cart")); n != 0 {
+				t.Errorf("the event from before the answer was sent %d times", n)
+			}
+			if n, _ := s.counts(); n != 1 {
+				t.Errorf("%d beacons, want 1", n)
+			}
+			return true
+		})
 	})
 	t.Run("a script that grants leaves a slot in view alone", func(t *testing.T) {
+		t.Parallel()
 		s := newShop(t)
 		s.contents["hero"] = text("bonjour")
 		b := openTab(t).open(s.page("/", SnippetOptions{}, "", hero))
@@ -207,6 +225,7 @@ func TestAnswersThatComeLater(t *testing.T) {
 		b.wantText("near-slot", "own")
 	})
 	t.Run("what was refused before is not sent by a later grant", func(t *testing.T) {
+		t.Parallel()
 		s := newShop(t)
 		b := openTab(t).open(s.page("/", SnippetOptions{}, "", hero))
 		b.waitFor(started)
@@ -218,6 +237,7 @@ func TestAnswersThatComeLater(t *testing.T) {
 		}
 	})
 	t.Run("Consent Mode's update is waited for and then obeyed", func(t *testing.T) {
+		t.Parallel()
 		s := newShop(t)
 		s.contents["hero"] = text("bonjour")
 		b := openTab(t).open(s.page("/", SnippetOptions{}, gtag+`gtag("consent","default",{analytics_storage:"denied",wait_for_update:500})</script>`, hero))
@@ -233,6 +253,7 @@ func TestAnswersThatComeLater(t *testing.T) {
 		wantGolden(t, "consent-mode.json", s.sent()[0])
 	})
 	t.Run("the server's narrower grant is obeyed", func(t *testing.T) {
+		t.Parallel()
 		s := newShop(t)
 		s.reply = func(_ int, b *beacon, w http.ResponseWriter) bool {
 			b.Consent.Purposes = context_

@@ -177,7 +177,9 @@ func (s *shop) collect(w http.ResponseWriter, r *http.Request) {
 func (s *shop) answer(b *beacon, w http.ResponseWriter, rejected ...rejection) {
 	a := answer{V: 1, Granted: b.Consent.Purposes, Accepted: len(b.Events) - len(rejected), Rejected: rejected}
 	for i, slot := range b.Slots {
+		s.mu.Lock()
 		d, ok := s.contents[slot.Name]
+		s.mu.Unlock()
 		if !ok {
 			d = decision{Kind: "default", Reason: "no-answer", Because: "no rule chose"}
 		}
@@ -200,6 +202,30 @@ func writeJSON(w http.ResponseWriter, value any) {
 func text(words string) decision {
 	content, _ := json.Marshal(map[string]string{"text": words})
 	return decision{Kind: "text", Variant: "v", Lang: "fr", Dir: "ltr", Reason: "rule", Content: content}
+}
+
+// decide changes what is decided for a slot of a page that is already open.
+func (s *shop) decide(slot string, d decision) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.contents[slot] = d
+}
+
+// calls returns the requests to the collector so far, without their bodies.
+func (s *shop) calls() []*http.Request {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]*http.Request(nil), s.requests...)
+}
+
+// withdrawals returns the bodies of the withdrawals so far.
+func (s *shop) withdrawals() (list []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, body := range s.withdraws {
+		list = append(list, string(body))
+	}
+	return list
 }
 
 // sent returns the beacons so far.

@@ -20,6 +20,7 @@ const strictPolicy = "default-src 'none'; script-src 'nonce-n0'; style-src 'nonc
 	"require-trusted-types-for 'script'; trusted-types 'none'; report-uri /report"
 
 func TestKinds(t *testing.T) {
+	t.Parallel()
 	s := newShop(t)
 	s.header.Set("Content-Security-Policy", strictPolicy)
 	s.contents["one"] = content("html", `{"nodes":["a ",["b",{"class":"x","style":"color: red"},"b",["a",{"href":"/c?d=1&e"},"c"]]]}`)
@@ -62,6 +63,7 @@ func sortAttributes(html string) string {
 }
 
 func TestContentCannotRunCode(t *testing.T) {
+	t.Parallel()
 	s := newShop(t)
 	s.contents["hero"] = content("html", `{"nodes":[
 		["script",{},"hurt()"],["SCRIPT",{"src":"/evil.js"}],["iframe",{"srcdoc":"<script>parent.hurt()</script>"}],
@@ -97,6 +99,7 @@ func TestContentCannotRunCode(t *testing.T) {
 }
 
 func TestSlotsAreFoundWhenTheyAppear(t *testing.T) {
+	t.Parallel()
 	s := newShop(t)
 	s.contents["later"] = text("found")
 	s.contents["twin"] = text("both")
@@ -116,8 +119,10 @@ func TestSlotsAreFoundWhenTheyAppear(t *testing.T) {
 }
 
 func TestAnswersThatComeLate(t *testing.T) {
+	t.Parallel()
 	const body = `<near-slot name=hero>own</near-slot><p>below</p><div style="height:2000px"></div><near-slot name=deep>own</near-slot>`
 	t.Run("are left alone in view, used out of it, and counted", func(t *testing.T) {
+		t.Parallel()
 		s := newShop(t)
 		s.hurries = true
 		s.contents["hero"], s.contents["deep"] = text("bonjour"), text("bonjour")
@@ -134,6 +139,7 @@ func TestAnswersThatComeLate(t *testing.T) {
 		}
 	})
 	t.Run("in time move nothing", func(t *testing.T) {
+		t.Parallel()
 		s := newShop(t)
 		s.contents["hero"], s.contents["deep"] = text("bonjour"), text("bonjour")
 		b := openTab(t).open(s.page("/", SnippetOptions{}, grant("context"), body))
@@ -144,6 +150,7 @@ func TestAnswersThatComeLate(t *testing.T) {
 		}
 	})
 	t.Run("leave a slot alone that has the focus", func(t *testing.T) {
+		t.Parallel()
 		s := newShop(t)
 		s.contents["hero"], s.contents["deep"] = text("bonjour"), text("bonjour")
 		b := openTab(t).open(s.page("/", SnippetOptions{}, grant("context"), strings.ReplaceAll(body, "own</near-slot>", "own<input></near-slot>")+
@@ -158,6 +165,7 @@ func TestAnswersThatComeLate(t *testing.T) {
 }
 
 func TestABlockedTagCostsThePageNothing(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name  string
 		block func(*shop)
@@ -172,6 +180,7 @@ func TestABlockedTagCostsThePageNothing(t *testing.T) {
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			s := newShop(t)
 			s.hurries = true
 			tt.block(s)

@@ -3,7 +3,6 @@
 package tag
 
 import (
-	"bytes"
 	"crypto/sha512"
 	"encoding/base64"
 	"fmt"
@@ -75,35 +74,6 @@ func TestTheQueueIsSmallAndTheHidingEnds(t *testing.T) {
 	}
 }
 
-func TestScriptForLoopbackExplainsItself(t *testing.T) {
-	tests := []struct {
-		host string
-		want []byte
-	}{
-		{"shop.example", Script},
-		{"shop.example:8080", Script},
-		{"localhost.example", Script},
-		{"127.0.0.1.example", Script},
-		{"10.0.0.1:80", Script},
-		{"", Script},
-		{"[", Script},
-		{"localhost", DevScript},
-		{"LOCALHOST:8080", DevScript},
-		{"shop.localhost:80", DevScript},
-		{"127.0.0.1:8080", DevScript},
-		{"127.1.2.3", DevScript},
-		{"[::1]:8080", DevScript},
-		{"[::1]", DevScript},
-	}
-	for _, tt := range tests {
-		if !bytes.Equal(ScriptFor(tt.host), tt.want) {
-			t.Errorf("ScriptFor(%q) is the wrong script", tt.host)
-		}
-	}
-	if bytes.Contains(Script, []byte("console.info")) || !bytes.Contains(DevScript, []byte("console.info")) {
-		t.Error("only the script for developers may explain itself")
-	}
-}
 
 func TestIntegrity(t *testing.T) {
 	// The example of https://www.w3.org/TR/SRI/ section 3.1.

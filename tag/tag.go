@@ -13,9 +13,6 @@ import (
 	"crypto/sha512"
 	_ "embed" // the built scripts
 	"encoding/base64"
-	"net"
-	"net/netip"
-	"strings"
 )
 
 // Script is the tag as visitors load it: minified JavaScript in UTF-8.
@@ -28,23 +25,6 @@ var Script []byte
 //
 //go:embed dist/tag.dev.js
 var DevScript []byte
-
-// ScriptFor returns the script for a request with the given Host header, with or
-// without a port: DevScript for a loopback name or address, else Script. The
-// header decides nothing but that, so it need not be believed.
-func ScriptFor(host string) []byte {
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		host = name
-	}
-	host = strings.ToLower(strings.Trim(host, "[]"))
-	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
-		return DevScript
-	}
-	if addr, err := netip.ParseAddr(host); err == nil && addr.IsLoopback() {
-		return DevScript
-	}
-	return Script
-}
 
 // Integrity returns the value of a script element's integrity attribute for a
 // script (https://www.w3.org/TR/SRI/): "sha384-" and the digest in base64.

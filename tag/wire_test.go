@@ -160,7 +160,7 @@ func (b *beacon) faults() (list []string) {
 		"page id, title, viewport, sent or events without measure")
 	check(has(context_) || p.Type+p.Category+p.Item+p.Lang == "" && p.Tags == nil && b.Client.Langs == nil,
 		"page facts or languages without context")
-	check(has(context_) || b.Slots == nil || b.Consent.Purposes == 0, "slots without context")
+	check(has(context_) || b.Slots == nil, "slots without context")
 	check(has(context_) || has(measure) || p.Ref == "", "referrer without context and measure")
 	check(has(storage) || b.State == "", "state without storage")
 	check(has(device) || b.Client.Screen == nil && b.Client.TZ == "", "screen or time zone without device")

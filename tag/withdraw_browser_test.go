@@ -9,6 +9,7 @@ import (
 )
 
 func TestWithdrawal(t *testing.T) {
+	t.Parallel()
 	// open shows a page with everything granted and the slot filled.
 	open := func(t *testing.T) (*shop, *tab) {
 		t.Helper()
@@ -22,6 +23,7 @@ func TestWithdrawal(t *testing.T) {
 	}
 
 	t.Run("of context puts the page's own nodes back at once", func(t *testing.T) {
+		t.Parallel()
 		s, b := open(t)
 		got := eval[string](b, `(near("consent",{context:false}), document.querySelector("near-slot").outerHTML)`)
 		if want := `<near-slot name="hero" lang="en" data-near="default"><b id="own">own</b></near-slot>`; got != want {
@@ -29,11 +31,12 @@ func TestWithdrawal(t *testing.T) {
 		}
 		s.waitFor("withdrawal", func() bool { _, n := s.counts(); return n == 1 })
 		settle()
-		if _, n := s.counts(); n != 1 || string(s.withdraws[0]) != `{"v":1,"site":"shop","purposes":251}` {
-			t.Errorf("%d withdrawals: %s", n, s.withdraws)
+		if _, n := s.counts(); n != 1 || s.withdrawals()[0] != `{"v":1,"site":"shop","purposes":251}` {
+			t.Errorf("%d withdrawals: %s", n, s.withdrawals())
 		}
 	})
 	t.Run("of measure forgets what was not sent yet", func(t *testing.T) {
+		t.Parallel()
 		s, b := open(t)
 		b.run(`near("event", "add_to_cart"); near("consent",{measure:false}); near("event", "remove_from_cart")`)
 		s.waitFor("withdrawal", func() bool { _, n := s.counts(); return n == 1 })
@@ -44,13 +47,14 @@ func TestWithdrawal(t *testing.T) {
 		b.wantText("near-slot", "bonjour")
 	})
 	t.Run("of everything empties the page", func(t *testing.T) {
+		t.Parallel()
 		s, b := open(t)
 		b.run(`near("event", "add_to_cart"); near("consent","withdraw"); near("event", "add_to_cart")`)
 		s.waitFor("withdrawal", func() bool { _, n := s.counts(); return n == 1 })
 		b.run(`location.hash = "x"; history.pushState(0, "", "/other")`)
 		settle()
-		if n, withdrawals := s.counts(); n != 1 || withdrawals != 1 || string(s.withdraws[0]) != `{"v":1,"site":"shop","purposes":0}` {
-			t.Errorf("%d beacons, withdrawals %s", n, s.withdraws)
+		if n, withdrawals := s.counts(); n != 1 || withdrawals != 1 || s.withdrawals()[0] != `{"v":1,"site":"shop","purposes":0}` {
+			t.Errorf("%d beacons, withdrawals %s", n, s.withdrawals())
 		}
 		b.wantText("near-slot", "own")
 		if b.run(`near("consent",{context:true})`); true {
@@ -58,6 +62,7 @@ func TestWithdrawal(t *testing.T) {
 		}
 	})
 	t.Run("said before anything was sent still reaches the server, for an earlier page's cookie", func(t *testing.T) {
+		t.Parallel()
 		s := newShop(t)
 		b := openTab(t).open(s.page("/", SnippetOptions{}, "", hero))
 		b.waitFor(started)
@@ -69,6 +74,7 @@ func TestWithdrawal(t *testing.T) {
 		}
 	})
 	t.Run("waits for an answer that would set the cookie again", func(t *testing.T) {
+		t.Parallel()
 		s := newShop(t)
 		s.reply = func(_ int, b *beacon, w http.ResponseWriter) bool {
 			time.Sleep(300 * time.Millisecond)
@@ -84,23 +90,25 @@ func TestWithdrawal(t *testing.T) {
 		// A request that carries cookies shows whether there is one.
 		b.run(`fetch("/_near/v1/withdraw", {method: "POST", body: "{}"})`)
 		s.waitFor("second withdrawal", func() bool { _, n := s.counts(); return n == 2 })
-		if before, after := s.requests[1].Cookies(), s.requests[2].Cookies(); len(before) != 1 || len(after) > 0 {
+		if before, after := s.calls()[1].Cookies(), s.calls()[2].Cookies(); len(before) != 1 || len(after) > 0 {
 			t.Errorf("the withdrawal carried %v and left %v", before, after)
 		}
 		b.wantText("near-slot", "own")
 	})
 	t.Run("is tried again until the server has it", func(t *testing.T) {
+		t.Parallel()
 		s, b := open(t)
 		b.run(`window.realFetch = fetch; window.fetch = (...a) => (window.fetch = realFetch, Promise.reject(new TypeError("offline")))`)
 		b.run(`near("consent",{storage:false})`)
 		s.waitFor("withdrawal", func() bool { _, n := s.counts(); return n == 1 })
-		if string(s.withdraws[0]) != `{"v":1,"site":"shop","purposes":230}` {
-			t.Errorf("withdrew %s", s.withdraws[0])
+		if s.withdrawals()[0] != `{"v":1,"site":"shop","purposes":230}` {
+			t.Errorf("withdrew %s", s.withdrawals()[0])
 		}
 	})
 }
 
 func TestAskingBeforeTheAnswer(t *testing.T) {
+	t.Parallel()
 	s := newShop(t)
 	s.contents["hero"] = text("bonjour")
 	head := `<meta name="near:type" content=category>`
@@ -111,7 +119,8 @@ func TestAskingBeforeTheAnswer(t *testing.T) {
 	if len(sent) != 1 {
 		t.Fatalf("%d beacons, want 1", len(sent))
 	}
-	if p := sent[0].Page; p.URL != s.server.URL+"/hats" || sent[0].Consent.Purposes != 0 || sent[0].Client.Langs != nil {
+	if p := sent[0].Page; p.URL != s.server.URL+"/hats" || p.ID+p.Type+p.Lang+p.Title+p.Ref != "" || sent[0].Consent.Purposes != context_ ||
+		sent[0].Consent.Owner.Granted != 0 || sent[0].Client.Langs != nil {
 		t.Errorf("asked with %s", sent[0].raw)
 	}
 	wantGolden(t, "asked-before-the-answer.json", sent[0])

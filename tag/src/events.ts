@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { granted, isResolved } from "./consent";
-import { type Page, page } from "./page";
-import { enqueue, schedule } from "./send";
+import { granted, isHeld } from "./consent";
 import { tellWhy } from "./why";
 import { type Props, Purpose } from "./wire";
+import { type Page, page } from "./page";
+import { enqueue, schedule } from "./send";
 
 const enum Max {
   /** In characters; the server counts bytes, and refuses that event alone. */
@@ -16,14 +16,14 @@ let visibleSince = 0;
 let visibleMillis = 0;
 
 /**
- * Takes an event. While nobody has answered for consent it waits in memory;
- * refused, it is forgotten.
+ * Takes an event. While consent is being asked for it waits in memory; without a
+ * grant by then it is forgotten: what came before a yes is not counted.
  */
 export const tellEvent = (name: string, props: Props = {}) => {
   if (JSON.stringify(props).length > Max.Props) {
-    WHY: tellWhy(`event ${name} is over 8 KiB`);
-  } else if (granted & Purpose.Measure || !isResolved) {
-    enqueue({ id: page._id + "." + page._events++, name, at: Date.now(), props });
+    WHY: tellWhy(`event ${name} is dropped: its properties are over 8 KiB`);
+  } else if (granted & Purpose.Measure || isHeld) {
+    enqueue({ id: page._id + "." + page._events++, at: Date.now(), name, props });
   }
 };
 
@@ -31,6 +31,8 @@ export const tellEvent = (name: string, props: Props = {}) => {
 export const viewPage = () => {
   if (granted & Purpose.Measure && viewed !== page) {
     viewed = page;
+    visibleMillis = visibleSince = 0;
+    tellEngagement();
     tellEvent("page_view");
     schedule(0);
   }

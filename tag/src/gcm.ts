@@ -43,12 +43,16 @@ export const watchConsentMode = (onChange: () => void) => {
     for (const type in states) {
       // The tag does not know the region: a grant that is limited to one does
       // not count, a refusal does, and no other default takes it back.
-      const isLess = defaults[type] === "denied" || (states.region && states[type] === "granted");
-      if (needs[type] && !(isDefault && isLess)) (isDefault ? defaults : updates)[type] = states[type];
+      if (
+        needs[type] &&
+        !(isDefault && (defaults[type] === "denied" || (states.region && states[type] === "granted")))
+      ) {
+        (isDefault ? defaults : updates)[type] = states[type];
+      }
     }
     if (isDefault) {
       if (!isApplied) consentMode = undefined;
-      setTimeout(apply, states.wait_for_update);
+      setTimeout(apply, states?.wait_for_update);
     } else apply();
   };
   const push = layer.push;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { granted } from "./consent";
 import { tellEvent } from "./events";
+import { granted } from "./consent";
+import { Purpose } from "./wire";
 import { type Slot, slots } from "./slot";
-import { type Decision, Purpose } from "./wire";
 
 // The MRC's viewable display impression: half of the pixels for a continuous
 // second in a visible tab; three tenths are enough from 970 x 250 pixels up.
@@ -13,15 +13,12 @@ const enum Viewed {
   Millis = 1000,
 }
 
-/** Two elements may show one decision: that is one impression. */
-const counted = new WeakSet<Decision>();
-
 const tellSlot = (name: string, slot: Slot) =>
   tellEvent(name, { decision: slot._decision!.id, shown: slot._el.dataset.near });
 
 const countView = (slot: Slot) => {
-  if (!counted.has(slot._decision!)) tellSlot("slot_impression", slot);
-  counted.add(slot._decision!);
+  if (!slot._decision!._isViewed) tellSlot("slot_impression", slot);
+  slot._decision!._isViewed = true;
 };
 
 /** Starts and stops the seconds; call it when what they depend on has changed. */
@@ -40,7 +37,8 @@ export const observer = new IntersectionObserver(
       const slot = slots.get(entry.target);
       if (slot) {
         slot._isInView = entry.isIntersecting;
-        slot._isViewed = entry.intersectionRatio >= (slot._el.offsetWidth * slot._el.offsetHeight < Viewed.BigPixels ? 0.5 : 0.3);
+        const pixels = slot._el.offsetWidth * slot._el.offsetHeight;
+        slot._isViewed = entry.intersectionRatio >= (pixels < Viewed.BigPixels ? 0.5 : 0.3);
       }
     });
     watchViews();

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { authority, getSignals, granted, isHeld, isResolved, endHold, tellConsent, watchConsent } from "./consent";
-import { tellEngagement, tellEvent, viewPage } from "./events";
-import { watchClicks, watchViews } from "./impression";
-import { tellPage, turnPage } from "./page";
-import { dropEvents, hasSent, mayAsk, recallFlights, send, startSending, withdraw } from "./send";
-import { noteAct, restoreSlots, scanSlots, slots, watchSlots } from "./slot";
 import { whenNavigated } from "./spa";
-import { keepState } from "./state";
-import { tell } from "./tell";
-import { tellWhy } from "./why";
 import { Purpose } from "./wire";
+import { watchClicks, watchViews } from "./impression";
+import { dropEvents, forgetFlights, hasSent, send, startSending, withdraw } from "./send";
+import { tellPage, turnPage } from "./page";
+import { tell } from "./tell";
+import { noteAct, restoreSlots, scanSlots, slots, watchSlots } from "./slot";
+import { keepState } from "./state";
+import { tellWhy, tellWhyNotAsked } from "./why";
+import { authority, endHold, getSignals, granted, isHeld, isResolved, tellConsent, watchConsent } from "./consent";
+import { tellEngagement, tellEvent, viewPage } from "./events";
 
 const enum Max {
   /** How long the first request waits for the rest of the page's slots. */
@@ -38,7 +38,7 @@ const commands: Record<string, (...args: any[]) => void> = {
 };
 
 const onVerdict = (before: number) => {
-  if (isResolved && !(granted & Purpose.Measure)) dropEvents();
+  if (!(isHeld || granted & Purpose.Measure)) dropEvents();
   if (before & ~granted && hasSent) withdraw();
   if (granted & ~before) noteAct();
   keepState();
@@ -46,26 +46,32 @@ const onVerdict = (before: number) => {
   scanSlots();
   watchViews();
   if (granted !== before) tell("consent", granted);
-  WHY: if (!isHeld && !mayAsk()) tellWhy(`no slot is asked for: ${authority} does not grant context`);
+  WHY: tellWhyNotAsked();
 };
 
 const onPage = () => {
   tellEngagement();
   turnPage();
+  // The page's scripts have yet to make the new page.
+  setTimeout(scanSlots);
   viewPage();
-  scanSlots();
 };
 
 const onLeave = () => {
-  watchViews();
   tellEngagement();
   send(true);
+};
+
+const onVisibility = () => {
+  watchViews();
+  if (document.hidden) onLeave();
+  else tellEngagement();
 };
 
 const onParsed = () => {
   endHold();
   open();
-  WHY: if (!slots.size) tellWhy("there is no slot on this page");
+  WHY: if (!slots.size) tellWhy("there is no slot on this page yet: <near-slot name=hero> or data-slot=hero makes one");
 };
 
 const open = () => {
@@ -79,6 +85,7 @@ const start = () => {
   const queued = window.near?.q || [];
   const near = (window.near = (command, ...args) => {
     try {
+      WHY: if (!commands[command]) tellWhy(`near("${command}") is no command: there are ${Object.keys(commands).join(", ")}`);
       commands[command]!(...args);
     } catch (error) {
       console.error(error); // a page never breaks on us
@@ -86,7 +93,6 @@ const start = () => {
   });
   queued.forEach((call) => near(...call));
   watchConsent(onVerdict);
-  tellEngagement();
   watchClicks();
   setTimeout(open, Max.GatherMillis);
   if (document.readyState === "loading") addEventListener("DOMContentLoaded", onParsed);
@@ -96,11 +102,11 @@ const start = () => {
     restoreSlots();
     onPage();
   });
-  addEventListener("visibilitychange", onLeave);
+  addEventListener("visibilitychange", onVisibility);
   addEventListener("pagehide", onLeave);
   addEventListener("pageshow", (event) => {
     if (!event.persisted) return;
-    recallFlights();
+    forgetFlights();
     onPage();
   });
 };

@@ -19,8 +19,7 @@ const build = (markup: Markup): Node | string => {
     if (name === "style") el.style.cssText = value;
     else if (
       !/^(on.*|srcdoc|is|autofocus|ping|data-slot)$/i.test(name) &&
-      (!/href|src|action/i.test(name) ||
-        /^(https?|mailto|tel):/.test(new URL(value, document.baseURI).href))
+      (!/href|src|action/i.test(name) || /^(https?|mailto|tel):/.test(new URL(value, document.baseURI).href))
     ) {
       el.setAttribute(name, value);
     }

@@ -40,21 +40,27 @@ turnPage(document.referrer);
 /** Adds what the site says of the page. */
 export const tellPage = (facts: Facts) => Object.assign(page._facts, facts);
 
-/** What may be said of a page view and of the browser now. */
-export const describe = ({ _id, _url, _ref, _facts }: Page): { page: WirePage; client: WireClient } => {
-  const url = new URL(_url);
+/**
+ * What may be said now of a page view and of the browser. A page view that is
+ * over is described without the document, which shows another one.
+ */
+export const describe = (of: Page): { page: WirePage; client: WireClient } => {
+  const url = new URL(of._url);
   // Campaign parameters measure, click ids share; no other parameter leaves.
   const query = [...url.searchParams].filter(([name]) =>
     /^utm_/.test(name)
       ? granted & Purpose.Measure
       : /^(([gw]bra|[a-z]+clk?|li_fat_|scc|rdt_c)id|epik)$/.test(name) && granted & Purpose.Share,
   );
-  const getFact = (name: keyof Facts, bytes = 256) =>
-    cut("" + (_facts[name] || document.querySelector<HTMLMetaElement>(`meta[name="near:${name}"]`)?.content || ""), bytes);
+  const isNow = of === page;
+  const getFact = (name: keyof Facts, bytes = 256) => {
+    const meta = isNow ? document.querySelector<HTMLMetaElement>(`meta[name="near:${name}"]`) : null;
+    return cut("" + (of._facts[name] || meta?.content || ""), bytes);
+  };
   return {
     page: {
       url: cut(url.origin + url.pathname + (query[0] ? "?" + new URLSearchParams(query) : ""), 2048)!,
-      ...(granted & Purpose.Measure && { id: _id, title: cut(document.title, 512) }),
+      ...(granted & Purpose.Measure && { id: of._id, ...(isNow && { title: cut(document.title, 512) }) }),
       ...(granted & Purpose.Context && {
         type: getFact("type"),
         category: getFact("category"),
@@ -62,7 +68,7 @@ export const describe = ({ _id, _url, _ref, _facts }: Page): { page: WirePage; c
         tags: getFact("tags", 1024)?.split(",", 16).map((tag) => cut(tag.trim(), 64)!),
         lang: cut(document.documentElement.lang, 35),
       }),
-      ...(granted & (Purpose.Measure | Purpose.Context) && _ref && { ref: new URL(_ref).origin + "/" }),
+      ...(granted & (Purpose.Measure | Purpose.Context) && of._ref && { ref: new URL(of._ref).origin + "/" }),
     },
     client: {
       ...(granted & Purpose.Measure && { viewport: [innerWidth, innerHeight].map((px) => px - (px % 100)) }),

@@ -1,34 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { getSignals, granted, isHeld, isResolved, narrow } from "./consent";
-import { type Page, describe, encoder, page } from "./page";
-import { ask, getEndpoint, isCrossOrigin, site, why } from "./script";
-import { type Slot, fillSlots, getUnasked } from "./slot";
 import { keepState } from "./state";
-import { tell } from "./tell";
-import { tellWhy } from "./why";
 import { type Answer, type Beacon, type WireEvent, Purpose, Wire } from "./wire";
+import { type Slot, fillSlots, getUnasked } from "./slot";
+import { ask, getEndpoint, isCrossOrigin, site, why } from "./script";
+import { type Page, describe, encoder, page } from "./page";
+import { tell } from "./tell";
+import { getSignals, granted, isHeld, isResolved, narrow } from "./consent";
+import { tellWhy } from "./why";
 
 const enum Max {
   /** Under a half of the 64 KiB that a browser allows in flight when a page is left. */
   BatchBytes = 3e4,
   Events = 64,
   Queue = 512,
-  GatherMillis = 1000,
+  BatchMillis = 1000,
   Tries = 8,
   BackOffSeconds = 60,
   RetryAfterSeconds = 300,
 }
 
 const pages = new WeakMap<WireEvent, Page>();
-let controller = new AbortController();
 let flights = 0;
 let queue: WireEvent[] = [];
 let next = "beacon";
 let tries = 0;
 let retryAfter = 0;
-/** The priority that a timer is set with; a schedule that is no lower does nothing. */
-let armed = 0;
+/** What a schedule must be below to have an effect: nothing is, before the start. */
+let armed = -1;
 let timer = 0;
 
 /** Whether this page has sent anything that a withdrawal must undo. */
@@ -41,7 +40,7 @@ export const mayAsk = () => granted & Purpose.Context || (ask != null && !isReso
 export const enqueue = (event: WireEvent) => {
   pages.set(event, page);
   if (queue.length < Max.Queue) queue.push(event);
-  schedule(Max.GatherMillis);
+  schedule(Max.BatchMillis);
 };
 
 /** Forgets every event that has not been sent. */
@@ -65,7 +64,9 @@ const build = (from: Page, events: WireEvent[], slots: Slot[]) =>
     v: Wire.Version,
     site: site!,
     ...describe(from),
-    consent: { purposes: granted, ...getSignals() },
+    // Asking before the answer leaves it to the server whether silence grants
+    // context here; the claim is only the most that it may grant.
+    consent: { purposes: granted || Purpose.Context, ...getSignals() },
     state: keepState(),
     why: why != null,
     ...(events[0] && { sent: Date.now(), events }),
@@ -84,14 +85,21 @@ const post = async (path: string, body: string, isLeaving?: boolean): Promise<An
       method: "POST",
       body,
       keepalive: true,
-      signal: controller.signal,
       credentials: carriesCookie ? "same-origin" : "omit",
       referrerPolicy: "origin",
     });
     retryAfter = +response.headers.get("Retry-After")! || 0;
-    if (response.status < 500 && response.status !== 429) return JSON.parse((await response.text()) || "{}");
+    if (response.ok) return JSON.parse((await response.text()) || "{}");
+    WHY: tellWhy("the server refused a beacon: " + (await response.text()));
+    if (response.status < 500 && response.status !== 429) return {};
   } catch {
-    // No answer, or not one of ours.
+    WHY: tellWhy(
+      `no answer from ${url}: the node is down, or it does not know ${location.origin} ` +
+        "(a site's settings.origins lists the origins that may ask)",
+    );
+    // No answer, or not one of ours. A page that is being left fails its own
+    // requests although they arrive: later is too late for it to repeat them.
+    await new Promise((later) => setTimeout(later));
   }
 };
 
@@ -102,56 +110,59 @@ const post = async (path: string, body: string, isLeaving?: boolean): Promise<An
 export const send = async (isLeaving?: boolean) => {
   clearTimeout(timer);
   armed = Infinity;
-  if (!isLeaving && flights) return;
+  if (!isLeaving && flights > 0) return;
   const path = next;
   const purposes = granted;
+  const asking = page;
   const sendable = purposes & Purpose.Measure ? queue : [];
-  const from = pages.get(sendable[0]!) || page;
   let events: WireEvent[] = [];
   let slots: Slot[] = [];
   let body = JSON.stringify({ v: Wire.Version, site, purposes });
   if (path === "beacon") {
-    if (from === page && !isLeaving && mayAsk()) slots = getUnasked();
+    if (!isLeaving && mayAsk()) slots = getUnasked();
+    // Slots wait for an answer, so what an earlier page left over comes later.
+    const from = (!slots[0] && pages.get(sendable[0]!)) || asking;
     events = sendable.filter((event) => pages.get(event) === from).slice(0, Max.Events);
-    while (encoder.encode((body = build(from, events, slots))).length > Max.BatchBytes && events[1]) events.length >>= 1;
+    while (encoder.encode((body = build(from, events, slots))).length > Max.BatchBytes && events[1]) {
+      events.length >>= 1;
+    }
     if (!events[0] && !slots[0]) return;
     queue = queue.filter((event) => !events.includes(event));
     hasSent = true;
   }
   next = "beacon";
   flights++;
-  const { signal } = controller;
   const answering = post(path, body, isLeaving);
   if (isLeaving) send(true);
   const answer = await answering;
-  if (!signal.aborted) flights--;
+  flights--;
   if (answer) {
-    if (mayAsk()) fillSlots(slots, answer.decisions);
+    if (asking === page && mayAsk()) fillSlots(slots, answer.decisions);
     narrow(purposes & ~(answer.granted ?? purposes));
-    keepState(answer.state);
-    WHY: if (answer.error) tellWhy("refused: " + answer.error.message);
-    WHY: answer.rejected?.forEach(({ id, code }) => tellWhy(`event ${id} is refused: ${code}`));
-    events = events.filter((event) => answer.rejected?.some((one) => one.id === event.id && one.code === "unavailable"));
+    keepState(answer);
+    WHY: answer.rejected?.forEach(({ id, code, field }) =>
+      tellWhy(`the server refused event ${id}: ${code} ${field || ""}`),
+    );
+    events = events.filter((event) =>
+      answer.rejected?.some((one) => one.id === event.id && one.code === "unavailable"),
+    );
     tell("answer", answer);
   }
   if (!answer || events[0]) {
     if (granted & Purpose.Measure) queue = events.concat(queue);
     if (path === "withdraw") next = path;
-    if (signal.aborted) return;
     armed = 0;
-    const backOff = (Math.min(2 ** tries, Max.BackOffSeconds) * (1 + Math.random())) / 2;
+    const backOff = Math.min(2 ** tries, Max.BackOffSeconds) * Math.random();
     // After the last try, what is left goes when the page does.
-    if (tries++ < Max.Tries) arm(1e3 * Math.max(backOff, Math.min(retryAfter, Max.RetryAfterSeconds)), 0);
+    if (tries++ < Max.Tries) arm(1e3 * Math.min(Math.max(backOff, retryAfter), Max.RetryAfterSeconds), 0);
   } else {
     tries = 0;
     schedule(0);
   }
 };
 
-/** Takes back what was under way when the page was frozen: its answer may never come. */
-export const recallFlights = () => {
-  controller.abort();
-  controller = new AbortController();
+/** Waits no longer for what was under way when the page was frozen: its answer may never come. */
+export const forgetFlights = () => {
   flights = 0;
 };
 
@@ -166,4 +177,6 @@ export const withdraw = () => {
 };
 
 /** Lets requests start. */
-export const startSending = () => arm(0, 0);
+export const startSending = () => {
+  if (armed < 0) arm(0, 0);
+};

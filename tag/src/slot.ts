@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { mayAsk, schedule } from "./send";
+import type { Decision, WireSlot } from "./wire";
 import { isHeld, isResolved } from "./consent";
 import { observer, watchViews } from "./impression";
-import { render } from "./kinds";
-import { mayAsk, schedule } from "./send";
 import { tellWhy } from "./why";
-import type { Decision, WireSlot } from "./wire";
+import { render } from "./kinds";
 
 const enum Max {
   Slots = 32,
@@ -76,9 +76,9 @@ const show = (el: HTMLElement, nodes: (Node | string)[], lang?: string, dir?: st
 const fill = (slot: Slot, decision: Decision): Shown => {
   const { _el } = slot;
   if (decision.kind === "default") return "default";
-  const isHidden = getComputedStyle(_el).visibility === "hidden";
+  const isSeen = (slot._isInView ?? true) && getComputedStyle(_el).visibility !== "hidden";
   // What the visitor looks at does not change unless by the visitor's own act.
-  if (_el.contains(document.activeElement) || (slot._isInView && !isAct && !isHidden)) return "late";
+  if (_el.contains(document.activeElement) || (isSeen && !isAct)) return "late";
   const nodes = render(decision.kind, decision.content!, _el);
   if (nodes) {
     slot._own = [[..._el.childNodes], _el.lang, _el.dir];
@@ -100,10 +100,12 @@ export const fillSlots = (asked: Slot[], decisions?: Decision[]) => {
       console.error(error); // content this tag cannot show leaves the page's own
     }
     slot._el.dataset.near = shown;
-    WHY: if (shown !== "variant") {
+    WHY: if (shown !== "variant" && decision.id) {
       tellWhy(
         `slot ${slot._ask.name} keeps the page's own content: ` +
-          (shown === "late" ? "it was in view when the answer came" : decision.because || decision.reason),
+          (shown === "late"
+            ? "it was in view when the answer came, and a change would move the page (is the snippet's style there?)"
+            : decision.because || decision.reason),
       );
     }
   });
@@ -111,12 +113,14 @@ export const fillSlots = (asked: Slot[], decisions?: Decision[]) => {
 };
 
 /** Shows the page's own content everywhere, at once; slots are to be asked for again. */
-export const restoreSlots = () =>
+export const restoreSlots = () => {
   slots.forEach((slot) => {
     if (slot._own) show(slot._el, ...slot._own);
     slot._own = slot._decision = undefined;
     slot._el.dataset.near = "default";
   });
+  watchViews();
+};
 
 /** Finds slots whenever they appear, whoever adds them. */
 export const watchSlots = () =>

@@ -1,24 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { granted, isResolved } from "./consent";
-import { isCrossOrigin, site } from "./script";
-import { Purpose } from "./wire";
+import { site } from "./script";
+import { withdraw } from "./send";
+import { type Answer, Purpose } from "./wire";
 
 // On the site's own origin the server keeps state in a cookie that scripts
-// cannot see, and nothing here runs. Elsewhere the browser carries the sealed
-// text, and web storage is touched only once consent is resolved.
+// cannot see: an empty entry of web storage stands for it, so that a refusal on
+// a later page still expires it. On another origin the entry is the sealed text.
+// Web storage is touched only once consent is resolved.
 
 /**
- * The sealed state to send, after keeping the one of an answer, or forgetting
- * it where storage is refused.
+ * The sealed state to send, after keeping an answer's. Where storage is refused,
+ * what is left is forgotten, here and by the server.
  */
-export const keepState = (state?: string): string | undefined => {
+export const keepState = (answer?: Answer): string | undefined => {
   const key = "near." + site;
   try {
-    if (isCrossOrigin && isResolved) {
-      if (!(granted & Purpose.Storage)) delete localStorage[key];
-      else if (state) localStorage[key] = state;
+    if (granted & Purpose.Storage) {
+      if (answer) localStorage[key] = answer.state || localStorage[key] || "";
       return localStorage[key];
+    }
+    if (isResolved && key in localStorage) {
+      delete localStorage[key];
+      withdraw();
     }
   } catch {
     // Storage is blocked: the visitor is new each time.

@@ -110,6 +110,8 @@ export interface Decision {
   dir?: string;
   content?: Content;
   why?: unknown;
+  /** The tag's own note: two elements may show one decision, which is one impression. */
+  _isViewed?: boolean;
 }
 
 export interface Answer {
@@ -119,5 +121,4 @@ export interface Answer {
   state?: string;
   accepted?: number;
   rejected?: { id: string; code: string; field?: string }[];
-  error?: { code: string; field?: string; message: string };
 }

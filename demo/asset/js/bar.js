@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { getGrant, withState, write } from "./address.js";
+import { getGrant, isHere, withState, write } from "./address.js";
 import { answer, getNow } from "./consent.js";
 import { say, shop } from "./shop.js";
 
@@ -17,6 +17,14 @@ const show = () => {
     const said = !!grant?.includes(name);
     label.querySelector("input").checked = said;
     label.querySelector("em").hidden = !(said && now && !(now.granted & bit));
+  }
+};
+
+/** Marks who of the quick choices is played now. */
+const showWho = () => {
+  for (const link of bar.querySelectorAll("[data-as-is]")) {
+    if (isHere(link)) link.setAttribute("aria-current", "true");
+    else link.removeAttribute("aria-current");
   }
 };
 
@@ -37,5 +45,6 @@ export const startBar = () => {
   bar.addEventListener("toggle", () => write({ bar: bar.open ? "1" : "" }));
   document.addEventListener("demo:answered", show);
   document.addEventListener("demo:change", show);
+  document.addEventListener("demo:address", showWho);
   show();
 };

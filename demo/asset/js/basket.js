@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { getBasket, setBasket } from "./address.js";
+import { MAX_QUANTITY, getBasket, setBasket, withState } from "./address.js";
 import { announce, getItem, money, say, shop } from "./shop.js";
-
-const MAX_QUANTITY = 9;
 
 /** An item as GA4's ecommerce events spell it. */
 const getEventItem = ({ id, name, category, price }, quantity) => ({
@@ -55,7 +53,7 @@ const showLine = ({ item, quantity }) => {
   line.querySelector("img").src = `/asset/item/${item.id}.svg`;
   const name = line.querySelector(".line-name");
   name.textContent = item.name;
-  name.href = `/${shop.lang}/item/${item.id}/`;
+  name.href = withState(`/${shop.lang}/item/${item.id}/`);
   line.querySelector("output").textContent = quantity;
   line.querySelector(".line-price").textContent = money(item.price * quantity);
   line.querySelector("[data-step='-1']").setAttribute("aria-label", say("cart.less", { name: item.name }));

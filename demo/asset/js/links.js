@@ -1,18 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { withState } from "./address.js";
+import { withState, withWho } from "./address.js";
 
 /**
- * Gives a link the state of now, just before it is used: the basket may have
- * changed since the page was made, and content of a slot knows nothing of it.
- * Links that mean somebody else keep who they mean.
+ * Gives a link the state of now: the answer or the basket may have changed
+ * since the page was made, and content of a slot knows nothing of either.
  */
-const onUse = ({ target }) => {
-  const link = target.closest?.("a[href]");
-  if (!link || link.origin !== location.origin || "asIs" in link.dataset || link.matches(".skip, .stage-again")) return;
-  link.href = withState(link.href);
+const renew = (link) => {
+  if (link.origin !== location.origin || link.matches(".skip")) return;
+  const href = "asIs" in link.dataset ? withWho(link.href) : withState(link.href, link.matches(".stage-again") ? { grant: "" } : {});
+  if (link.getAttribute("href") !== href) link.setAttribute("href", href);
 };
 
+const renewAll = () => document.querySelectorAll("a[href]").forEach(renew);
+
+/** Keeps the links of the page true to its address. */
 export const watchLinks = () => {
-  for (const act of ["click", "auxclick", "contextmenu", "dragstart"]) document.addEventListener(act, onUse, true);
+  document.addEventListener("demo:address", renewAll);
+  const slots = new MutationObserver(renewAll);
+  for (const slot of document.querySelectorAll("near-slot")) slots.observe(slot, { childList: true });
+  renewAll();
 };

@@ -13,16 +13,20 @@ const section = (title, ...children) => make("section", {}, make("h3", {}, title
 
 const fact = (term, ...value) => make("div", {}, make("dt", {}, term), make("dd", {}, ...value));
 
-/** Why a slot shows what it shows, in a sentence or two. */
+/** Whether an answer came too late to be shown. */
+const isLate = (slot) => slot.dataset.near === "late";
+
+/** Why a slot shows what it shows, in a sentence. */
 const getReason = (now, decision, slot) => {
   if (!now) return say("why.absent");
   if (!decision) return say(now.granted & CONTEXT ? "why.unanswered" : "why.nothing");
-  const late = slot.dataset.near === "late" ? " " + say("why.late") : "";
-  return say("reason." + decision.reason) + late;
+  return say(isLate(slot) ? "why.late" : "reason." + decision.reason);
 };
 
-const showFacts = (decision, why) => {
-  const facts = [fact(say("why.shows"), decision.variant ? make("code", {}, decision.variant) : say("why.own"))];
+const showFacts = (decision, why, late) => {
+  const variant = decision.variant && make("code", {}, decision.variant);
+  const facts = [fact(say("why.shows"), late || !variant ? say("why.own") : variant)];
+  if (late && variant) facts.push(fact(say("why.would"), variant));
   if (decision.rule) facts.push(fact(say("why.rule"), make("code", {}, decision.rule)));
   const rung = why?.rung || "default";
   facts.push(fact(say("why.rung"), say("rung." + rung) + " ", make("code", {}, rung)));
@@ -77,7 +81,7 @@ const show = () => {
   const tried = why?.tried || [];
   const chosen = tried.find(({ rule }) => decision.variant && rule === decision.rule);
   const parts = [make("p", { class: "panel-reason" }, getReason(now, decision, slot))];
-  if (decision) parts.push(showFacts(decision, why));
+  if (decision) parts.push(showFacts(decision, why, isLate(slot)));
   if (chosen) parts.push(showSaw(chosen));
   if (tried.length) parts.push(showWithheld(tried));
   const others = tried.filter((one) => one !== chosen);

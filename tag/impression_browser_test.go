@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package tag
+
+import (
+	"testing"
+	"time"
+)
+
+func TestImpressions(t *testing.T) {
+	t.Parallel()
+	// shown returns the page with one slot of the given style, filled.
+	shown := func(t *testing.T, style, after string) (*shop, *tab) {
+		t.Helper()
+		s := newShop(t)
+		s.contents["hero"] = text("bonjour")
+		b := openTab(t, `let hidden = false; Object.defineProperty(document, "hidden", {get: () => hidden});
+			window.hide = is => { hidden = is; document.dispatchEvent(new Event("visibilitychange", {bubbles: true})) }`).
+			open(s.page("/", SnippetOptions{}, grant("measure", "context"), `<div style="`+style+`"><near-slot name=hero style="height:inherit">own</near-slot></div>`+after))
+		b.waitFor(`document.querySelector("near-slot").dataset.near == "variant"`)
+		return s, b
+	}
+	none := func(t *testing.T, s *shop, within time.Duration) {
+		t.Helper()
+		time.Sleep(within)
+		if n := len(s.events("slot_impression")); n != 0 {
+			t.Errorf("%d impressions", n)
+		}
+	}
+
+	t.Run("half of the slot for a second is one", func(t *testing.T) {
+		t.Parallel()
+		s, b := shown(t, "height:400px;margin-top:590px", "")
+		none(t, s, 0)
+		view := eval[float64](b, `performance.timeOrigin + performance.now()`)
+		e := s.waitForEvent("slot_impression")
+		if e.Props["decision"] != "d0.hero" || e.Props["shown"] != "variant" {
+			t.Errorf("counted %v", e.Props)
+		}
+		if after := float64(e.At) - view; after < 0 || after > 1300 {
+			t.Errorf("counted %v ms after the slot was seen filled, want about 1000", after)
+		}
+		b.run(`scrollTo(0, 2000); setTimeout(() => scrollTo(0, 0), 100)`)
+		time.Sleep(1500 * time.Millisecond)
+		if n := len(s.events("slot_impression")); n != 1 {
+			t.Errorf("%d impressions, want 1", n)
+		}
+	})
+	t.Run("less than half is none until more is in view", func(t *testing.T) {
+		t.Parallel()
+		s, b := shown(t, "height:400px;margin-top:610px", `<div style="height:2000px"></div>`)
+		none(t, s, 1500*time.Millisecond)
+		b.run(`scrollTo(0, 400)`)
+		s.waitForEvent("slot_impression")
+	})
+	t.Run("three tenths are enough for a big slot", func(t *testing.T) {
+		t.Parallel()
+		s, _ := shown(t, "height:600px;margin-top:590px", "")
+		s.waitForEvent("slot_impression")
+	})
+	t.Run("a hidden tab shows nothing", func(t *testing.T) {
+		t.Parallel()
+		s, b := shown(t, "height:400px", "")
+		b.run(`hide(true)`)
+		none(t, s, 1500*time.Millisecond)
+		b.run(`hide(false)`)
+		none(t, s, 500*time.Millisecond)
+		s.waitForEvent("slot_impression")
+	})
+	t.Run("the page's own content counts as well", func(t *testing.T) {
+		t.Parallel()
+		s := newShop(t)
+		b := openTab(t).open(s.page("/", SnippetOptions{}, grant("measure", "context"), hero))
+		if e := s.waitForEvent("slot_impression"); e.Props["shown"] != "default" {
+			t.Errorf("counted %v", e.Props)
+		}
+		b.wantText("near-slot", "own")
+	})
+	t.Run("a click counts, and proves that the slot was seen", func(t *testing.T) {
+		t.Parallel()
+		s, b := shown(t, "height:200px;margin-top:700px", "")
+		b.run(`document.querySelector("near-slot").click()`) // not the visitor's
+		b.do(clickAt(20, 750))
+		click := s.waitForEvent("slot_click")
+		if click.Props["decision"] != "d0.hero" || click.Props["shown"] != "variant" {
+			t.Errorf("counted %v", click.Props)
+		}
+		settle()
+		if n, views := len(s.events("slot_click")), len(s.events("slot_impression")); n != 1 || views != 1 {
+			t.Errorf("%d clicks and %d impressions, want one of each", n, views)
+		}
+		sent := s.sent()
+		wantGolden(t, "slot-events.json", sent[len(sent)-1])
+	})
+	t.Run("a later grant of measure counts what is in view then", func(t *testing.T) {
+		t.Parallel()
+		s := newShop(t)
+		s.contents["hero"] = text("bonjour")
+		b := openTab(t).open(s.page("/", SnippetOptions{}, grant("context"), hero))
+		b.waitFor(`document.querySelector("near-slot").dataset.near == "variant"`)
+		none(t, s, 1200*time.Millisecond)
+		b.run(`near("consent",{measure:true})`)
+		s.waitForEvent("slot_impression")
+	})
+}
