@@ -74,7 +74,6 @@ func TestTheQueueIsSmallAndTheHidingEnds(t *testing.T) {
 	}
 }
 
-
 func TestIntegrity(t *testing.T) {
 	// The example of https://www.w3.org/TR/SRI/ section 3.1.
 	const want = "sha384-H8BRh8j48O9oYatfu5AZzq6A9RINhZO5H16dQZngK7T62em8MUt1FLm52t+eX6xO"
