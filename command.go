@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"regexp"
 	"strings"
 )
@@ -124,7 +123,7 @@ func (io stdio) logger() *slog.Logger {
 
 // warnOfStrays tells which variables of the environment do nothing.
 func (io stdio) warnOfStrays() {
-	if stray := strayVariables(os.Environ()); len(stray) > 0 {
+	if stray := strayVariables(environment()); len(stray) > 0 {
 		fmt.Fprintf(io.err, "nearside: no setting is called %s; the environment's is ignored\n", strings.Join(stray, ", "))
 	}
 }

@@ -114,6 +114,9 @@ func variable(setting string) string {
 	return variablePrefix + strings.ToUpper(strings.NewReplacer(".", "_", "-", "_").Replace(setting))
 }
 
+// environment is the process's variables as NAME=value.
+func environment() []string { return os.Environ() }
+
 // strayVariables returns the names in an environment that look like settings
 // and are none: a misspelt one would otherwise do nothing, unseen.
 func strayVariables(environ []string) []string {
