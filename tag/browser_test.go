@@ -65,7 +65,7 @@ func startBrowser() {
 	allocator, stopAllocator := chromedp.NewExecAllocator(context.Background(), options...)
 	ctx, stop := chromedp.NewContext(allocator)
 	browser.close = func() {
-		limited, cancel := context.WithTimeout(ctx, 10*time.Second)
+		limited, cancel := context.WithTimeout(ctx, 60*time.Second)
 		_ = chromedp.Cancel(limited)
 		cancel()
 		stop()
@@ -162,7 +162,7 @@ func (b *tab) open(url string) *tab {
 
 func (b *tab) do(steps ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, 10*time.Second)
+	ctx, cancel := context.WithTimeout(b.ctx, 60*time.Second)
 	defer cancel()
 	if err := chromedp.Do(ctx, steps...); err != nil {
 		b.t.Fatal(err)
@@ -187,7 +187,7 @@ func (b *tab) run(script string) {
 // eval returns the value of an expression in the page.
 func eval[T any](b *tab, expression string) T {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, 10*time.Second)
+	ctx, cancel := context.WithTimeout(b.ctx, 60*time.Second)
 	defer cancel()
 	value, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
 	if err != nil {
@@ -197,10 +197,10 @@ func eval[T any](b *tab, expression string) T {
 }
 
 // waitFor waits until an expression is true in the page, and fails the test if
-// it is not within 5 s.
+// it is not within 20 s.
 func (b *tab) waitFor(expression string) {
 	b.t.Helper()
-	for deadline := time.Now().Add(5 * time.Second); !eval[bool](b, "!!("+expression+")"); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(20 * time.Second); !eval[bool](b, "!!("+expression+")"); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			b.t.Fatalf("never true: %s\n%s", expression, eval[string](b, "document.body.innerHTML"))
 		}

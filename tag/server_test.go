@@ -254,10 +254,10 @@ func (s *shop) counts() (beacons, withdrawals int) {
 	return len(s.beacons), len(s.withdraws)
 }
 
-// waitFor waits until ok holds, and fails the test if it does not within 5 s.
+// waitFor waits until ok holds, and fails the test if it does not within 20 s.
 func (s *shop) waitFor(what string, ok func() bool) {
 	s.t.Helper()
-	for deadline := time.Now().Add(5 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			n, withdrawals := s.counts()
 			s.t.Fatalf("no %s; %d beacons and %d withdrawals came", what, n, withdrawals)
