@@ -67,6 +67,9 @@ func (b *tab) noShift() {
 	var shifts []string
 	for try := range 3 {
 		if try > 0 {
+			b.mu.Lock()
+			b.requests = nil
+			b.mu.Unlock()
 			b.do(chromedp.Reload())
 			time.Sleep(1500 * time.Millisecond)
 		}
