@@ -56,11 +56,9 @@ func newMetrics() *metrics {
 		codes = append(codes, r.code)
 	}
 	return &metrics{
-		errors: newLabelled(codes...),
-		rejected: newLabelled(edge.RejectedNoConsent, edge.RejectedTooOld, edge.RejectedFuture, edge.RejectedID,
-			edge.RejectedName, edge.RejectedRepeat, edge.RejectedProps, edge.RejectedDecision, edge.RejectedUnavailable,
-			RejectedEvent, RejectedTime, RejectedSurplus),
-		refused: newLabelled("all", "address"),
+		errors:   newLabelled(codes...),
+		rejected: newLabelled(append(edge.RejectionCodes(), RejectedEvent, RejectedTime, RejectedSurplus)...),
+		refused:  newLabelled("all", "address"),
 	}
 }
 

@@ -41,6 +41,15 @@ const (
 	RejectedUnavailable = "unavailable"     // the log is full or slow; send it again
 )
 
+// RejectionCodes returns every code with which the engine or a full log refuses
+// an event, for whoever counts them. The caller owns the slice.
+func RejectionCodes() []string {
+	return []string{
+		RejectedNoConsent, RejectedTooOld, RejectedFuture, RejectedID, RejectedName, RejectedRepeat,
+		RejectedProps, RejectedSize, RejectedDecision, RejectedUnavailable,
+	}
+}
+
 // Reset empties o for reuse and keeps its slices' memory.
 func (o *Outcome) Reset() {
 	clear(o.Decisions)
