@@ -84,6 +84,8 @@ func (l *ledger) Publish(events []edge.Event, wait time.Duration) error {
 	return nil
 }
 
+func (l *ledger) Record(*edge.Record) {}
+
 func (l *ledger) set(pace time.Duration, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -208,7 +208,7 @@ func (c *compiler) modules() map[string]Rule {
 			c.bad("modules: %s stands twice", ref.Name)
 			continue
 		}
-		rule, err := c.loader.Load(ref, bind)
+		rule, err := c.loader.Load(r.doc.Site, ref, bind)
 		if err != nil {
 			c.bad("modules: %s: %w", ref.Name, err)
 			continue

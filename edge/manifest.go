@@ -3,6 +3,7 @@
 package edge
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"regexp"
@@ -28,6 +29,12 @@ type Manifest struct {
 	// Reads are the wire names of the fields the module reads, built in or the
 	// site's own.
 	Reads []string `json:"reads"`
+	// Settings is the JSON Schema of the settings the module takes; none takes
+	// any object.
+	Settings json.RawMessage `json:"settings,omitempty"`
+	// Budget is the fuel that one call may spend; 0 lets the host choose by
+	// what the module spends on sample visits.
+	Budget int64 `json:"budget,omitempty"`
 }
 
 // A ManifestSlot names a slot the module fills and the variants it may answer

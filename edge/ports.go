@@ -38,6 +38,9 @@ type Answer struct {
 	Because string
 	// Items are ordered item choices, for a slot of kind items.
 	Items []AnswerItem
+	// Fuel is what the call spent, in the rule host's deterministic unit; 0
+	// where a call is not metered. It is also set beside an error.
+	Fuel int64
 }
 
 // An AnswerItem is one item a rule chose, with the rule's reason code for it.
@@ -52,10 +55,11 @@ var ErrBudget = errors.New("rule spent its budget")
 
 // A RuleLoader makes rules from a release's modules.
 type RuleLoader interface {
-	// Load returns the rule for ref, set up with ref's settings. bind gives the
-	// field number of each of the site's own fields by name; a module whose
-	// manifest reads an own field the site lacks is an error.
-	Load(ref ModuleRef, bind map[string]int) (Rule, error)
+	// Load returns the rule for ref at a site, set up with ref's settings. bind
+	// gives the field number of each of the site's own fields by name; a module
+	// whose manifest reads an own field the site lacks is an error, and so is
+	// one whose signature is needed and does not cover it at this site.
+	Load(site string, ref ModuleRef, bind map[string]int) (Rule, error)
 }
 
 // A ModuleRef names the module a release uses, by content.
@@ -65,11 +69,18 @@ type ModuleRef struct {
 	Version string `json:"version"`
 	// Hash is the SHA-256 of the module's bytes, lower-case hex.
 	Hash string `json:"hash"`
-	// Settings is a JSON object handed to the module once, before it serves.
+	// Settings is a JSON object handed to the module once, before it serves. A
+	// rule's own settings take its place.
 	Settings json.RawMessage `json:"settings,omitempty"`
+	// Signature is the publisher's, in minisign's format, over site, name,
+	// version and hash; empty for an unsigned module.
+	Signature string `json:"signature,omitempty"`
 }
 
-// A Publisher keeps events.
+// ID returns "name@version", as decisions and rules name the module.
+func (m ModuleRef) ID() string { return m.Name + "@" + m.Version }
+
+// A Publisher keeps events and decision records.
 type Publisher interface {
 	// Publish returns nil once every event is on disk; an event stored within
 	// the last day is not stored again and counts as kept. ErrUnavailable
@@ -77,6 +88,10 @@ type Publisher interface {
 	// or may not be kept, and sending them again is safe. The events and the
 	// slice must not be changed until Publish returns; they are not kept.
 	Publish(events []Event, wait time.Duration) error
+	// Record keeps a decision record with the next events that are kept. It
+	// never waits: where there is no room the record is dropped and counted.
+	// The record's bytes are copied before it returns.
+	Record(r *Record)
 }
 
 // ErrUnavailable reports an event log that is full or slower than the caller

@@ -51,11 +51,11 @@ type watchingLoader struct {
 	watcher *watcher
 }
 
-func (l watchingLoader) Load(ref edge.ModuleRef, bind map[string]int) (edge.Rule, error) {
+func (l watchingLoader) Load(site string, ref edge.ModuleRef, bind map[string]int) (edge.Rule, error) {
 	if ref.Name == "by-device" {
 		return l.watcher, nil
 	}
-	return l.Loader.Load(ref, bind)
+	return l.Loader.Load(site, ref, bind)
 }
 
 // withdraw decides the same page view with everything granted but one purpose.

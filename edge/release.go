@@ -48,6 +48,8 @@ type Settings struct {
 	RetainDays int `json:"retainDays,omitempty"`
 	// Why lets a page ask for an explanation of each decision.
 	Why bool `json:"why,omitempty"`
+	// SecondPerson lets nobody publish alone: another person must approve.
+	SecondPerson bool `json:"secondPerson,omitempty"`
 }
 
 // DefaultRetainDays is how long an event is kept when a site does not say:
@@ -95,14 +97,27 @@ var Rungs = [...]string{"profile", "session", "context"}
 
 // A RuleSpec puts a module's slot role to work in a slot.
 type RuleSpec struct {
+	// Module is the module's name, or its name@version where the release holds
+	// several versions of it.
 	Module string `json:"module"`
 	// Role is the manifest's slot the module plays here; the slot's own name
 	// when empty.
 	Role     string `json:"role,omitempty"`
 	Priority int    `json:"priority,omitempty"`
 	// Rollout is how many of the 10,000 buckets see the rule; 0 means all. A
-	// visitor without an id is in no bucket and sees only full roll-outs.
+	// visitor without an id is in no bucket and sees only full roll-outs. Buckets
+	// belong to the slot and the module's name, so a larger share keeps everybody
+	// who was in the smaller one, and the next version reaches them first again.
 	Rollout int `json:"rollout,omitempty"`
+	// Before serves those whom the roll-out does not reach. It has no roll-out,
+	// no Before and no shadow of its own.
+	Before *RuleSpec `json:"before,omitempty"`
+	// Shadow runs the rule beside the live ones and shows nobody its answer: the
+	// engine counts how often the slot would show something else if the rule
+	// stood in the place of the live one of its module's name.
+	Shadow bool `json:"shadow,omitempty"`
+	// Settings are handed to the module for this slot; none are the ModuleRef's.
+	Settings json.RawMessage `json:"settings,omitempty"`
 	// Because says why in words, by language. Where it has none, the rule's
 	// own words are shown.
 	Because map[string]string `json:"because,omitempty"`

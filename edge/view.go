@@ -58,6 +58,7 @@ func (m Mask) Next(n FieldNumber) FieldNumber {
 // refused value. A View belongs to one request and one goroutine.
 type View struct {
 	visit   *Visit
+	values  []Value // by field number, in place of a visit's, for a sample
 	mask    Mask
 	granted consent.Purposes
 	record  []byte
@@ -84,7 +85,12 @@ func (v *View) Mask() Mask { return v.mask }
 
 // FieldCount returns how many fields the site knows: the built-in ones and its
 // own. Field numbers are below it.
-func (v *View) FieldCount() int { return BuiltinFields + len(v.visit.Own) }
+func (v *View) FieldCount() int {
+	if v.values != nil {
+		return len(v.values)
+	}
+	return BuiltinFields + len(v.visit.Own)
+}
 
 // Value returns field n's value, or the unknown Value when the view does not
 // allow it, when it is absent, or when n is no field. Entries of maps and items
@@ -92,6 +98,9 @@ func (v *View) FieldCount() int { return BuiltinFields + len(v.visit.Own) }
 func (v *View) Value(n FieldNumber) Value {
 	if !v.mask.Has(n) {
 		return Value{}
+	}
+	if v.values != nil {
+		return v.filter(v.values[n])
 	}
 	if int(n) < BuiltinFields {
 		return v.filter(fields[n].value(v.visit))

@@ -243,3 +243,6 @@ func signal(c chan struct{}) {
 	default:
 	}
 }
+
+// Record implements edge.Publisher.
+func (s *Stream) Record(*edge.Record) {}

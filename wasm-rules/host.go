@@ -83,7 +83,7 @@ func (h *Host) Close() error {
 
 // Load implements edge.RuleLoader. The rule's instances and code are released
 // once nothing refers to it any more.
-func (h *Host) Load(ref edge.ModuleRef, bind map[string]int) (edge.Rule, error) {
+func (h *Host) Load(_ string, ref edge.ModuleRef, bind map[string]int) (edge.Rule, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 

@@ -63,7 +63,7 @@ func TestLoadRefuses(t *testing.T) {
 			if tt.change != nil {
 				tt.change(&source, &ref)
 			}
-			_, err := newHost(t, Options{Source: source}).Load(ref, map[string]int{"own.bound": edge.BuiltinFields})
+			_, err := newHost(t, Options{Source: source}).Load("shop", ref, map[string]int{"own.bound": edge.BuiltinFields})
 			if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "\n") {
 				t.Errorf("Load gave %v, want one line with %q", err, tt.want)
 			}
@@ -92,7 +92,7 @@ func TestRulesAreSharedByModuleSettingsAndFields(t *testing.T) {
 	load := func(settings string, bind map[string]int) edge.Rule {
 		ref := source.ref()
 		ref.Settings = json.RawMessage(settings)
-		r, err := h.Load(ref, bind)
+		r, err := h.Load("shop", ref, bind)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -154,7 +154,7 @@ func TestARuleOfAClosedHostFails(t *testing.T) {
 			t.Error("a closed host answered")
 		}
 	}
-	if _, err := h.Load(source.ref(), nil); err == nil {
+	if _, err := h.Load("shop", source.ref(), nil); err == nil {
 		t.Error("a closed host loaded")
 	}
 }

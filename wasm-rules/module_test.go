@@ -164,7 +164,7 @@ func newHost(t testing.TB, o Options) *Host {
 // manifest reads.
 func mustLoad(t testing.TB, h *Host, s testSource) *rule {
 	t.Helper()
-	r, err := h.Load(s.ref(), bindAll(s.manifest))
+	r, err := h.Load("shop", s.ref(), bindAll(s.manifest))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -151,7 +151,7 @@ func TestHammerLoad(t *testing.T) {
 			for i := range 10 {
 				ref := source.ref()
 				ref.Settings = fmt.Appendf(nil, `{"n":%d}`, (g+i)%3)
-				r, err := h.Load(ref, bindAll(source.manifest))
+				r, err := h.Load("shop", ref, bindAll(source.manifest))
 				if err != nil {
 					t.Error(err)
 					return

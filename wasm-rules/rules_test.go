@@ -22,7 +22,7 @@ func embedded(t testing.TB, name, settings string) *rule {
 			continue
 		}
 		ref := edge.ModuleRef{Name: name, Version: m.Manifest.Version, Hash: m.Hash, Settings: []byte(settings)}
-		r, err := newHost(t, Options{Source: Embedded()}).Load(ref, nil)
+		r, err := newHost(t, Options{Source: Embedded()}).Load("shop", ref, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -81,7 +81,7 @@ func TestSeasonByPlaceRefusesASeasonThatIsNone(t *testing.T) {
 	}
 	for _, m := range list {
 		ref := edge.ModuleRef{Name: m.Manifest.Name, Version: m.Manifest.Version, Hash: m.Hash, Settings: []byte(`{"north":"autumn"}`)}
-		if _, err := newHost(t, Options{Source: Embedded()}).Load(ref, nil); err == nil {
+		if _, err := newHost(t, Options{Source: Embedded()}).Load("shop", ref, nil); err == nil {
 			t.Errorf("%s took the settings", m.Manifest.Name)
 		}
 	}

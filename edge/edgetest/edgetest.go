@@ -82,7 +82,7 @@ func (r *Rule) Choose(view *edge.View, _ int) (edge.Answer, error) {
 type Loader map[string]*Rule
 
 // Load implements edge.RuleLoader.
-func (l Loader) Load(ref edge.ModuleRef, _ map[string]int) (edge.Rule, error) {
+func (l Loader) Load(_ string, ref edge.ModuleRef, _ map[string]int) (edge.Rule, error) {
 	r, ok := l[ref.Name]
 	if !ok {
 		return nil, fmt.Errorf("no rule %q", ref.Name)
