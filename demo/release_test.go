@@ -27,7 +27,7 @@ func (r manifestRule) Manifest() *edge.Manifest { return r.manifest }
 
 func (r manifestRule) Choose(*edge.View, int) (edge.Answer, error) { return edge.Answer{}, nil }
 
-func (l manifestLoader) Load(ref edge.ModuleRef, _ map[string]int) (edge.Rule, error) {
+func (l manifestLoader) Load(_ string, ref edge.ModuleRef, _ map[string]int) (edge.Rule, error) {
 	m, ok := l[ref.Name]
 	if !ok {
 		return nil, fmt.Errorf("no module %q", ref.Name)

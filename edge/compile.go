@@ -59,8 +59,8 @@ func CompileRelease(document []byte, loader RuleLoader) (*Release, error) {
 	c.settings()
 	c.fields()
 	variants := c.variants()
-	modules := c.modules()
-	c.slots(variants, modules)
+	c.modules()
+	c.slots(variants)
 	if err := errors.Join(c.errs...); err != nil {
 		return nil, err
 	}
@@ -71,6 +71,9 @@ func CompileRelease(document []byte, loader RuleLoader) (*Release, error) {
 type compiler struct {
 	release *Release
 	loader  RuleLoader
+	bound   map[string]int       // field numbers of the site's own fields
+	refs    map[string]ModuleRef // by name@version, and by name where it has one version
+	rules   map[string]Rule      // by name@version and settings
 	errs    []error
 }
 
@@ -186,123 +189,4 @@ func (c *compiler) fieldSource(f *ownField, spec OwnField) {
 	default:
 		c.bad("fields: %q: from %q is not settings or event", spec.Name, spec.From)
 	}
-}
-
-func (c *compiler) modules() map[string]Rule {
-	r := c.release
-	out := map[string]Rule{}
-	if n := len(r.doc.Modules); n > maxReleaseModules {
-		c.bad("modules: %d, at most %d", n, maxReleaseModules)
-		return out
-	}
-	bind := map[string]int{}
-	for _, f := range r.own {
-		bind[f.Name] = int(f.Number)
-	}
-	for _, ref := range r.doc.Modules {
-		if !hashPattern.MatchString(ref.Hash) {
-			c.bad("modules: %s: hash is not a SHA-256 in lower-case hex", ref.Name)
-			continue
-		}
-		if out[ref.Name] != nil {
-			c.bad("modules: %s stands twice", ref.Name)
-			continue
-		}
-		rule, err := c.loader.Load(r.doc.Site, ref, bind)
-		if err != nil {
-			c.bad("modules: %s: %w", ref.Name, err)
-			continue
-		}
-		m := rule.Manifest()
-		if m.Name != ref.Name || m.Version != ref.Version {
-			c.bad("modules: %s@%s: its manifest says %s", ref.Name, ref.Version, m.ID())
-			continue
-		}
-		out[ref.Name] = rule
-	}
-	return out
-}
-
-func (c *compiler) slots(variants map[string]map[string]*variant, modules map[string]Rule) {
-	r := c.release
-	r.slots = map[string]*slot{}
-	if n := len(r.doc.Slots); n > maxReleaseSlots {
-		c.bad("slots: %d, at most %d", n, maxReleaseSlots)
-		return
-	}
-	for _, spec := range r.doc.Slots {
-		kind, err := ParseKind(spec.Kind)
-		if err != nil {
-			c.bad("slots: %s: %w", spec.Name, err)
-		}
-		if len(spec.Name) > MaxNameBytes || !namePattern.MatchString(spec.Name) || r.slots[spec.Name] != nil {
-			c.bad("slots: %q is taken or not lower-case words joined by dashes", spec.Name)
-			continue
-		}
-		s := &slot{name: spec.Name, kind: kind}
-		rules, last := 0, -1
-		for _, rs := range spec.Ladder {
-			place := slices.Index(Rungs[:], rs.Rung)
-			if place <= last {
-				c.bad("slots: %s: rung %q is unknown or out of order, want %v", spec.Name, rs.Rung, Rungs)
-			}
-			last = place
-			rg := rung{name: rs.Rung}
-			for _, rule := range rs.Rules {
-				if b, ok := c.bind(spec.Name, rule, variants[spec.Name], modules); ok {
-					rg.rules = append(rg.rules, b)
-				}
-			}
-			rules += len(rs.Rules)
-			s.ladder = append(s.ladder, rg)
-		}
-		if rules > maxReleaseRules {
-			c.bad("slots: %s: %d rules, at most %d", spec.Name, rules, maxReleaseRules)
-		}
-		r.slots[spec.Name] = s
-	}
-}
-
-// bind puts a module's role to work in a slot: every variant the role may
-// answer with must exist.
-func (c *compiler) bind(slotName string, spec RuleSpec, variants map[string]*variant, modules map[string]Rule) (boundRule, bool) {
-	at := "slots: " + slotName + ": rule " + spec.Module
-	rule, ok := modules[spec.Module]
-	if !ok {
-		c.bad("%s: there is no such module in the release", at)
-		return boundRule{}, false
-	}
-	m := rule.Manifest()
-	role := spec.Role
-	if role == "" {
-		role = slotName
-	}
-	b := boundRule{id: m.ID(), rule: rule, role: m.Slot(role), needs: consent.Purposes(m.Needs), spec: spec}
-	if b.role < 0 {
-		c.bad("%s: the module has no role %q", at, role)
-		return b, false
-	}
-	if spec.Rollout < 0 || spec.Rollout > Buckets {
-		c.bad("%s: rollout %d, want 0 to %d", at, spec.Rollout, Buckets)
-	}
-	for _, name := range m.Slots[b.role].Variants {
-		v := variants[name]
-		if v == nil {
-			c.bad("%s: the module may answer %q, and the slot has no such variant", at, name)
-			continue
-		}
-		b.variants = append(b.variants, v)
-	}
-	for _, name := range m.Reads {
-		n, ok := c.release.fieldNumber(name)
-		if !ok {
-			c.bad("%s: the module reads %q, which is no field of this site", at, name)
-			continue
-		}
-		if f := c.release.field(n); f.Purpose != 0 && b.needs == 0 {
-			c.bad("%s: the module needs no purpose but reads %q, which needs %s", at, name, f.Purpose)
-		}
-		b.mask = b.mask.With(n)
-	}
-	return b, true
 }

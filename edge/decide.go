@@ -40,11 +40,13 @@ func (e *Engine) Decide(b *Beacon, r *Request, out *Outcome) error {
 	release.fillOwn(&d.visit, d.events)
 	e.sealState(d, out)
 
-	for _, want := range b.Slots {
-		decision := d.decide(want, r)
+	for i, want := range b.Slots {
+		decision := d.decide(i, want, r)
 		e.sign(&decision, release, r.Now)
 		out.Decisions = append(out.Decisions, decision)
 	}
+	e.makeRecord(d, r, out)
+	d.compareShadows(b.Slots, out.Decisions, r)
 	e.makeEvents(d, b, r, out)
 	return nil
 }
@@ -59,7 +61,18 @@ type decider struct {
 	events  []BeaconEvent // those of the beacon that were accepted
 	views   []View        // one for each distinct set of fields, shared by rules
 	changed bool          // the state is not the one the browser carries
+	fuel    int64         // spent by the rules so far
+	slot    int           // the number of the beacon's slot that is decided
+	// tries are what the decisions were made of; nil while they are not kept.
+	tries []tried
+	// reach says, in a replay, whom a roll-out reached.
+	reach func(rule *boundRule) bool
 }
+
+// maxDecideFuel is the fuel after which a beacon's remaining rules are not run:
+// ten calls that spend all that one may, about five milliseconds. It is counted
+// and not timed, so that a replay stops at the same rule.
+const maxDecideFuel = 20_000_000
 
 var deciders = sync.Pool{New: func() any { return &decider{} }}
 
@@ -68,6 +81,9 @@ func (d *decider) begin(release *Release, granted consent.Purposes, why bool) {
 	d.allowed = release.allowed[granted]
 	d.why = why && release.doc.Settings.Why
 	d.changed = false
+	if d.tries == nil {
+		d.tries = make([]tried, 0, 8)
+	}
 }
 
 // free gives the work space back without anything of the request in it.
@@ -79,7 +95,8 @@ func (d *decider) free() {
 		views[i] = View{record: views[i].record[:0]}
 	}
 	d.visit = Visit{Own: d.visit.Own[:0]}
-	*d = decider{visit: d.visit, events: d.events[:0], views: d.views[:0]}
+	clear(d.tries)
+	*d = decider{visit: d.visit, events: d.events[:0], views: d.views[:0], tries: d.tries[:0]}
 	deciders.Put(d)
 }
 
@@ -114,7 +131,7 @@ func (v *Visit) place(p Place, site *time.Location) {
 
 // decide walks a slot's ladder: the first rung with an answer wins. The page's
 // own content is below the last rung, always.
-func (d *decider) decide(want BeaconSlot, r *Request) Decision {
+func (d *decider) decide(number int, want BeaconSlot, r *Request) Decision {
 	s, ok := d.release.slots[want.Name]
 	if !ok {
 		return Decision{Slot: want.Name, Reason: ReasonUnknownSlot}
@@ -126,14 +143,20 @@ func (d *decider) decide(want BeaconSlot, r *Request) Decision {
 	if r.Bot {
 		return Decision{Slot: s.name, Reason: ReasonBot, Why: why}
 	}
+	d.slot = number
+	return d.walk(s, s.ladder, want.Limit, why)
+}
+
+// walk climbs down a slot's ladder to the first rung with an answer.
+func (d *decider) walk(s *slot, ladder []rung, limit int, why *Why) Decision {
 	obstacle := ReasonDefault
-	for i := range s.ladder {
-		chosen, reason := d.climb(&s.ladder[i], why)
+	for i := range ladder {
+		chosen, reason := d.climb(&ladder[i], i, why)
 		if chosen.rule != nil {
-			decision := d.answer(s, &chosen, want.Limit)
+			decision := d.answer(s, &chosen, limit)
 			decision.Why = why
 			if why != nil {
-				why.Rung = s.ladder[i].name
+				why.Rung = ladder[i].name
 			}
 			return decision
 		}
@@ -154,19 +177,22 @@ type choice struct {
 
 // climb runs a rung's rules and returns the best answer, or the reason there
 // is none.
-func (d *decider) climb(rg *rung, why *Why) (choice, Reason) {
+func (d *decider) climb(rg *rung, number int, why *Why) (choice, Reason) {
 	var best choice
 	obstacle := ReasonDefault
 	for i := range rg.rules {
-		rule := &rg.rules[i]
-		got, reason := d.try(rule)
-		if why != nil {
-			why.Tried = append(why.Tried, d.explain(rule, rg.name, reason))
+		rule := d.reached(&rg.rules[i])
+		got := d.try(rule)
+		if d.tries != nil {
+			d.tries = append(d.tries, tried{d.slot, number, i, rule, got})
 		}
-		if got.rule == nil {
-			obstacle = worse(obstacle, reason)
-		} else if best.rule == nil || got.beats(&best) {
-			best = got
+		if why != nil {
+			why.Tried = append(why.Tried, d.explain(rule, rg.name, got.reason))
+		}
+		if got.choice.rule == nil {
+			obstacle = worse(obstacle, got.reason)
+		} else if best.rule == nil || got.choice.beats(&best) {
+			best = got.choice
 		}
 	}
 	return best, obstacle
@@ -181,27 +207,34 @@ func (c *choice) beats(best *choice) bool {
 }
 
 // try runs one rule on what it declared ∩ what was granted.
-func (d *decider) try(rule *boundRule) (choice, Reason) {
-	if !d.granted.Has(rule.needs) {
-		return choice{}, ReasonNoConsent
+func (d *decider) try(rule *boundRule) attempt {
+	got := attempt{view: -1}
+	switch {
+	case !d.granted.Has(rule.needs):
+		got.reason = ReasonNoConsent
+		return got
+	case !d.rolledOut(rule):
+		got.reason = ReasonNoAnswer
+		return got
+	case d.fuel > maxDecideFuel:
+		got.reason = ReasonBudget
+		return got
 	}
-	if !d.rolledOut(rule) {
-		return choice{}, ReasonNoAnswer
-	}
-	answer, err := rule.rule.Choose(d.view(rule.mask.And(d.allowed)), rule.role)
+	got.view = d.view(rule.mask.And(d.allowed))
+	answer, err := rule.rule.Choose(&d.views[got.view], rule.role)
+	d.fuel += answer.Fuel
+	got.answer = answer
 	switch {
 	case errors.Is(err, ErrBudget):
-		return choice{}, ReasonBudget
+		got.reason = ReasonBudget
 	case err != nil, answer.Variant < 0, answer.Variant > len(rule.variants):
-		return choice{}, ReasonFailed
-	case answer.Variant == 0:
-		return choice{}, ReasonNoAnswer
+		got.reason = ReasonFailed
+	case answer.Variant == 0, !rule.variants[answer.Variant-1].serves(d.visit.Now):
+		got.reason = ReasonNoAnswer
+	default:
+		got.choice, got.reason = choice{rule, rule.variants[answer.Variant-1], answer}, ReasonRule
 	}
-	v := rule.variants[answer.Variant-1]
-	if !v.serves(d.visit.Now) {
-		return choice{}, ReasonNoAnswer
-	}
-	return choice{rule, v, answer}, ReasonRule
+	return got
 }
 
 // rolledOut reports whether the visitor is among those a gradual release
@@ -210,7 +243,19 @@ func (d *decider) rolledOut(rule *boundRule) bool {
 	if rule.spec.Rollout == 0 || rule.spec.Rollout == Buckets {
 		return true
 	}
-	return d.visit.State != nil && Bucket(rule.id, d.visit.State.VisitorID()) < rule.spec.Rollout
+	if d.reach != nil {
+		return d.reach(rule)
+	}
+	return d.visit.State != nil && Bucket(rule.salt, d.visit.State.VisitorID()) < rule.spec.Rollout
+}
+
+// reached returns the rule that serves this visitor: the one before it where a
+// gradual release does not reach.
+func (d *decider) reached(rule *boundRule) *boundRule {
+	if rule.before != nil && !d.rolledOut(rule) {
+		return rule.before
+	}
+	return rule
 }
 
 // serves reports whether the variant is live at a time.
@@ -218,11 +263,12 @@ func (v *variant) serves(now time.Time) bool {
 	return v.live && (v.from.IsZero() || !now.Before(v.from)) && (v.until.IsZero() || now.Before(v.until))
 }
 
-// view returns the view of a set of fields, shared by all rules that see it.
-func (d *decider) view(mask Mask) *View {
+// view returns the number of the view of a set of fields, shared by all rules
+// that see it.
+func (d *decider) view(mask Mask) int {
 	for i := range d.views {
 		if d.views[i].mask == mask {
-			return &d.views[i]
+			return i
 		}
 	}
 	if len(d.views) == cap(d.views) {
@@ -230,9 +276,10 @@ func (d *decider) view(mask Mask) *View {
 	} else {
 		d.views = d.views[:len(d.views)+1]
 	}
-	v := &d.views[len(d.views)-1]
+	at := len(d.views) - 1
+	v := &d.views[at]
 	*v = View{visit: &d.visit, mask: mask, granted: d.granted, record: v.record}
-	return v
+	return at
 }
 
 // answer is the decision for a chosen variant, in the page's language, with at

@@ -56,6 +56,9 @@ func (e *Engine) Publish(document []byte) (*Release, error) {
 	e.publishing.Lock()
 	defer e.publishing.Unlock()
 	next := maps.Clone(*e.releases.Load())
+	if before := next[release.Site()]; before != nil {
+		release.inheritTallies(before)
+	}
 	next[release.Site()] = release
 	e.releases.Store(&next)
 	return release, nil

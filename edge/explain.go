@@ -17,7 +17,7 @@ func (d *decider) explain(rule *boundRule, rungName string, reason Reason) Try {
 	if reason == ReasonNoConsent {
 		return t // it did not run: it saw nothing
 	}
-	view := d.view(rule.mask.And(d.allowed))
+	view := &d.views[d.view(rule.mask.And(d.allowed))]
 	for n := view.mask.Next(0); n >= 0; n = view.mask.Next(n + 1) {
 		if value := view.Value(n); value.Known() {
 			t.Saw = append(t.Saw, Saw{Field: d.release.field(n).Name, Value: value.AppendJSON(nil)})

@@ -17,13 +17,12 @@ func (e *Engine) makeEvents(d *decider, b *Beacon, r *Request, out *Outcome) {
 	if len(d.events) == 0 || r.Bot {
 		return
 	}
-	view := d.view(d.release.eventSet.And(d.allowed))
+	view := &d.views[d.view(d.release.eventSet.And(d.allowed))]
 	maker := eventMaker{engine: e, view: view, release: d.release, out: out, received: r.Now}
 	if state := d.visit.State; state != nil {
 		maker.visitor = state.VisitorID()
 		maker.session = state.SessionID()
-		sum := sha256.Sum256([]byte(d.release.Site() + "\x00" + maker.visitor))
-		copy(maker.key[:], sum[:])
+		maker.key = visitorKey(d.release.Site(), maker.visitor)
 	}
 	maker.shared = maker.appendShared(nil)
 	stored := 0
@@ -36,6 +35,13 @@ func (e *Engine) makeEvents(d *decider, b *Beacon, r *Request, out *Outcome) {
 		}
 		out.Events = append(out.Events, made)
 	}
+}
+
+// visitorKey is what a person's events and records are found by.
+func visitorKey(site, visitor string) (key [16]byte) {
+	sum := sha256.Sum256([]byte(site + "\x00" + visitor))
+	copy(key[:], sum[:])
+	return key
 }
 
 // An eventMaker makes the events of one beacon. It holds a View, not the

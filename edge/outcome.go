@@ -21,6 +21,12 @@ type Outcome struct {
 	// DropState says that the browser must forget the state it carries: storage
 	// is not granted, or the state could not be opened.
 	DropState bool
+	// Record is what the decisions were made of, nil where nothing of them may be
+	// kept.
+	Record *Record
+
+	record      Record
+	recordSpace []byte
 }
 
 // A Rejection is an event that was refused: its id, a stable code, and the
@@ -54,5 +60,5 @@ func RejectionCodes() []string {
 func (o *Outcome) Reset() {
 	clear(o.Decisions)
 	clear(o.Events)
-	*o = Outcome{Decisions: o.Decisions[:0], Events: o.Events[:0], Rejected: o.Rejected[:0]}
+	*o = Outcome{Decisions: o.Decisions[:0], Events: o.Events[:0], Rejected: o.Rejected[:0], recordSpace: o.recordSpace[:0]}
 }

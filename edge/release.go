@@ -166,6 +166,10 @@ type slot struct {
 	name   string
 	kind   Kind
 	ladder []rung
+	// shadow is the ladder with the shadow rules in their place, and tally what
+	// it would have changed; nil without a shadow rule.
+	shadow []rung
+	tally  *shadowTally
 }
 
 type rung struct {
@@ -176,12 +180,22 @@ type rung struct {
 // A boundRule is a rule ready to run in one slot.
 type boundRule struct {
 	id       string // name@version
+	module   string // its name
+	salt     string // of the roll-out's buckets
 	rule     Rule
+	before   *boundRule // who serves those the roll-out does not reach, or nil
+	made     ruleMade
 	role     int
 	mask     Mask
 	needs    consent.Purposes
 	spec     RuleSpec
 	variants []*variant // by the answer's number − 1
+}
+
+// A ruleMade is what a decision record says a rule was made of.
+type ruleMade struct {
+	id               string
+	module, settings [32]byte // SHA-256; settings is zero without any
 }
 
 // A variant is a Variant with its content compiled for each of the site's
