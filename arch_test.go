@@ -77,9 +77,10 @@ var architecture = map[string]folder{
 	},
 	"demo":            {ours: engine, outside: []string{"github.com/valyala/fasthttp"}},
 	"docs/genprivacy": {ours: engine},
+	"publishing":      {ours: []string{"edge"}, without: inputAndOutput, tests: []string{"stream", "wasm-rules"}},
 	".": {
 		ours: []string{
-			"edge", "edge/consent", "collector", "demo", "geo", "stream", "tag", "wasm-rules",
+			"edge", "edge/consent", "collector", "demo", "geo", "publishing", "stream", "tag", "wasm-rules",
 		},
 		outside: []string{"github.com/valyala/fasthttp"},
 	},

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package publishing
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// The acts that the audit log knows.
+const (
+	ActUpload   = "upload"
+	ActPublish  = "publish"
+	ActShadow   = "shadow"
+	ActRollout  = "rollout"
+	ActRemove   = "remove"
+	ActRollback = "rollback"
+	ActRelease  = "release" // a whole release document
+	ActPropose  = "propose"
+	ActApprove  = "approve"
+	ActReject   = "reject"
+	ActToken    = "token"  // a token was made
+	ActRevoke   = "revoke" // a token was revoked
+	ActVoid     = "void"   // the entry that Voids names did not take effect
+)
+
+// An Entry is one line of the audit log. It is written before what it tells of
+// takes effect, so nothing happens unnoted; what then fails is told by a second
+// entry, of act void.
+type Entry struct {
+	ID    string    `json:"id"`
+	At    time.Time `json:"at"`
+	Actor string    `json:"actor"`
+	Role  Role      `json:"role"`
+	// Site is empty for a token's.
+	Site string `json:"site,omitempty"`
+	Act  string `json:"act"`
+
+	// Slot, Module (name@version) and ModuleHash say what was put to work.
+	Slot       string `json:"slot,omitempty"`
+	Module     string `json:"module,omitempty"`
+	ModuleHash string `json:"moduleHash,omitempty"`
+	// Was and Number are the releases before and after, Before and After the
+	// SHA-256 of their documents.
+	Was    uint64 `json:"was,omitempty"`
+	Number uint64 `json:"number,omitempty"`
+	Before string `json:"before,omitempty"`
+	After  string `json:"after,omitempty"`
+	// Restores is the release that a rollback went back to.
+	Restores uint64 `json:"restores,omitempty"`
+
+	Proposal string `json:"proposal,omitempty"`
+	Token    string `json:"token,omitempty"`
+	Voids    string `json:"voids,omitempty"`
+	// Detail is a reason or a circumstance in words.
+	Detail string `json:"detail,omitempty"`
+}
+
+// MaxAuditEntries bounds what one call of Audit returns.
+const MaxAuditEntries = 1000
+
+// Audit returns the newest entries, at most limit, of a site, or with an empty
+// site those of every site that the actor sees and of tokens, which only an
+// admin of every site sees. It needs the role viewer.
+func (d *Desk) Audit(ctx context.Context, by Actor, site string, limit int) ([]Entry, error) {
+	err := by.needAnywhere(Viewer)
+	if site != "" {
+		err = by.need(Viewer, site)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if limit <= 0 || limit > MaxAuditEntries {
+		limit = MaxAuditEntries
+	}
+	entries := []Entry{}
+	var damaged error
+	err = d.o.Audits.Audit(ctx, func(line []byte) bool {
+		var e Entry
+		if damaged = json.Unmarshal(line, &e); damaged != nil {
+			return false
+		}
+		if site == "" && by.seesEntry(e) || site != "" && e.Site == site {
+			entries = append(entries, e)
+		}
+		return len(entries) < limit
+	})
+	if damaged != nil {
+		return nil, fmt.Errorf("audit log: %w", damaged)
+	}
+	return entries, stored(err, "", "audit log")
+}
+
+func (a Actor) seesEntry(e Entry) bool {
+	if e.Site == "" {
+		return a.May(Admin, AnySite)
+	}
+	return a.Sees(e.Site)
+}
+
+// note appends an entry by an actor.
+func (d *Desk) note(ctx context.Context, by Actor, e Entry) error {
+	e.At, e.Actor, e.Role = d.now(), by.Name, by.Role
+	if e.ID == "" {
+		e.ID = newID()
+	}
+	line, err := json.Marshal(e)
+	if err != nil {
+		return fmt.Errorf("audit log: %w", err)
+	}
+	return stored(d.o.Audits.AppendAudit(ctx, line), "", "audit log")
+}
+
+// newID returns a name that nothing else has.
+func newID() string { return strings.ToLower(rand.Text()[:16]) }
+
+func (d *Desk) now() time.Time { return d.o.Now().UTC().Truncate(time.Millisecond) }
+
+// noted appends an entry and then does what it tells of; if that fails, a second
+// entry says so.
+func (d *Desk) noted(ctx context.Context, by Actor, e Entry, do func() error) error {
+	e.ID = newID()
+	if err := d.note(ctx, by, e); err != nil {
+		return err
+	}
+	err := do()
+	if err == nil {
+		return nil
+	}
+	void := Entry{Act: ActVoid, Site: e.Site, Voids: e.ID, Detail: err.Error()}
+	return errors.Join(err, d.note(context.WithoutCancel(ctx), by, void))
+}

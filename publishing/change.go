@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package publishing
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+
+	"github.com/nearside/nearside/edge"
+)
+
+// casAttempts is how often a change is tried again when others keep coming
+// before it.
+const casAttempts = 5
+
+// A Change is something to be done to a site's release.
+type Change struct {
+	// Act is publish, shadow, rollout, remove, rollback or release.
+	Act string `json:"act"`
+	// Follows is the release that the change was made from, 0 for whatever is
+	// live. A later one is no obstacle where it leaves the same slot alone; for
+	// a rollback or a release it is one always.
+	Follows uint64 `json:"follows,omitempty"`
+	// Placement is what to publish or to shadow. Its module needs a name, and a
+	// version where the site has several; hash and signature follow from both.
+	Placement *edge.Placement `json:"placement,omitempty"`
+	// Slot and Module (a name or name@version) say what to roll out or to remove.
+	Slot   string `json:"slot,omitempty"`
+	Module string `json:"module,omitempty"`
+	// Share is how many of 10,000 visitors see a rolled-out module: 10,000 ends
+	// the roll-out and drops what was before; 0 takes the module back, and what
+	// was before serves everybody.
+	Share int `json:"share,omitempty"`
+	// To is the release to roll back to, 0 for the one before the live one.
+	To uint64 `json:"to,omitempty"`
+	// Document is a whole release.
+	Document json.RawMessage `json:"document,omitempty"`
+}
+
+// An Outcome is what came of a change.
+type Outcome struct {
+	Site string `json:"site"`
+	// Was and Release are the live release before and after; they are the same
+	// when there was nothing to change, or when the change waits.
+	Was     uint64 `json:"was"`
+	Release uint64 `json:"release"`
+	Hash    string `json:"hash"`
+	// Proposal is the change where it waits, or waited, for a second person.
+	Proposal *Proposal `json:"proposal,omitempty"`
+}
+
+// Publish puts a module to work in a slot's rung, in the place of the one of the
+// same name: for everybody, or as a roll-out to p.Rollout of 10,000 visitors
+// while the others see the one before. The five methods that change a release
+// need the role publisher and refuse what a node would refuse to load.
+func (d *Desk) Publish(ctx context.Context, by Actor, site string, p edge.Placement) (*Outcome, error) {
+	p.Shadow = false
+	return d.Do(ctx, by, site, Change{Act: ActPublish, Placement: &p})
+}
+
+// Shadow runs a module beside the live ones of a slot's rung. Nobody sees what
+// it answers; Status tells what it would have changed.
+func (d *Desk) Shadow(ctx context.Context, by Actor, site string, p edge.Placement) (*Outcome, error) {
+	p.Shadow, p.Rollout = true, 0
+	return d.Do(ctx, by, site, Change{Act: ActShadow, Placement: &p})
+}
+
+// Rollout changes how many of 10,000 visitors see a module of a slot, or begins
+// to show them one that was in shadow; module is a name or name@version. Who sees
+// it at one share sees it at every larger one.
+func (d *Desk) Rollout(ctx context.Context, by Actor, site, slot, module string, share int) (*Outcome, error) {
+	return d.Do(ctx, by, site, Change{Act: ActRollout, Slot: slot, Module: module, Share: share})
+}
+
+// Remove takes a module, by name or name@version, out of a slot, its shadow too.
+func (d *Desk) Remove(ctx context.Context, by Actor, site, slot, module string) (*Outcome, error) {
+	return d.Do(ctx, by, site, Change{Act: ActRemove, Slot: slot, Module: module})
+}
+
+// Rollback publishes an earlier release's document again, under a new number.
+// to is its number, 0 for the one before the live one: after a rollback that is
+// the one before the release that was gone back to.
+func (d *Desk) Rollback(ctx context.Context, by Actor, site string, to uint64) (*Outcome, error) {
+	return d.Do(ctx, by, site, Change{Act: ActRollback, To: to})
+}
+
+// Put publishes a whole release document. follows is the live release's number,
+// 0 for a new site.
+func (d *Desk) Put(ctx context.Context, by Actor, site string, document []byte, follows uint64) (*Outcome, error) {
+	return d.Do(ctx, by, site, Change{Act: ActRelease, Document: document, Follows: follows})
+}
+
+// Do makes a change, or a proposal of it where the site wants a second person:
+// then the outcome has one. It needs the role publisher.
+func (d *Desk) Do(ctx context.Context, by Actor, site string, c Change) (*Outcome, error) {
+	if err := by.need(Publisher, site); err != nil {
+		return nil, err
+	}
+	next, err := d.amend(ctx, site, c)
+	if err != nil {
+		return nil, err
+	}
+	if next.same() {
+		return next.outcome(), nil
+	}
+	if next.was.doc.Settings.SecondPerson {
+		c.Follows = next.was.Number
+		p, err := d.propose(ctx, by, site, c, next)
+		if err != nil {
+			return nil, err
+		}
+		out := next.was.outcome(site)
+		out.Proposal = p
+		return out, nil
+	}
+	if c.Follows == 0 {
+		c.Follows = next.was.Number
+	}
+	return d.apply(ctx, by, site, c, "")
+}
+
+// apply makes a change by compare-and-swap. When another change comes before it,
+// it is made anew from what is live then, if it still may be.
+func (d *Desk) apply(ctx context.Context, by Actor, site string, c Change, proposal string) (*Outcome, error) {
+	var err error
+	for range casAttempts {
+		var next *amended
+		if next, err = d.amend(ctx, site, c); err != nil {
+			return nil, err
+		}
+		if next.same() {
+			return next.outcome(), nil
+		}
+		entry := next.entry(c)
+		entry.Proposal = proposal
+		err = d.noted(ctx, by, entry, func() error {
+			return d.o.Releases.PutRelease(ctx, site, next.was.Number, next.number, next.document)
+		})
+		if err == nil {
+			return next.outcome(), nil
+		}
+		if !errors.Is(err, ErrChanged) {
+			return nil, stored(err, "", "store release")
+		}
+	}
+	return nil, stored(err, "", "the site's release")
+}

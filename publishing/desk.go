@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package publishing
+
+import (
+	"time"
+
+	"github.com/nearside/nearside/edge"
+)
+
+// Options are what a Desk works with. Those without a remark are needed.
+type Options struct {
+	Modules  Modules
+	Notes    Notes
+	Audits   Audits
+	Releases Releases
+	Checker  Checker
+	// Loader compiles a release as every node will before it goes live.
+	Loader edge.RuleLoader
+	// Live is nil without a running node: status and counts are then empty.
+	Live Live
+	// Replayer is nil where decisions cannot be replayed.
+	Replayer Replayer
+	// Builtin are the modules that come with the node; every site may publish
+	// them without an upload.
+	Builtin func() []edge.ModuleRef
+	// Now is time.Now if nil.
+	Now func() time.Time
+}
+
+// A Desk is where everything is done that happens to a module at a site. Make
+// it with New.
+type Desk struct{ o Options }
+
+// New returns a desk.
+func New(o Options) *Desk {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &Desk{o: o}
+}

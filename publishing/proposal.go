@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package publishing
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"time"
+)
+
+// The states of a proposal.
+const (
+	StateWaiting  = "waiting"
+	StateApproved = "approved"
+	StateRejected = "rejected"
+)
+
+// A Proposal is a change that waits for a second person, or did.
+type Proposal struct {
+	ID   string `json:"id"`
+	Site string `json:"site"`
+	// Change is what is proposed; it follows the release that By saw.
+	Change Change    `json:"change"`
+	By     string    `json:"by"`
+	At     time.Time `json:"at"`
+	State  string    `json:"state"`
+
+	// Decider approved or rejected it then, with a Reason if it was rejected;
+	// Release is what an approved one became.
+	Decider string    `json:"decider,omitempty"`
+	Decided time.Time `json:"decided,omitzero"`
+	Reason  string    `json:"reason,omitempty"`
+	Release uint64    `json:"release,omitempty"`
+}
+
+// maxReasonBytes bounds the words with which a proposal is rejected.
+const maxReasonBytes = 1000
+
+// Proposals returns a site's proposals, those that wait first, then the newest
+// first. It needs the role viewer.
+func (d *Desk) Proposals(ctx context.Context, by Actor, site string) ([]*Proposal, error) {
+	if err := by.need(Viewer, site); err != nil {
+		return nil, err
+	}
+	return d.proposals(ctx, site)
+}
+
+func (d *Desk) proposals(ctx context.Context, site string) ([]*Proposal, error) {
+	notes, err := d.o.Notes.Notes(ctx, proposalNotes+site+".")
+	if err != nil {
+		return nil, stored(err, "", "proposals")
+	}
+	all := []*Proposal{}
+	for _, n := range notes {
+		p := &Proposal{}
+		if err := json.Unmarshal(n.Value, p); err != nil {
+			return nil, fmt.Errorf("proposal %s: %w", n.Key, err)
+		}
+		all = append(all, p)
+	}
+	slices.SortFunc(all, func(a, b *Proposal) int {
+		waits := func(p *Proposal) int {
+			if p.State == StateWaiting {
+				return 0
+			}
+			return 1
+		}
+		return cmp.Or(cmp.Compare(waits(a), waits(b)), b.At.Compare(a.At), cmp.Compare(a.ID, b.ID))
+	})
+	return all, nil
+}
+
+// propose keeps a change for a second person.
+func (d *Desk) propose(ctx context.Context, by Actor, site string, c Change, next *amended) (*Proposal, error) {
+	p := &Proposal{ID: newID(), Site: site, Change: c, By: by.Name, At: d.now(), State: StateWaiting}
+	value, err := json.Marshal(p)
+	if err != nil {
+		return nil, err
+	}
+	if len(value) > MaxNoteBytes {
+		return nil, refuse(CodeTooLarge, "document", "a change of %d bytes cannot wait for a second person, at most %d", len(value), MaxNoteBytes)
+	}
+	entry := next.entry(c)
+	entry.Act, entry.Detail, entry.Proposal = ActPropose, c.Act, p.ID
+	err = d.noted(ctx, by, entry, func() error {
+		_, err := d.o.Notes.PutNote(ctx, proposalKey(site, p.ID), value, 0)
+		return err
+	})
+	return p, stored(err, "", "proposal")
+}
+
+// Approve applies a proposal to what is live, unless what it changes was changed
+// meanwhile. It needs the role approver, and another name than the proposal's.
+func (d *Desk) Approve(ctx context.Context, by Actor, site, id string) (*Outcome, error) {
+	p, revision, err := d.decidable(ctx, by, site, id)
+	if err != nil {
+		return nil, err
+	}
+	if p.By == by.Name {
+		return nil, refuse(CodeSamePerson, "", "%s proposed it: somebody else must approve it", p.By)
+	}
+	// The decision is kept first: of two people at once one applies it. Should
+	// the change then fail, the proposal waits again.
+	p.State, p.Decider, p.Decided = StateApproved, by.Name, d.now()
+	if revision, err = d.putProposal(ctx, p, revision); err != nil {
+		return nil, err
+	}
+	entry := Entry{Site: site, Act: ActApprove, Proposal: id, Detail: p.By + " proposed it"}
+	var out *Outcome
+	err = d.noted(ctx, by, entry, func() error {
+		out, err = d.apply(ctx, by, site, p.Change, id)
+		return err
+	})
+	if err != nil {
+		p.State, p.Decider, p.Decided = StateWaiting, "", time.Time{}
+		_, undo := d.putProposal(context.WithoutCancel(ctx), p, revision)
+		return nil, stored(errors.Join(err, undo), "", "proposal")
+	}
+	p.Release = out.Release
+	if _, err := d.putProposal(ctx, p, revision); err != nil {
+		return nil, err
+	}
+	out.Proposal = p
+	return out, nil
+}
+
+// Reject ends a proposal with a reason. It needs the role approver; who made
+// the proposal may take it back so.
+func (d *Desk) Reject(ctx context.Context, by Actor, site, id, reason string) (*Proposal, error) {
+	p, revision, err := d.decidable(ctx, by, site, id)
+	if err != nil {
+		return nil, err
+	}
+	if reason == "" || len(reason) > maxReasonBytes {
+		return nil, refuse(CodeInvalid, "reason", "say why in 1 to %d bytes", maxReasonBytes)
+	}
+	p.State, p.Decider, p.Decided, p.Reason = StateRejected, by.Name, d.now(), reason
+	err = d.noted(ctx, by, Entry{Site: site, Act: ActReject, Proposal: id, Detail: reason}, func() error {
+		_, err := d.putProposal(ctx, p, revision)
+		return err
+	})
+	return p, err
+}
+
+// decidable returns a proposal that waits, if the actor may decide about it.
+func (d *Desk) decidable(ctx context.Context, by Actor, site, id string) (*Proposal, uint64, error) {
+	if err := by.need(Approver, site); err != nil {
+		return nil, 0, err
+	}
+	if !idPattern.MatchString(id) {
+		return nil, 0, refuse(CodeNotFound, "id", "there is no proposal %.40q", id)
+	}
+	note, err := d.o.Notes.Note(ctx, proposalKey(site, id))
+	if err != nil {
+		return nil, 0, stored(err, "id", "proposal "+id)
+	}
+	p := &Proposal{}
+	if err := json.Unmarshal(note.Value, p); err != nil {
+		return nil, 0, fmt.Errorf("proposal %s: %w", id, err)
+	}
+	if p.State != StateWaiting {
+		return nil, 0, refuse(CodeDecided, "id", "%s has %s it already", p.Decider, p.State)
+	}
+	return p, note.Revision, nil
+}
+
+func (d *Desk) putProposal(ctx context.Context, p *Proposal, revision uint64) (uint64, error) {
+	value, err := json.Marshal(p)
+	if err != nil {
+		return 0, err
+	}
+	revision, err = d.o.Notes.PutNote(ctx, proposalKey(p.Site, p.ID), value, revision)
+	return revision, stored(err, "id", "the proposal")
+}
+
+// MaxNoteBytes bounds what is kept as one note.
+const MaxNoteBytes = 900 << 10
+
+const proposalNotes = "proposal."
+
+func proposalKey(site, id string) string { return proposalNotes + site + "." + id }
+
+var idPattern = regexp.MustCompile(`^[a-z0-9]{16}$`)

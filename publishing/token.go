@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package publishing
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nearside/nearside/edge"
+)
+
+// tokenPrefix lets people and secret scanners see what a string is.
+const tokenPrefix = "near_"
+
+// tokenBytes are what nobody guesses.
+const tokenBytes = 32
+
+// maxActorSites bounds the sites of one token.
+const maxActorSites = 64
+
+var (
+	actorPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}$`)
+	sitePattern  = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
+	tokenPattern = regexp.MustCompile(`^[0-9a-f]{16}$`)
+)
+
+// A Token is how an actor proves who it is. The secret itself is shown once and
+// kept nowhere; the store has its SHA-256, which finds it and cannot be turned
+// back: 256 random bits need no slow hash.
+type Token struct {
+	// ID names the token without giving it away: the first 16 digits of the
+	// secret's hash.
+	ID    string `json:"id"`
+	Actor Actor  `json:"actor"`
+	// By made it, At then; it counts until Expires, for ever if that is zero.
+	By      string    `json:"by"`
+	At      time.Time `json:"at"`
+	Expires time.Time `json:"expires,omitzero"`
+}
+
+// CreateToken makes a token for an actor, until a time or, with the zero time,
+// until it is revoked. The secret is returned this once. It needs the role
+// admin at each of the token's sites.
+func (d *Desk) CreateToken(ctx context.Context, by, actor Actor, expires time.Time) (secret string, token Token, err error) {
+	if err := by.mayHandOut(actor); err != nil {
+		return "", Token{}, err
+	}
+	now := d.now()
+	if !expires.IsZero() && !expires.After(now) {
+		return "", Token{}, refuse(CodeInvalid, "expires", "the token would have expired already")
+	}
+	var random [tokenBytes]byte
+	rand.Read(random[:])
+	secret = tokenPrefix + base64.RawURLEncoding.EncodeToString(random[:])
+	hash := hashOf([]byte(secret))
+	token = Token{ID: hash[:16], Actor: actor, By: by.Name, At: now, Expires: expires.UTC().Truncate(time.Second)}
+	if expires.IsZero() {
+		token.Expires = time.Time{}
+	}
+	entry := Entry{Act: ActToken, Token: token.ID, Detail: describeActor(actor)}
+	if err := d.note(ctx, by, entry); err != nil {
+		return "", Token{}, err
+	}
+	value, err := json.Marshal(token)
+	if err != nil {
+		return "", Token{}, err
+	}
+	if _, err := d.o.Notes.PutNote(ctx, tokenKey(hash), value, 0); err != nil {
+		return "", Token{}, stored(err, "", "token")
+	}
+	return secret, token, nil
+}
+
+// mayHandOut refuses a token that is malformed or would reach further than who
+// makes it.
+func (a Actor) mayHandOut(actor Actor) error {
+	switch {
+	case !actorPattern.MatchString(actor.Name):
+		return refuse(CodeInvalid, "name", "the name %.70q is not letters, digits and . _ @ + -, at most 64", actor.Name)
+	case actor.Name == Operator().Name:
+		return refuse(CodeInvalid, "name", "the name %q is the one of who runs the node", actor.Name)
+	case actor.Role < Viewer || actor.Role > Admin:
+		return refuse(CodeInvalid, "role", "the role is not one of %s", strings.Join(Roles(), ", "))
+	case len(actor.Sites) == 0 || len(actor.Sites) > maxActorSites:
+		return refuse(CodeInvalid, "sites", "%d sites, want 1 to %d, or %s for every one", len(actor.Sites), maxActorSites, AnySite)
+	}
+	for _, site := range actor.Sites {
+		if site != AnySite && (len(site) > edge.MaxSiteBytes || !sitePattern.MatchString(site)) {
+			return refuse(CodeInvalid, "sites", "%.70q is not a site's id", site)
+		}
+		if err := a.need(Admin, site); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Tokens returns the tokens of the sites at which the actor is admin, newest
+// first, the expired ones included.
+func (d *Desk) Tokens(ctx context.Context, by Actor) ([]Token, error) {
+	if err := by.needAnywhere(Admin); err != nil {
+		return nil, err
+	}
+	notes, err := d.o.Notes.Notes(ctx, tokenNotes)
+	if err != nil {
+		return nil, stored(err, "", "tokens")
+	}
+	tokens := []Token{}
+	for _, n := range notes {
+		var t Token
+		if err := json.Unmarshal(n.Value, &t); err != nil {
+			return nil, fmt.Errorf("token %s: %w", n.Key, err)
+		}
+		if by.overrules(t.Actor) {
+			tokens = append(tokens, t)
+		}
+	}
+	slices.SortFunc(tokens, func(a, b Token) int { return cmp.Or(b.At.Compare(a.At), cmp.Compare(a.ID, b.ID)) })
+	return tokens, nil
+}
+
+// overrules reports whether a is admin wherever other counts.
+func (a Actor) overrules(other Actor) bool {
+	return !slices.ContainsFunc(other.Sites, func(site string) bool { return !a.May(Admin, site) })
+}
+
+// RevokeToken ends a token at once. A token of a site at which the actor is not
+// admin is as one that is not there.
+func (d *Desk) RevokeToken(ctx context.Context, by Actor, id string) error {
+	if err := by.needAnywhere(Admin); err != nil {
+		return err
+	}
+	key, token, err := d.findToken(ctx, id)
+	if err == nil && !by.overrules(token.Actor) {
+		err = refuse(CodeNotFound, "id", "there is no token %.16q", id)
+	}
+	if err != nil {
+		return err
+	}
+	if err := d.note(ctx, by, Entry{Act: ActRevoke, Token: token.ID, Detail: describeActor(token.Actor)}); err != nil {
+		return err
+	}
+	return stored(d.o.Notes.DeleteNote(ctx, key), "id", "token")
+}
+
+// Authenticate returns the token that a secret is, which is one look-up by
+// hash: how long it takes says nothing about other secrets. The error says no
+// more than that the secret is not good.
+func (d *Desk) Authenticate(ctx context.Context, secret string) (Token, error) {
+	if len(secret) > 128 || !strings.HasPrefix(secret, tokenPrefix) {
+		return Token{}, errNoToken()
+	}
+	note, err := d.o.Notes.Note(ctx, tokenKey(hashOf([]byte(secret))))
+	return d.openToken(note, err)
+}
+
+// TokenByID returns a token that still counts, for who has seen its secret
+// before and remembers its ID only.
+func (d *Desk) TokenByID(ctx context.Context, id string) (Token, error) {
+	_, token, err := d.findToken(ctx, id)
+	if codeOf(err) == CodeNotFound || err == nil && token.expired(d.now()) {
+		return Token{}, errNoToken()
+	}
+	return token, err
+}
+
+func (d *Desk) openToken(note Note, err error) (token Token, _ error) {
+	switch {
+	case errors.Is(err, ErrNone):
+		return Token{}, errNoToken()
+	case err != nil:
+		return Token{}, stored(err, "", "token")
+	}
+	if err := json.Unmarshal(note.Value, &token); err != nil {
+		return Token{}, fmt.Errorf("token: %w", err)
+	}
+	if token.expired(d.now()) {
+		return Token{}, errNoToken()
+	}
+	return token, nil
+}
+
+// findToken returns the token with an ID and its note's key.
+func (d *Desk) findToken(ctx context.Context, id string) (key string, token Token, err error) {
+	none := refuse(CodeNotFound, "id", "there is no token %.16q", id)
+	if !tokenPattern.MatchString(id) {
+		return "", Token{}, none
+	}
+	notes, err := d.o.Notes.Notes(ctx, tokenNotes)
+	if err != nil {
+		return "", Token{}, stored(err, "", "tokens")
+	}
+	for _, n := range notes {
+		if !strings.HasPrefix(n.Key, tokenNotes+id) {
+			continue
+		}
+		if err := json.Unmarshal(n.Value, &token); err != nil {
+			return "", Token{}, fmt.Errorf("token %s: %w", id, err)
+		}
+		return n.Key, token, nil
+	}
+	return "", Token{}, none
+}
+
+func (t Token) expired(now time.Time) bool { return !t.Expires.IsZero() && !now.Before(t.Expires) }
+
+func errNoToken() error {
+	return refuse(CodeUnauthenticated, "", "the token is unknown, revoked or expired")
+}
+
+const tokenNotes = "token."
+
+func tokenKey(hash string) string { return tokenNotes + hash }
+
+func hashOf(b []byte) string {
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}
+
+func describeActor(a Actor) string {
+	return fmt.Sprintf("%s, %s of %s", a.Name, a.Role, strings.Join(a.Sites, " "))
+}

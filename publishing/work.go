@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package publishing
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/nearside/nearside/edge"
+)
+
+// work returns the document that a change leads to from a.was, and notes in a
+// what it is about.
+func (d *Desk) work(ctx context.Context, a *amended, c Change) (*edge.ReleaseDocument, error) {
+	switch c.Act {
+	case ActRelease:
+		return readDocument(c.Document)
+	case ActRollback:
+		return d.rollback(ctx, a, c.To)
+	}
+	doc, err := a.was.copy()
+	if err != nil {
+		return nil, err
+	}
+	switch c.Act {
+	case ActPublish, ActShadow:
+		return doc, d.place(ctx, a, doc, c)
+	case ActRollout:
+		return doc, share(a, doc, c)
+	case ActRemove:
+		a.slot, a.module = c.Slot, moduleIn(doc, c.Slot, c.Module)
+		return doc, amendment(doc.Remove(c.Slot, c.Module))
+	}
+	return nil, refuse(CodeInvalid, "act", "%.40q is not a change", c.Act)
+}
+
+// readDocument reads a release; an unknown member is refused, as it would be
+// lost.
+func readDocument(document []byte) (*edge.ReleaseDocument, error) {
+	if len(document) > edge.MaxReleaseBytes {
+		return nil, refuse(CodeTooLarge, "document", "the release has %d bytes, at most %d", len(document), edge.MaxReleaseBytes)
+	}
+	doc := &edge.ReleaseDocument{}
+	decoder := json.NewDecoder(bytes.NewReader(document))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(doc); err != nil {
+		return nil, because(CodeInvalid, "document", "release", err)
+	}
+	return doc, nil
+}
+
+// place publishes or shadows a module.
+func (d *Desk) place(ctx context.Context, a *amended, doc *edge.ReleaseDocument, c Change) error {
+	if c.Placement == nil {
+		return refuse(CodeInvalid, "placement", "the placement is missing")
+	}
+	p := *c.Placement
+	ref, err := d.resolve(ctx, a.site, p.Module)
+	if err != nil {
+		return err
+	}
+	p.Module = ref
+	a.slot, a.module = p.Slot, ref
+	return amendment(doc.Place(p))
+}
+
+// resolve finds a site's module by name and, where the site has several
+// versions, version.
+func (d *Desk) resolve(ctx context.Context, site string, ref edge.ModuleRef) (edge.ModuleRef, error) {
+	uploads, err := d.uploads(ctx, site)
+	if err != nil {
+		return edge.ModuleRef{}, err
+	}
+	var found []*Upload
+	var versions []string
+	for _, u := range uploads {
+		if u.Name == ref.Name && (ref.Version == "" || u.Version == ref.Version) {
+			found, versions = append(found, u), append(versions, u.Version)
+		}
+	}
+	switch {
+	case len(found) == 0:
+		return edge.ModuleRef{}, refuse(CodeNotFound, "module", "site %s has no module %.100q: upload it first", site, strings.TrimSuffix(ref.ID(), "@"))
+	case len(found) > 1:
+		return edge.ModuleRef{}, refuse(CodeInvalid, "module", "say which version of %s: %s", ref.Name, strings.Join(versions, ", "))
+	case ref.Hash != "" && ref.Hash != found[0].Hash:
+		return edge.ModuleRef{}, refuse(CodeInvalid, "module", "%s has the hash %s at site %s, not %.64q", ref.ID(), found[0].Hash, site, ref.Hash)
+	}
+	return found[0].Ref(), nil
+}
+
+// share rolls a module out further or back. One in shadow begins to be shown in
+// its rung, and one that is taken back before it began leaves.
+func share(a *amended, doc *edge.ReleaseDocument, c Change) error {
+	a.slot, a.module = c.Slot, moduleIn(doc, c.Slot, c.Module)
+	rung, shadow := shadowIn(doc, c.Slot, c.Module)
+	switch {
+	case shadow == nil:
+		return amendment(doc.Share(c.Slot, c.Module, c.Share))
+	case c.Share == 0:
+		return amendment(doc.EndShadows(c.Slot, c.Module))
+	}
+	a.module = refOf(doc, shadow.Module)
+	return amendment(doc.Place(edge.Placement{
+		Module: a.module, Slot: c.Slot, Rung: rung, Role: shadow.Role, Settings: shadow.Settings,
+		Priority: shadow.Priority, Because: shadow.Because, Rollout: c.Share,
+	}))
+}
+
+// shadowIn returns a slot's shadow rule of a module and its rung.
+func shadowIn(doc *edge.ReleaseDocument, slot, module string) (string, *edge.RuleSpec) {
+	for _, rung := range ladderOf(doc, slot) {
+		for i := range rung.Rules {
+			if r := &rung.Rules[i]; r.Shadow && isModule(doc, r, module) {
+				return rung.Rung, r
+			}
+		}
+	}
+	return "", nil
+}
+
+// moduleIn returns the module that a slot's first rule of that name runs.
+func moduleIn(doc *edge.ReleaseDocument, slot, module string) edge.ModuleRef {
+	for _, rung := range ladderOf(doc, slot) {
+		for i := range rung.Rules {
+			if isModule(doc, &rung.Rules[i], module) {
+				return refOf(doc, rung.Rules[i].Module)
+			}
+		}
+	}
+	return edge.ModuleRef{}
+}
+
+// isModule reports whether a rule runs a module, by name or name@version.
+func isModule(doc *edge.ReleaseDocument, r *edge.RuleSpec, module string) bool {
+	ref := refOf(doc, r.Module)
+	return ref.Name == module || ref.ID() == module
+}
+
+// refOf returns the module that a rule names, by name or name@version.
+func refOf(doc *edge.ReleaseDocument, module string) edge.ModuleRef {
+	for _, ref := range doc.Modules {
+		if ref.ID() == module || ref.Name == module {
+			return ref
+		}
+	}
+	return edge.ModuleRef{}
+}
+
+// amendment turns an error of package edge's into the actor's.
+func amendment(err error) error {
+	wrong, ok := errors.AsType[*edge.AmendError](err)
+	if !ok {
+		return err
+	}
+	return &Error{Code: CodeInvalid, Field: wrong.Field, Message: wrong.Error(), Err: err}
+}
+
+// rollback returns the document of an earlier release.
+func (d *Desk) rollback(ctx context.Context, a *amended, to uint64) (*edge.ReleaseDocument, error) {
+	if to == 0 {
+		effective, err := d.effective(ctx, a.site, a.was)
+		if err != nil {
+			return nil, err
+		}
+		if effective <= 1 {
+			return nil, refuse(CodeNotFound, "to", "there is no release before the live one")
+		}
+		to = effective - 1
+	}
+	earlier, err := d.release(ctx, a.site, to)
+	if err != nil {
+		return nil, err
+	}
+	a.restores = to
+	return earlier.copy()
+}
+
+// effective returns the number under which a release's document was first live:
+// its own, or for one that a rollback brought back, that of the release it went
+// back to. So a second rollback goes further back and not forth again.
+func (d *Desk) effective(ctx context.Context, site string, live *liveRelease) (uint64, error) {
+	for {
+		entry, err := d.madeBy(ctx, site, live.Published)
+		if err != nil || entry.Restores == 0 {
+			return live.Number, err
+		}
+		if live, err = d.release(ctx, site, entry.Restores); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// madeBy returns the entry of what made a release, the zero one if it is not in
+// the audit log.
+func (d *Desk) madeBy(ctx context.Context, site string, made Published) (entry Entry, err error) {
+	var damaged error
+	err = d.o.Audits.Audit(ctx, func(line []byte) bool {
+		var e Entry
+		if damaged = json.Unmarshal(line, &e); damaged != nil {
+			return false
+		}
+		if e.Site == site && e.Number == made.Number && e.After == made.Hash && e.Act != ActPropose {
+			entry = e
+		}
+		return entry.ID == ""
+	})
+	if damaged != nil {
+		return Entry{}, fmt.Errorf("audit log: %w", damaged)
+	}
+	return entry, stored(err, "", "audit log")
+}
