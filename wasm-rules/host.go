@@ -44,12 +44,6 @@ type Host struct {
 	rules map[string]weak.Pointer[rule]
 }
 
-// features are the WebAssembly features a module may use. Bulk memory and
-// reference types are off: they can change tables and drop segments, which no
-// snapshot could put back.
-const features = api.CoreFeaturesV1 | api.CoreFeatureMultiValue |
-	api.CoreFeatureNonTrappingFloatToIntConversion | api.CoreFeatureSignExtensionOps
-
 // New returns a host without rules.
 func New(o Options) (*Host, error) {
 	if o.Source == nil {
@@ -61,10 +55,7 @@ func New(o Options) (*Host, error) {
 	if o.Instances == 0 {
 		o.Instances = runtime.GOMAXPROCS(0) + 1
 	}
-	config := wazero.NewRuntimeConfig().
-		WithCoreFeatures(features).
-		WithMemoryLimitPages(MaxMemoryPages).
-		WithDebugInfoEnabled(false)
+	config := runtimeConfig()
 	return &Host{
 		source:    o.Source,
 		instances: o.Instances,

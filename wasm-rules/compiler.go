@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package wasmrules
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/experimental"
+)
+
+// features are the WebAssembly features a rewritten module may use. Reference
+// types are off: no instruction can change a table.
+const features = api.CoreFeaturesV1 | api.CoreFeatureMultiValue |
+	api.CoreFeatureNonTrappingFloatToIntConversion | api.CoreFeatureSignExtensionOps
+
+// runtimeConfig is the same where code is compiled and where it runs.
+func runtimeConfig() wazero.RuntimeConfig {
+	return wazero.NewRuntimeConfig().
+		WithCoreFeatures(features).
+		WithMemoryLimitPages(MaxMemoryPages).
+		WithDebugInfoEnabled(false)
+}
+
+// maxCacheBytes bounds the code cache: when it is larger, the oldest half goes
+// and is compiled again when it is needed. Code is 3 to 10 times a module's
+// size.
+const maxCacheBytes = 1 << 30
+
+// A compiler makes code of modules that were verified and rewritten, and keeps
+// it in a directory. Whoever can write there runs code in this process: the
+// directory is the operator's alone. It is safe for concurrent use.
+type compiler struct {
+	runtime   wazero.Runtime
+	cache     wazero.CompilationCache
+	jail      *jail
+	dir       string
+	temporary bool // dir is removed by close
+}
+
+// openCompiler opens the cache below dir; "" is one that close removes.
+func openCompiler(dir string) (*compiler, error) {
+	c := &compiler{dir: dir, temporary: dir == ""}
+	var err error
+	if c.temporary {
+		c.dir, err = os.MkdirTemp("", "nearside-code-")
+	} else if c.dir, err = filepath.Abs(dir); err == nil {
+		err = os.MkdirAll(c.dir, 0o700)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("code cache: %w", err)
+	}
+	c.cache, err = wazero.NewCompilationCacheWithDir(c.dir)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("code cache: %w", err), c.removeTemporary())
+	}
+	c.runtime = wazero.NewRuntimeWithConfig(context.Background(), runtimeConfig().WithCompilationCache(c.cache))
+	c.jail = newJail(c.dir)
+	return c, nil
+}
+
+// close releases all code. Nothing compiled may run any more.
+func (c *compiler) close() error {
+	ctx := context.Background()
+	return errors.Join(c.runtime.Close(ctx), c.cache.Close(ctx), c.removeTemporary())
+}
+
+func (c *compiler) removeTemporary() error {
+	if !c.temporary {
+		return nil
+	}
+	return os.RemoveAll(c.dir)
+}
+
+// compile returns a module's code. Trusted modules are part of the program;
+// any other is compiled by the jail and only loaded here.
+func (c *compiler) compile(ctx context.Context, wasm []byte, trusted bool) (wazero.CompiledModule, error) {
+	if trusted {
+		return c.load(context.Background(), wasm)
+	}
+	if runtime.GOARCH != "amd64" && runtime.GOARCH != "arm64" {
+		// There is no compiler, and so no code that a jail could hand over.
+		return nil, fmt.Errorf("compile: only built-in modules run on %s", runtime.GOARCH)
+	}
+	if code, err := c.cached(wasm); !errors.Is(err, errNotCached) {
+		return code, err
+	}
+	select {
+	case <-c.jail.turn:
+		defer func() { c.jail.turn <- struct{}{} }()
+	case <-ctx.Done():
+		return nil, &ModuleError{CodeBusy, errors.New("compile: other modules are being compiled")}
+	}
+	if code, err := c.cached(wasm); !errors.Is(err, errNotCached) {
+		return code, err // whoever had the turn before compiled the same
+	}
+	if err := c.trim(); err != nil {
+		return nil, fmt.Errorf("code cache: %w", err)
+	}
+	if err := c.jail.compile(ctx, wasm); err != nil {
+		return nil, err
+	}
+	return c.cached(wasm)
+}
+
+// errNotCached tells that a module's code is not in the cache.
+var errNotCached = errors.New("the code cache does not have it")
+
+// uncompiling returns a context in which wazero reads the cache and compiles
+// nothing: its workers look at the context before each function, find it ended,
+// and CompileModule returns why.
+func uncompiling() context.Context {
+	ctx, end := context.WithCancelCause(context.Background())
+	end(errNotCached)
+	return experimental.WithCompilationWorkers(ctx, 2)
+}
+
+// cached returns code that is in the cache. A damaged cache is emptied, so that
+// what was in it is compiled again.
+func (c *compiler) cached(wasm []byte) (wazero.CompiledModule, error) {
+	code, err := c.load(uncompiling(), wasm)
+	if err != nil && strings.Contains(err.Error(), "compilationcache") {
+		if err := c.remove(c.entries()); err != nil {
+			return nil, fmt.Errorf("code cache: %w", err)
+		}
+		return nil, errNotCached
+	}
+	return code, err
+}
+
+func (c *compiler) load(ctx context.Context, wasm []byte) (code wazero.CompiledModule, err error) {
+	defer func() {
+		// Its decoder and validator are the only code here that sees a
+		// stranger's module and is not ours.
+		if r := recover(); r != nil {
+			err = &ModuleError{CodeInvalid, fmt.Errorf("compile: %v", r)}
+		}
+	}()
+	code, err = c.runtime.CompileModule(ctx, wasm)
+	switch {
+	case errors.Is(err, errNotCached):
+		return nil, errNotCached
+	case err != nil:
+		return nil, &ModuleError{CodeInvalid, errors.New("compile: " + firstLine(err))}
+	}
+	return code, nil
+}
+
+// A cacheEntry is a file below the cache's directory.
+type cacheEntry struct {
+	path    string
+	size    int64
+	written time.Time
+}
+
+// entries are the cache's files, oldest first. What cannot be read is left out.
+func (c *compiler) entries() []cacheEntry {
+	paths, _ := filepath.Glob(filepath.Join(c.dir, "wazero-*", "*")) // the pattern is good
+	var entries []cacheEntry
+	for _, path := range paths {
+		if info, err := os.Lstat(path); err == nil && info.Mode().IsRegular() {
+			entries = append(entries, cacheEntry{path, info.Size(), info.ModTime()})
+		}
+	}
+	slices.SortFunc(entries, func(a, b cacheEntry) int { return a.written.Compare(b.written) })
+	return entries
+}
+
+// trim removes what killed processes left, and the oldest code of a cache that
+// is too large. Only who has the jail's turn may call it.
+func (c *compiler) trim() error {
+	entries := c.entries()
+	var total int64
+	for _, e := range entries {
+		total += e.size
+	}
+	var gone []cacheEntry
+	keep := total
+	for _, e := range entries {
+		// A built-in module may be being written by this process.
+		unfinished := strings.HasSuffix(e.path, ".tmp") && time.Since(e.written) > time.Minute
+		if unfinished || total > maxCacheBytes && keep > maxCacheBytes/2 {
+			gone = append(gone, e)
+			keep -= e.size
+		}
+	}
+	return c.remove(gone)
+}
+
+func (c *compiler) remove(entries []cacheEntry) error {
+	var errs []error
+	for _, e := range entries {
+		if err := os.Remove(e.path); err != nil && !errors.Is(err, os.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}

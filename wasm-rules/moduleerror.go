@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package wasmrules
+
+// A ModuleError says why a module was refused, with a code that stays the same.
+// Errors of a machine that could not do its work are not ModuleErrors.
+type ModuleError struct {
+	Code string
+	Err  error
+}
+
+// Error implements error. It is one line.
+func (e *ModuleError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the error that the code stands for.
+func (e *ModuleError) Unwrap() error { return e.Err }
+
+// The codes of refused modules, beside those of package bytecode.
+const (
+	CodeInvalid  = "invalid_module"    // not valid WebAssembly
+	CodeTooSlow  = "compile_too_slow"  // took longer to compile than a module may
+	CodeTooLarge = "compile_too_large" // took more memory to compile than a module may
+	CodeCrashed  = "compile_crashed"   // broke the compiler
+	CodeBusy     = "compile_busy"      // waited too long for other modules
+)
