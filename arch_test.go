@@ -64,7 +64,7 @@ var architecture = map[string]folder{
 		outside: []string{"github.com/klauspost/compress", "github.com/oschwald/maxminddb-golang/v2"},
 		tests:   []string{"github.com/maxmind/mmdbwriter", "go4.org/netipx"},
 	},
-	"wasm-rules":         {ours: engine, outside: []string{"github.com/tetratelabs/wazero"}},
+	"wasm-rules":         {ours: engine, outside: []string{"github.com/tetratelabs/wazero", "aead.dev/minisign"}},
 	"wasm-rules/abitest": {ours: []string{"edge", "edge/consent", "edge/edgetest", "wasm-rules"}},
 	"stream": {
 		ours:    engine,

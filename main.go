@@ -10,12 +10,17 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	wasmrules "github.com/nearside/nearside/wasm-rules"
 )
 
 // version is the release's version, set when it is built.
 var version = "dev"
 
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == wasmrules.CompileCommand {
+		os.Exit(wasmrules.CompileMain(os.Args[2:])) // a node's own, in a process with limits
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := command(ctx, os.Args[1:], stdio{out: os.Stdout, err: os.Stderr})
 	stop()

@@ -92,7 +92,7 @@ func (n *node) open() error {
 	}
 	n.closers = append(n.closers, n.places.Close)
 	n.modules = openModules(n.cfg)
-	n.rules, err = wasmrules.New(wasmrules.Options{Source: n.modules})
+	n.rules, err = wasmrules.New(wasmrules.Options{Source: n.modules, CacheDir: filepath.Join(n.cfg.Data, "cache")})
 	if err != nil {
 		return fmt.Errorf("open rules: %w", err)
 	}

@@ -12,6 +12,9 @@
 //	ModuleSource  bytes and manifest by hash         source.go
 //	verify        bounded parse before wazero        verify.go
 //	Host.Load     the pipeline to a rule             host.go
+//	Keys          who may sign a module              signature.go
+//	compiler      code, from a cache that            compiler.go
+//	jail          a limited process fills            jail.go
 //	rule.Choose   one answer, from a pool            rule.go
 //	instance      one memory: call, read, put back   instance.go
 //	encodeRecord  a View as the guest reads it       record.go
@@ -20,7 +23,7 @@
 // The package never hands a guest a value outside its View, never gives it an
 // import, a clock or randomness, never lets a module in that verify refused,
 // and never waits for the network. Modules must be honest about time: nothing
-// here stops one that loops for ever. Compiling is not confined either.
+// here stops one that loops for ever.
 //
 // A Host and its rules are safe for concurrent use. A rule's instances are
 // released once nothing refers to the rule any more.

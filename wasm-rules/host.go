@@ -26,6 +26,13 @@ type Options struct {
 	// Source holds the modules that can be loaded. It is required and must
 	// outlive the Host.
 	Source ModuleSource
+	// CacheDir is where the code of compiled modules is kept; it is made 0700
+	// if it is not there. Whoever can write to it can run code in this process.
+	// Empty is a directory of the Host's own, which Close removes.
+	CacheDir string
+	// TrustedKeys sign every module that is not built in; without any, no
+	// signature is needed.
+	TrustedKeys Keys
 	// Instances is how many idle instances a rule keeps; 0 means one more than
 	// GOMAXPROCS. More calls at once make instances that are closed afterwards.
 	Instances int
@@ -36,12 +43,23 @@ type Options struct {
 type Host struct {
 	source    ModuleSource
 	instances int
-	runtime   wazero.Runtime
+	keys      Keys
+	compiler  *compiler
+	builtIn   map[string]bool // hashes of the modules that are part of the program
 
-	mu sync.Mutex // held while loading, never while a rule answers
+	mu sync.Mutex // never held while a rule is made or answers
 	// rules are the loaded rules that something still refers to, so that two
-	// releases with the same module, settings and fields share one.
-	rules map[string]weak.Pointer[rule]
+	// releases with the same module, settings and fields share one; loading are
+	// those being made.
+	rules   map[string]weak.Pointer[rule]
+	loading map[string]*loading
+}
+
+// A loading rule is one that several callers may wait for.
+type loading struct {
+	done chan struct{}
+	rule *rule
+	err  error
 }
 
 // New returns a host without rules.
@@ -55,32 +73,40 @@ func New(o Options) (*Host, error) {
 	if o.Instances == 0 {
 		o.Instances = runtime.GOMAXPROCS(0) + 1
 	}
-	config := runtimeConfig()
-	return &Host{
-		source:    o.Source,
-		instances: o.Instances,
-		runtime:   wazero.NewRuntimeWithConfig(context.Background(), config),
-		rules:     map[string]weak.Pointer[rule]{},
-	}, nil
+	builtIn, err := Embedded().List()
+	if err != nil {
+		return nil, fmt.Errorf("wasmrules: built-in modules: %w", err)
+	}
+	h := &Host{
+		source: o.Source, instances: o.Instances, keys: o.TrustedKeys, builtIn: map[string]bool{},
+		rules: map[string]weak.Pointer[rule]{}, loading: map[string]*loading{},
+	}
+	for _, m := range builtIn {
+		h.builtIn[m.Hash] = true
+	}
+	if h.compiler, err = openCompiler(o.CacheDir); err != nil {
+		return nil, fmt.Errorf("wasmrules: %w", err)
+	}
+	return h, nil
 }
 
 // Close releases everything the host made. Call it after the last Choose; a
 // rule called later fails.
-func (h *Host) Close() error {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.runtime.Close(context.Background())
-}
+func (h *Host) Close() error { return h.compiler.close() }
 
 // Load implements edge.RuleLoader. The rule's instances and code are released
-// once nothing refers to it any more.
-func (h *Host) Load(_ string, ref edge.ModuleRef, bind map[string]int) (edge.Rule, error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-
+// once nothing refers to it any more. An error that wraps a *ModuleError is the
+// module's fault; any other is the caller's or the machine's. It may take as
+// long as the compiler may: seconds for a module that was never loaded before.
+func (h *Host) Load(site string, ref edge.ModuleRef, bind map[string]int) (edge.Rule, error) {
 	wasm, manifest, err := h.open(ref)
 	if err != nil {
 		return nil, err
+	}
+	if !h.builtIn[ref.Hash] {
+		if err := h.keys.Verify(site, ref); err != nil {
+			return nil, err
+		}
 	}
 	numbers, err := ownNumbers(&manifest, bind)
 	if err != nil {
@@ -95,30 +121,58 @@ func (h *Host) Load(_ string, ref edge.ModuleRef, bind map[string]int) (edge.Rul
 		return nil, fmt.Errorf("manifest: %w", err)
 	}
 	key := fmt.Sprintf("%s %s %d %v %s", ref.Hash, declared, len(bind), numbers, settings)
-	maps.DeleteFunc(h.rules, func(_ string, r weak.Pointer[rule]) bool { return r.Value() == nil })
-	if r := h.rules[key].Value(); r != nil {
-		return r, nil
-	}
-	r, err := h.makeRule(wasm, &recipe{
-		runtime: h.runtime, manifest: &manifest, bind: numbers, settings: settings, empty: emptyRecord(len(bind)),
+	r, err := h.once(key, func() (*rule, error) {
+		return h.makeRule(wasm, ref.Hash, &recipe{
+			manifest: &manifest, bind: numbers, settings: settings, empty: emptyRecord(len(bind)),
+		})
 	})
 	if err != nil {
 		return nil, err
 	}
-	h.rules[key] = weak.Make(r)
 	return r, nil
+}
+
+// once returns the rule of a key, made by whoever asks first.
+func (h *Host) once(key string, load func() (*rule, error)) (*rule, error) {
+	h.mu.Lock()
+	maps.DeleteFunc(h.rules, func(_ string, r weak.Pointer[rule]) bool { return r.Value() == nil })
+	if r := h.rules[key].Value(); r != nil {
+		h.mu.Unlock()
+		return r, nil
+	}
+	l, others := h.loading[key]
+	if !others {
+		l = &loading{done: make(chan struct{}), err: errors.New("loading the module panicked")}
+		h.loading[key] = l
+	}
+	h.mu.Unlock()
+	if others {
+		<-l.done
+		return l.rule, l.err
+	}
+	defer close(l.done)
+	defer func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		delete(h.loading, key)
+		if l.err == nil {
+			h.rules[key] = weak.Make(l.rule)
+		}
+	}()
+	l.rule, l.err = load()
+	return l.rule, l.err
 }
 
 // makeRule is the way from bytes to a rule that serves. Each step only sees
 // what the one before let through.
-func (h *Host) makeRule(wasm []byte, p *recipe) (*rule, error) {
+func (h *Host) makeRule(wasm []byte, hash string, p *recipe) (*rule, error) {
 	var err error
 	if p.checked, err = verify(wasm); err != nil {
 		return nil, err
 	}
 	// Here: rewriting, so that a call spends fuel.
-	// Here: compiling in a process of its own with limits of its own.
-	if p.compiled, err = h.compile(p.checked); err != nil {
+	p.runtime = h.compiler.runtime
+	if p.compiled, err = h.compiler.compile(context.Background(), p.checked.wasm, h.builtIn[hash]); err != nil {
 		return nil, err
 	}
 	if p.settings, err = checkExports(p.compiled, len(p.bind), p.settings); err != nil {
@@ -189,14 +243,6 @@ func compact(settings json.RawMessage) ([]byte, error) {
 		return nil, errors.New("settings: not a JSON object")
 	}
 	return b.Bytes(), nil
-}
-
-func (h *Host) compile(checked *verified) (wazero.CompiledModule, error) {
-	compiled, err := h.runtime.CompileModule(context.Background(), checked.wasm)
-	if err != nil {
-		return nil, fmt.Errorf("compile: %s", firstLine(err))
-	}
-	return compiled, nil
 }
 
 // checkExports compares the module's exports with the ABI and returns the

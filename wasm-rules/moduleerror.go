@@ -17,9 +17,11 @@ func (e *ModuleError) Unwrap() error { return e.Err }
 
 // The codes of refused modules, beside those of package bytecode.
 const (
-	CodeInvalid  = "invalid_module"    // not valid WebAssembly
-	CodeTooSlow  = "compile_too_slow"  // took longer to compile than a module may
-	CodeTooLarge = "compile_too_large" // took more memory to compile than a module may
-	CodeCrashed  = "compile_crashed"   // broke the compiler
-	CodeBusy     = "compile_busy"      // waited too long for other modules
+	CodeUnsigned     = "unsigned"          // no signature where one is needed
+	CodeBadSignature = "bad_signature"     // by a key that is not trusted, or of something else
+	CodeInvalid      = "invalid_module"    // not valid WebAssembly
+	CodeTooSlow      = "compile_too_slow"  // took longer to compile than a module may
+	CodeTooLarge     = "compile_too_large" // took more memory to compile than a module may
+	CodeCrashed      = "compile_crashed"   // broke the compiler
+	CodeBusy         = "compile_busy"      // waited too long for other modules
 )

@@ -5,7 +5,8 @@
 // A language joins with an echo module: a module that fills every slot of
 // manifest.json as the C and the AssemblyScript echo do. Run puts it through the
 // cases of cases/, each a JSON file that says what the visitor is, what was
-// granted, and what the module must answer; every case runs on the real host.
+// granted, and what the module must answer; every case runs on the real host,
+// so TestMain must hand wasmrules.CompileCommand to wasmrules.CompileMain.
 //
 // The package is for tests only, keeps no state, and is safe for concurrent use.
 package abitest

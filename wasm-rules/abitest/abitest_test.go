@@ -6,7 +6,17 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	wasmrules "github.com/nearside/nearside/wasm-rules"
 )
+
+// TestMain is also the program that compiles the modules.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == wasmrules.CompileCommand {
+		os.Exit(wasmrules.CompileMain(os.Args[2:]))
+	}
+	os.Exit(m.Run())
+}
 
 // TestConformance has a row for every guest language.
 func TestConformance(t *testing.T) {

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package wasmrules
+
+import (
+	"errors"
+	"fmt"
+
+	"aead.dev/minisign"
+
+	"github.com/nearside/nearside/edge"
+)
+
+// maxSignatureBytes bounds a signature's text; minisign's are about 300 bytes
+// and their comments free.
+const maxSignatureBytes = 2 << 10
+
+// Keys are the public keys that an operator trusts to sign modules. No keys
+// trust every module. They are safe for concurrent use.
+type Keys []minisign.PublicKey
+
+// ParseKeys reads public keys as minisign writes them: the contents of a .pub
+// file, or its second line alone.
+func ParseKeys(texts []string) (Keys, error) {
+	var keys Keys
+	for i, text := range texts {
+		var key minisign.PublicKey
+		if err := key.UnmarshalText([]byte(text)); err != nil {
+			return nil, fmt.Errorf("trusted key %d: %w", i+1, err)
+		}
+		keys = append(keys, key)
+	}
+	return keys, nil
+}
+
+// SignedText is what a publisher signs with minisign so that a module may be
+// used at a site: `minisign -S -m FILE` of a file that holds this and nothing
+// else.
+func SignedText(site string, ref edge.ModuleRef) []byte {
+	return fmt.Appendf(nil, "nearside module\nsite: %s\nname: %s\nversion: %s\nsha256: %s\n", site, ref.Name, ref.Version, ref.Hash)
+}
+
+// Verify checks that one of the keys signed this module for this site. Without
+// keys everything is right. The error is a *ModuleError.
+func (k Keys) Verify(site string, ref edge.ModuleRef) error {
+	switch {
+	case len(k) == 0:
+		return nil
+	case ref.Signature == "":
+		return &ModuleError{CodeUnsigned, errors.New("signature: there is none, and this node only takes signed modules")}
+	case len(ref.Signature) > maxSignatureBytes:
+		return &ModuleError{CodeBadSignature, fmt.Errorf("signature: %d bytes, at most %d", len(ref.Signature), maxSignatureBytes)}
+	}
+	var s minisign.Signature
+	if err := s.UnmarshalText([]byte(ref.Signature)); err != nil {
+		return &ModuleError{CodeBadSignature, errors.New("signature: not in minisign's format")}
+	}
+	text := SignedText(site, ref)
+	known := false
+	for _, key := range k {
+		if key.ID() != s.KeyID {
+			continue
+		}
+		if minisign.Verify(key, text, []byte(ref.Signature)) {
+			return nil
+		}
+		known = true
+	}
+	if !known {
+		return &ModuleError{CodeBadSignature, fmt.Errorf("signature: by key %016X, which is not trusted here", s.KeyID)}
+	}
+	return &ModuleError{CodeBadSignature, fmt.Errorf("signature: does not cover %s of this hash at site %q", ref.ID(), site)}
+}
