@@ -53,9 +53,13 @@ func (s *Server) answerBeacon(ctx *fasthttp.RequestCtx, x *exchange) error {
 	return nil
 }
 
-// keep publishes the accepted events and reports whether they are on disk. A
-// page that waits for slots waits for its events only a moment.
+// keep publishes the decision record and the accepted events and reports
+// whether the events are on disk. A page that waits for slots waits for its
+// events only a moment, and nobody waits for a record.
 func (s *Server) keep(x *exchange) bool {
+	if x.outcome.Record != nil {
+		s.publisher.Record(x.outcome.Record)
+	}
 	if len(x.outcome.Events) == 0 {
 		return true
 	}

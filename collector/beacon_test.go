@@ -58,6 +58,30 @@ func TestABeaconIsAnsweredAndItsEventsAreKept(t *testing.T) {
 	}
 }
 
+func TestDecisionsAreRecordedUnderMeasureOnly(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		granted consent.Purposes
+		slots   []any
+		want    int
+	}{
+		{"under measure", usual, []any{"hero"}, 1},
+		{"without it", usual &^ consent.Measure, []any{"hero"}, 0},
+		{"without a slot", usual, []any{}, 0},
+		{"without a slot that the site has", usual, []any{"nowhere"}, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			h := open(t, nil)
+			if res := h.post(beaconOf(tt.granted, say{"slots": tt.slots})); res.StatusCode >= 300 {
+				t.Fatalf("answer %d %s", res.StatusCode, res.body)
+			}
+			if h.ledger.records != tt.want {
+				t.Errorf("%d records, want %d", h.ledger.records, tt.want)
+			}
+		})
+	}
+}
+
 func TestWhyIsToldWhenAsked(t *testing.T) {
 	h := open(t, nil)
 	a := h.post(beaconOf(consent.Context, say{"why": true, "slots": []string{"hero"}})).answer(t)

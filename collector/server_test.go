@@ -63,10 +63,11 @@ func (g *gazetteer) last() netip.Addr {
 // A ledger keeps events in memory. Within a wait shorter than its pace it does
 // not answer, like a log whose disk is slow.
 type ledger struct {
-	mu     sync.Mutex
-	events []string
-	pace   time.Duration
-	err    error
+	mu      sync.Mutex
+	events  []string
+	records int
+	pace    time.Duration
+	err     error
 }
 
 func (l *ledger) Publish(events []edge.Event, wait time.Duration) error {
@@ -84,7 +85,13 @@ func (l *ledger) Publish(events []edge.Event, wait time.Duration) error {
 	return nil
 }
 
-func (l *ledger) Record(*edge.Record) {}
+func (l *ledger) Record(r *edge.Record) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(r.Bytes()) > 0 {
+		l.records++
+	}
+}
 
 func (l *ledger) set(pace time.Duration, err error) {
 	l.mu.Lock()

@@ -65,6 +65,7 @@ type decider struct {
 	slot    int           // the number of the beacon's slot that is decided
 	// tries are what the decisions were made of; nil while they are not kept.
 	tries []tried
+	rules []*boundRule // that the tries are of, each once
 	// reach says, in a replay, whom a roll-out reached.
 	reach func(rule *boundRule) bool
 }
@@ -96,7 +97,8 @@ func (d *decider) free() {
 	}
 	d.visit = Visit{Own: d.visit.Own[:0]}
 	clear(d.tries)
-	*d = decider{visit: d.visit, events: d.events[:0], views: d.views[:0], tries: d.tries[:0]}
+	clear(d.rules)
+	*d = decider{visit: d.visit, events: d.events[:0], views: d.views[:0], tries: d.tries[:0], rules: d.rules[:0]}
 	deciders.Put(d)
 }
 

@@ -48,12 +48,13 @@ func (e *Engine) makeRecord(d *decider, r *Request, out *Outcome) {
 	if len(d.tries) == 0 || r.Bot || !d.granted.Has(consent.Measure) {
 		return
 	}
-	var rules []*boundRule
+	rules := d.rules[:0]
 	for i := range d.tries {
 		if !slices.Contains(rules, d.tries[i].rule) {
 			rules = append(rules, d.tries[i].rule)
 		}
 	}
+	d.rules = rules
 	b := append(out.recordSpace[:0], recordVersion)
 	b = binary.AppendVarint(b, r.Now.UnixMilli())
 	b = binary.AppendUvarint(b, d.release.Number())

@@ -191,7 +191,7 @@ var errState = errors.New("state is malformed")
 
 // parseState reads the plain form of a state. It copies what it keeps.
 func parseState(plain []byte) (*State, error) {
-	r := stateReader{b: plain}
+	r := byteReader{b: plain}
 	if r.byte() != stateVersion {
 		return nil, errState
 	}
@@ -222,12 +222,14 @@ func parseState(plain []byte) (*State, error) {
 	return s, nil
 }
 
-type stateReader struct {
+// A byteReader reads b from the front. What is read after the end is zero, and
+// sets bad.
+type byteReader struct {
 	b   []byte
 	bad bool
 }
 
-func (r *stateReader) take(n int) []byte {
+func (r *byteReader) take(n int) []byte {
 	if n > len(r.b) {
 		r.bad = true
 		r.b = nil
@@ -238,21 +240,21 @@ func (r *stateReader) take(n int) []byte {
 	return b
 }
 
-func (r *stateReader) byte() byte {
+func (r *byteReader) byte() byte {
 	if b := r.take(1); b != nil {
 		return b[0]
 	}
 	return 0
 }
 
-func (r *stateReader) uint32() uint32 {
+func (r *byteReader) uint32() uint32 {
 	if b := r.take(4); b != nil {
 		return binary.LittleEndian.Uint32(b)
 	}
 	return 0
 }
 
-func (r *stateReader) time() time.Time {
+func (r *byteReader) time() time.Time {
 	seconds := r.uint32()
 	if seconds == 0 {
 		return time.Time{}

@@ -59,7 +59,7 @@ func (s *Sealer) OpenDecisionID(site, id string) (DecisionID, error) {
 		return DecisionID{}, errDecisionID
 	}
 	d.Release = number
-	r := stateReader{b: plain[6+n:]}
+	r := byteReader{b: plain[6+n:]}
 	d.Slot, d.Variant, d.Rule = r.text(), r.text(), r.text()
 	if r.bad {
 		return DecisionID{}, errDecisionID
@@ -67,4 +67,4 @@ func (s *Sealer) OpenDecisionID(site, id string) (DecisionID, error) {
 	return d, nil
 }
 
-func (r *stateReader) text() string { return string(r.take(int(r.byte()))) }
+func (r *byteReader) text() string { return string(r.take(int(r.byte()))) }

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package edge
+
+import (
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"github.com/nearside/nearside/edge/consent"
+)
+
+// A parsedRecord is a decision record taken apart.
+type parsedRecord struct {
+	RecordHead
+	views     []recordedView
+	decisions []recordedDecision
+}
+
+type recordedView struct {
+	mask  Mask
+	bytes []byte
+}
+
+type recordedDecision struct {
+	slot, variant, rule, key string
+	reason                   Reason
+	tries                    []recordedTry
+}
+
+type recordedTry struct {
+	rung, place int
+	made        ruleMade
+	view        int // one more than a number of views, 0 for none
+	reason      Reason
+	answer      Answer // without words and items
+	output      uint64
+}
+
+// A recordParser reads a record from the front. What is read after an error is
+// empty.
+type recordParser struct{ byteReader }
+
+func (r *recordParser) uvarint() uint64 {
+	n, size := binary.Uvarint(r.b)
+	if size <= 0 {
+		r.bad, r.b = true, nil
+		return 0
+	}
+	r.b = r.b[size:]
+	return n
+}
+
+func (r *recordParser) varint() int64 {
+	n, size := binary.Varint(r.b)
+	if size <= 0 {
+		r.bad, r.b = true, nil
+		return 0
+	}
+	r.b = r.b[size:]
+	return n
+}
+
+// count reads how many elements follow; each takes at least a byte.
+func (r *recordParser) count() int {
+	n := r.uvarint()
+	if n > uint64(len(r.b)) {
+		r.bad, r.b = true, nil
+		return 0
+	}
+	return int(n)
+}
+
+func (r *recordParser) sized() []byte { return r.take(r.count()) }
+
+func (r *recordParser) reason() Reason {
+	n := r.byte()
+	if int(n) >= len(reasonNames) {
+		r.bad = true
+		return ReasonDefault
+	}
+	return Reason(n)
+}
+
+func (r *recordParser) head() (RecordHead, error) {
+	if v := r.byte(); v != recordVersion {
+		return RecordHead{}, fmt.Errorf("%w: version %d", ErrRecord, v)
+	}
+	h := RecordHead{At: time.UnixMilli(r.varint()), Release: r.uvarint(), Granted: consent.Purposes(r.uvarint()) & consent.All}
+	if r.bad {
+		return RecordHead{}, fmt.Errorf("%w: cut off in its head", ErrRecord)
+	}
+	return h, nil
+}
+
+// parseRecord takes a record apart; it shares the record's memory.
+func parseRecord(record []byte) (*parsedRecord, error) {
+	if len(record) > MaxRecordBytes {
+		return nil, fmt.Errorf("%w: %d bytes, at most %d", ErrRecord, len(record), MaxRecordBytes)
+	}
+	r := recordParser{byteReader{b: record}}
+	p := &parsedRecord{}
+	var err error
+	if p.RecordHead, err = r.head(); err != nil {
+		return nil, err
+	}
+	var rules []ruleMade
+	for n := r.count(); n > 0 && !r.bad; n-- {
+		made := ruleMade{id: string(r.sized())}
+		copy(made.module[:], r.take(len(made.module)))
+		copy(made.settings[:], r.take(len(made.settings)))
+		rules = append(rules, made)
+	}
+	for n := r.count(); n > 0 && !r.bad; n-- {
+		var v recordedView
+		words := r.take(8 * len(v.mask))
+		for i := range v.mask {
+			if !r.bad {
+				v.mask[i] = binary.LittleEndian.Uint64(words[8*i:])
+			}
+		}
+		v.bytes = r.sized()
+		p.views = append(p.views, v)
+	}
+	for n := r.count(); n > 0 && !r.bad; n-- {
+		p.decisions = append(p.decisions, r.decision(rules, len(p.views)))
+	}
+	if r.bad || len(r.b) > 0 {
+		return nil, fmt.Errorf("%w: damaged", ErrRecord)
+	}
+	return p, nil
+}
+
+func (r *recordParser) decision(rules []ruleMade, views int) recordedDecision {
+	d := recordedDecision{slot: string(r.sized()), reason: r.reason()}
+	d.variant, d.rule, d.key = string(r.sized()), string(r.sized()), string(r.sized())
+	for n := r.count(); n > 0 && !r.bad; n-- {
+		t := recordedTry{rung: int(r.byte()), place: int(r.byte())}
+		rule, view := r.uvarint(), r.uvarint()
+		if rule >= uint64(len(rules)) || view > uint64(views) {
+			r.bad = true
+			return d
+		}
+		t.made, t.view, t.reason = rules[rule], int(view), r.reason()
+		t.answer.Variant = int(r.byte())
+		t.answer.Score, t.answer.Fuel = r.varint(), r.varint()
+		if sum := r.take(8); !r.bad {
+			t.output = binary.LittleEndian.Uint64(sum)
+		}
+		d.tries = append(d.tries, t)
+	}
+	return d
+}
