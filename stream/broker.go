@@ -15,23 +15,9 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Names in the embedded JetStream. They are part of the data format.
-const (
-	eventStream   = "EVENTS"
-	eventSubject  = "events." // and the site
-	bodyBucket    = "releases"
-	pointerBucket = "release"
-)
-
-const (
-	// maxReleaseBytes bounds all release bodies together, maxPointerBytes their
-	// pointers and history.
-	maxReleaseBytes = 4 << 30
-	maxPointerBytes = 256 << 20
-	// brokerWait bounds one step of starting the server and each request to it
-	// that has no deadline of its own.
-	brokerWait = 10 * time.Second
-)
+// brokerWait bounds one step of starting the server and each request to it
+// that has no deadline of its own.
+const brokerWait = 10 * time.Second
 
 // A broker is one run of the embedded server with what hangs on it. A write
 // error closes its streams for good, so a Stream replaces a broken broker by a
@@ -42,9 +28,8 @@ type broker struct {
 	// Commits have a connection of their own, so that no read stands before one.
 	commitConn, conn *nats.Conn
 	commits          jetstream.JetStream
-	events           jetstream.Stream
-	bodies           jetstream.ObjectStore
-	pointers         jetstream.KeyValue
+	js               jetstream.JetStream
+	stores
 
 	life context.Context
 	end  context.CancelFunc
@@ -91,11 +76,10 @@ func openBroker(o *Options) (b *broker, err error) {
 	if b.commitConn, b.commits, err = connect(srv, "commits", o.Logger); err != nil {
 		return nil, err
 	}
-	var js jetstream.JetStream
-	if b.conn, js, err = connect(srv, "store", o.Logger); err != nil {
+	if b.conn, b.js, err = connect(srv, "store", o.Logger); err != nil {
 		return nil, err
 	}
-	return b, b.openStreams(js, o)
+	return b, b.open(b.js, o)
 }
 
 func connect(srv *server.Server, name string, log *slog.Logger) (*nats.Conn, jetstream.JetStream, error) {
@@ -116,49 +100,6 @@ func connect(srv *server.Server, name string, log *slog.Logger) (*nats.Conn, jet
 		return nil, nil, fmt.Errorf("use embedded JetStream: %w", err)
 	}
 	return conn, js, nil
-}
-
-// openStreams makes the streams or brings their settings up to date. It never
-// makes one over the files of one that the server could not load.
-func (b *broker) openStreams(js jetstream.JetStream, o *Options) error {
-	ctx, cancel := context.WithTimeout(context.Background(), brokerWait)
-	defer cancel()
-	for _, name := range []string{eventStream, "OBJ_" + bodyBucket, "KV_" + pointerBucket} {
-		if _, err := js.Stream(ctx, name); errors.Is(err, jetstream.ErrStreamNotFound) && holdsData(o.Dir, name) {
-			return fmt.Errorf("open event log: the server could not load stream %s, its log says why; its files are left as they are", name)
-		}
-	}
-	var err error
-	b.events, err = js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
-		Name:        eventStream,
-		Description: "events, one message per site and commit group",
-		Subjects:    []string{eventSubject + "*"},
-		Storage:     jetstream.FileStorage,
-		Retention:   jetstream.LimitsPolicy,
-		// A full log refuses what comes: what was acknowledged goes by age alone.
-		Discard:     jetstream.DiscardNew,
-		MaxBytes:    o.MaxLogBytes,
-		MaxAge:      o.MaxAge,
-		AllowDirect: true,
-	})
-	if err != nil {
-		return fmt.Errorf("open event log: %w", err)
-	}
-	b.bodies, err = js.CreateOrUpdateObjectStore(ctx, jetstream.ObjectStoreConfig{
-		Bucket: bodyBucket, Description: "release documents by their SHA-256",
-		Storage: jetstream.FileStorage, MaxBytes: maxReleaseBytes,
-	})
-	if err != nil {
-		return fmt.Errorf("open release bodies: %w", err)
-	}
-	b.pointers, err = js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
-		Bucket: pointerBucket, Description: "live and past releases: number and SHA-256",
-		Storage: jetstream.FileStorage, History: 1, MaxBytes: maxPointerBytes,
-	})
-	if err != nil {
-		return fmt.Errorf("open release pointers: %w", err)
-	}
-	return nil
 }
 
 // health returns why the server can no longer write, or nil. The server does

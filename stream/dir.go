@@ -15,7 +15,14 @@ import (
 )
 
 // FormatVersion is the version of the data directory that this program writes.
-const FormatVersion = 1
+//
+//	1  events and releases
+//	2  and modules, notes, the audit log and decision records. A program that
+//	   knows 1 would publish without an entry in the audit log.
+//
+// Opening a directory of an older version brings it to this one; what it lacks
+// is made beside what it holds.
+const FormatVersion = 2
 
 // The parts of a data directory. Others may keep files of their own beside
 // them.
@@ -58,7 +65,7 @@ func openDir(dir string) (*os.File, error) {
 }
 
 // checkFormat reads the format file, or writes it into a directory without
-// data.
+// data. It writes the newer version before anything that needs it is there.
 func checkFormat(dir string) error {
 	name := filepath.Join(dir, formatFile)
 	text, err := os.ReadFile(name)
@@ -81,6 +88,8 @@ func checkFormat(dir string) error {
 		return fmt.Errorf("%w: %s does not hold a version", ErrFormat, name)
 	case version > FormatVersion:
 		return fmt.Errorf("%w: %s has version %d, this program knows versions up to %d: use a newer program", ErrFormat, dir, version, FormatVersion)
+	case version < FormatVersion:
+		return writeFormat(dir, name)
 	}
 	return nil
 }

@@ -3,14 +3,20 @@
 package stream
 
 import (
+	"archive/tar"
+	"compress/gzip"
 	"errors"
+	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestOpenRefusesADirectoryItCannotRead(t *testing.T) {
@@ -19,7 +25,9 @@ func TestOpenRefusesADirectoryItCannotRead(t *testing.T) {
 		prepare func(t *testing.T, dir string)
 		says    string
 	}{
-		{"written by a newer program", func(t *testing.T, dir string) { write(t, filepath.Join(dir, formatFile), "2\n") }, "use a newer program"},
+		{"written by a newer program", func(t *testing.T, dir string) {
+			write(t, filepath.Join(dir, formatFile), fmt.Sprintln(FormatVersion+1))
+		}, "use a newer program"},
 		{"with an empty format file", func(t *testing.T, dir string) { write(t, filepath.Join(dir, formatFile), "") }, "does not hold a version"},
 		{"with a version below the first", func(t *testing.T, dir string) { write(t, filepath.Join(dir, formatFile), "0") }, "does not hold a version"},
 		{"with data of unknown format", func(t *testing.T, dir string) { write(t, filepath.Join(dir, serverDir, "x"), "") }, "no format file"},
@@ -36,6 +44,73 @@ func TestOpenRefusesADirectoryItCannotRead(t *testing.T) {
 				t.Errorf("error %v, want ErrFormat that says %q", err, tt.says)
 			}
 		})
+	}
+}
+
+// TestOpenBringsAnOlderDirectoryToThisFormat opens what the program before
+// format 2 wrote: testdata/format1.tar.gz, which nobody can make again.
+func TestOpenBringsAnOlderDirectoryToThisFormat(t *testing.T) {
+	dir := t.TempDir()
+	unpack(t, "testdata/format1.tar.gz", dir)
+	for round := range 2 {
+		s := open(t, Options{Dir: dir, MaxAge: 100 * 365 * 24 * time.Hour})
+		if text, err := os.ReadFile(filepath.Join(dir, formatFile)); string(text) != "2\n" || err != nil {
+			t.Errorf("round %d: the format is %q, %v", round, text, err)
+		}
+		if got := ids(read(t, s, Query{Site: "shop"})); !slices.Equal(got, []string{"e0", "e1", "e2"}) {
+			t.Errorf("round %d: read %v", round, got)
+		}
+		if got := ids(read(t, s, Query{Site: "blog"})); len(got) != 3+round {
+			t.Errorf("round %d: read %v", round, got)
+		}
+		number, doc, err := s.Release(t.Context(), "shop")
+		if number != uint64(2+round) || len(doc) != 200_000 || err != nil {
+			t.Errorf("round %d: live is release %d of %d bytes, %v", round, number, len(doc), err)
+		}
+		if doc, err := s.ReleaseAt(t.Context(), "shop", 1); string(doc) != `{"release":1}` || err != nil {
+			t.Errorf("round %d: release 1 is %s, %v", round, doc, err)
+		}
+		// What it lacked can be used.
+		publish(t, s, event("blog", fmt.Sprint("more", round)))
+		put(t, s, "shop", number, number+1, string(doc))
+		putModule(t, s, []byte("module"))
+		putNote(t, s, fmt.Sprint("note", round), `1`, 0)
+		appendAudit(t, s, "shop", `1`)
+		if got, err := audit(t, s, "shop"); len(got) != 1+round || err != nil {
+			t.Errorf("round %d: the audit log tells %v, %v", round, got, err)
+		}
+		closeStream(t, s)
+	}
+}
+
+// unpack writes the files of an archive below dir.
+func unpack(t *testing.T, archive, dir string) {
+	t.Helper()
+	f, err := os.Open(archive)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	zip, err := gzip.NewReader(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for files := tar.NewReader(zip); ; {
+		h, err := files.Next()
+		if errors.Is(err, io.EOF) {
+			return
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if h.Typeflag == tar.TypeDir {
+			continue
+		}
+		text, err := io.ReadAll(files)
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, filepath.Join(dir, h.Name), string(text))
 	}
 }
 

@@ -9,9 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
-
 	"github.com/nearside/nearside/edge"
 )
 
@@ -83,7 +80,7 @@ func (r *reader) read(ctx context.Context, b *broker) error {
 	s.mu.Lock()
 	last, mended := s.stored, s.mended
 	s.mu.Unlock()
-	scan, err := b.scan(ctx, r.at)
+	scan, err := b.scan(ctx, b.events, r.at)
 	if err != nil {
 		return err
 	}
@@ -187,7 +184,7 @@ func (s *Stream) damaged(m message, err error) {
 // the number of the next group.
 func (s *Stream) rememberStored(ctx context.Context, now time.Time) (next uint32, err error) {
 	at := position{subject: eventSubject + "*", since: now.Add(-remember)}
-	scan, err := s.broker.scan(ctx, at)
+	scan, err := s.broker.scan(ctx, s.broker.events, at)
 	if err != nil {
 		return 0, err
 	}
@@ -196,7 +193,7 @@ func (s *Stream) rememberStored(ctx context.Context, now time.Time) (next uint32
 		// Each message holds an event at least, so older ones would be forgotten.
 		scan.close()
 		at.seq = s.stored - min(limit, s.stored) + 1
-		if scan, err = s.broker.scan(ctx, at); err != nil {
+		if scan, err = s.broker.scan(ctx, s.broker.events, at); err != nil {
 			return 0, err
 		}
 	}
@@ -243,119 +240,4 @@ func (s *Stream) rememberFrame(h *hasher, m message, group uint32) {
 	if err != nil {
 		s.damaged(m, err)
 	}
-}
-
-// A position is where in the log to start: at message seq, or, when that is 0,
-// with what was stored since.
-type position struct {
-	subject string
-	seq     uint64
-	since   time.Time
-}
-
-// A message is one message of the log. Its data is the receiver's.
-type message struct {
-	seq     uint64
-	subject string
-	stored  time.Time
-	data    []byte
-}
-
-const (
-	// scanBatch is how many messages are asked for at once; with
-	// MaxFrameBytes it bounds a reader's memory to 64 MB.
-	scanBatch = 128
-	// scanIdle is when the server forgets a reader that does not ask.
-	scanIdle = 5 * time.Minute
-)
-
-// errScan reports that a scan has to start again where it was: the server
-// forgot it, or skipped a message.
-var errScan = errors.New("reading the event log was interrupted")
-
-// A scan reads messages in order. It is one goroutine's.
-type scan struct {
-	b     *broker
-	cons  jetstream.Consumer
-	found uint64 // messages there were at the start
-	count uint64 // messages received
-}
-
-// scan starts reading at a position.
-func (b *broker) scan(ctx context.Context, at position) (*scan, error) {
-	cfg := jetstream.ConsumerConfig{
-		FilterSubject:     at.subject,
-		AckPolicy:         jetstream.AckNonePolicy,
-		DeliverPolicy:     jetstream.DeliverAllPolicy,
-		InactiveThreshold: scanIdle,
-		MemoryStorage:     true,
-	}
-	switch {
-	case at.seq > 0:
-		cfg.DeliverPolicy, cfg.OptStartSeq = jetstream.DeliverByStartSequencePolicy, at.seq
-	case !at.since.IsZero():
-		cfg.DeliverPolicy, cfg.OptStartTime = jetstream.DeliverByStartTimePolicy, &at.since
-	}
-	cons, err := b.events.CreateConsumer(ctx, cfg)
-	if err != nil {
-		return nil, fmt.Errorf("read event log: %w", err)
-	}
-	return &scan{b: b, cons: cons, found: cons.CachedInfo().NumPending}, nil
-}
-
-// batch calls fn for the messages that are there, at most scanBatch, and
-// returns how many. None does not mean that there are no more: a busy server
-// may answer late.
-func (sc *scan) batch(ctx context.Context, fn func(message) error) (n int, err error) {
-	if err := ctx.Err(); err != nil {
-		return 0, err
-	}
-	batch, err := sc.cons.FetchNoWait(scanBatch)
-	if err != nil {
-		return 0, sc.interrupted(err)
-	}
-	for msg := range batch.Messages() {
-		meta, err := msg.Metadata()
-		if err != nil {
-			return n, fmt.Errorf("read event log: %w", err)
-		}
-		sc.count++
-		if meta.Sequence.Consumer != sc.count {
-			return n, errScan
-		}
-		m := message{seq: meta.Sequence.Stream, subject: msg.Subject(), stored: meta.Timestamp.UTC(), data: msg.Data()}
-		if err := fn(m); err != nil {
-			return n, err
-		}
-		n++
-	}
-	if err := batch.Error(); err != nil {
-		return n, sc.interrupted(err)
-	}
-	return n, nil
-}
-
-// pending returns how many messages are still to come.
-func (sc *scan) pending(ctx context.Context) (uint64, error) {
-	info, err := sc.cons.Info(ctx)
-	if err != nil {
-		return 0, sc.interrupted(err)
-	}
-	return info.NumPending, nil
-}
-
-// interrupted tells the errors that a new scan mends from the others.
-func (sc *scan) interrupted(err error) error {
-	if errors.Is(err, jetstream.ErrConsumerNotFound) || errors.Is(err, jetstream.ErrConsumerDeleted) || errors.Is(err, nats.ErrNoResponders) {
-		return errScan
-	}
-	return fmt.Errorf("read event log: %w", err)
-}
-
-// close lets the server forget the scan.
-func (sc *scan) close() {
-	ctx, cancel := context.WithTimeout(sc.b.life, brokerWait)
-	defer cancel()
-	// If it does not hear of it, it forgets it after scanIdle.
-	_ = sc.b.events.DeleteConsumer(ctx, sc.cons.CachedInfo().Name)
 }

@@ -5,8 +5,6 @@ package stream
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -23,10 +21,6 @@ const MaxReleaseBytes = 16 << 20
 // ErrNoRelease reports a site without a live release, or a number that was
 // never live.
 var ErrNoRelease = errors.New("no such release")
-
-// ErrBody reports a release whose document is missing or is not the one that
-// was published.
-var ErrBody = errors.New("release document is missing or damaged")
 
 // A ConflictError reports a release that was published over another than the
 // one it was made from.
@@ -70,20 +64,10 @@ func (s *Stream) PutRelease(ctx context.Context, site string, expect, number uin
 	}
 	s.releases.Lock()
 	defer s.releases.Unlock()
-	sum := sha256.Sum256(doc)
 	pub := publication{site: site, expect: expect, doc: doc, next: Published{
-		Number: number, Hash: hex.EncodeToString(sum[:]), At: time.Now().UTC().Truncate(time.Millisecond),
+		Number: number, Hash: hashOf(doc), At: time.Now().UTC().Truncate(time.Millisecond),
 	}}
-	err := s.withBroker(ctx, func(ctx context.Context, b *broker) error {
-		if err := s.writable(); err != nil {
-			return err
-		}
-		err := b.putRelease(ctx, pub)
-		if err != nil && !errors.As(err, new(*ConflictError)) {
-			signal(s.suspect)
-		}
-		return err
-	})
+	err := s.write(ctx, func(ctx context.Context, b *broker) error { return b.putRelease(ctx, pub) })
 	if err != nil {
 		return fmt.Errorf("publish release %d of site %s: %w", number, site, err)
 	}
@@ -118,7 +102,7 @@ func (b *broker) putRelease(ctx context.Context, pub publication) error {
 	default:
 		pub.next.At = past.At
 	}
-	if err := b.putBody(ctx, pub.next.Hash, pub.doc); err != nil {
+	if err := b.bodies.put(ctx, pub.next.Hash, pub.doc, MaxReleaseBytes); err != nil {
 		return err
 	}
 	if pub.expect != 0 {
@@ -142,12 +126,17 @@ func (b *broker) swap(ctx context.Context, pub publication, revision uint64) err
 	} else {
 		_, err = b.pointers.Update(ctx, pub.site, value, revision)
 	}
-	if raced := (*jetstream.APIError)(nil); errors.Is(err, jetstream.ErrKeyExists) ||
-		errors.As(err, &raced) && raced.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence {
+	if raced(err) {
 		live, _, err := b.pointer(ctx, pub.site)
 		return errors.Join(&ConflictError{Site: pub.site, Live: live.Number}, err)
 	}
 	return err
+}
+
+// raced reports whether a bucket refused a value because the key has another
+// revision.
+func raced(err error) bool {
+	return errors.Is(err, jetstream.ErrKeyExists) || errors.Is(err, jetstream.ErrKeyRevisionMismatch)
 }
 
 // putPast notes a release in the site's history.
@@ -158,19 +147,6 @@ func (b *broker) putPast(ctx context.Context, site string, p Published) error {
 	}
 	_, err = b.pointers.Put(ctx, pastKey(site, p.Number), value)
 	return err
-}
-
-// putBody stores a document unless it is there whole.
-func (b *broker) putBody(ctx context.Context, hash string, doc []byte) error {
-	if _, err := b.body(ctx, hash); err == nil {
-		return nil
-	} else if !errors.Is(err, ErrBody) {
-		return err
-	}
-	if _, err := b.bodies.PutBytes(ctx, hash, doc); err != nil {
-		return fmt.Errorf("store document: %w", err)
-	}
-	return nil
 }
 
 // Release returns the live release of site: its number and document. The error
@@ -296,29 +272,13 @@ func decodePointer(value []byte) (p Published, err error) {
 	if err := json.Unmarshal(value, &p); err != nil {
 		return Published{}, fmt.Errorf("read release pointer: %w", err)
 	}
-	if p.Number == 0 || len(p.Hash) != 2*sha256.Size {
+	if p.Number == 0 || !validHash(p.Hash) {
 		return Published{}, errors.New("read release pointer: no number or hash")
 	}
 	return p, nil
 }
 
-// body reads a document and checks that it is the one its hash names.
+// body reads a release's document.
 func (b *broker) body(ctx context.Context, hash string) ([]byte, error) {
-	info, err := b.bodies.GetInfo(ctx, hash)
-	switch {
-	case errors.Is(err, jetstream.ErrObjectNotFound):
-		return nil, fmt.Errorf("%w: not stored", ErrBody)
-	case err != nil:
-		return nil, fmt.Errorf("read document: %w", err)
-	case info.Size > MaxReleaseBytes:
-		return nil, fmt.Errorf("%w: %d bytes", ErrBody, info.Size)
-	}
-	doc, err := b.bodies.GetBytes(ctx, hash)
-	if err != nil && !errors.Is(err, jetstream.ErrDigestMismatch) {
-		return nil, fmt.Errorf("read document: %w", err)
-	}
-	if sum := sha256.Sum256(doc); hex.EncodeToString(sum[:]) != hash {
-		return nil, fmt.Errorf("%w: its hash differs", ErrBody)
-	}
-	return doc, nil
+	return b.bodies.get(ctx, hash, MaxReleaseBytes)
 }

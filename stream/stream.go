@@ -110,12 +110,14 @@ type Stream struct {
 
 	wake     chan struct{} // the filling group has its first event
 	hurry    chan struct{} // the filling group is large
-	suspect  chan struct{} // a release could not be written: look at the broker
+	suspect  chan struct{} // something could not be written: look at the broker
 	closing  chan struct{}
 	finished chan struct{}
 
-	releases sync.Mutex // one PutRelease at a time
-	tickets  sync.Pool
+	// One change at a time, each of its own kind.
+	releases, modules, ledger, audits sync.Mutex
+
+	tickets sync.Pool
 }
 
 var _ edge.Publisher = (*Stream)(nil)
@@ -269,6 +271,21 @@ func (s *Stream) withBroker(ctx context.Context, do func(context.Context, *broke
 			return err
 		}
 	}
+}
+
+// write is withBroker for what changes something: it fails while the log is
+// down, and a failure makes the Stream look whether its broker still works.
+func (s *Stream) write(ctx context.Context, do func(context.Context, *broker) error) error {
+	return s.withBroker(ctx, func(ctx context.Context, b *broker) error {
+		if err := s.writable(); err != nil {
+			return err
+		}
+		err := do(ctx, b)
+		if err != nil && !errors.As(err, new(*ConflictError)) && !errors.As(err, new(*NoteConflictError)) {
+			signal(s.suspect)
+		}
+		return err
+	})
 }
 
 // movement returns a channel that the next announce closes. s.mu is held.

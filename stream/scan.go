@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package stream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// A position is where in a stream to start: at message seq, or, when that is 0,
+// with what was stored since.
+type position struct {
+	subject string
+	seq     uint64
+	since   time.Time
+}
+
+// A message is one message of a stream. Its data is the receiver's.
+type message struct {
+	seq     uint64
+	subject string
+	stored  time.Time
+	data    []byte
+}
+
+const (
+	// scanBatch is how many messages are asked for at once; with
+	// MaxFrameBytes it bounds a reader's memory to 64 MB.
+	scanBatch = 128
+	// scanIdle is when the server forgets a reader that does not ask.
+	scanIdle = 5 * time.Minute
+)
+
+// errScan reports that a scan has to start again where it was: the server
+// forgot it, or skipped a message.
+var errScan = errors.New("reading stored messages was interrupted")
+
+// A scan reads messages in order. It is one goroutine's.
+type scan struct {
+	b     *broker
+	from  jetstream.Stream
+	cons  jetstream.Consumer
+	found uint64 // messages there were at the start
+	count uint64 // messages received
+}
+
+// scan starts reading a stream at a position.
+func (b *broker) scan(ctx context.Context, from jetstream.Stream, at position) (*scan, error) {
+	cfg := jetstream.ConsumerConfig{
+		FilterSubject:     at.subject,
+		AckPolicy:         jetstream.AckNonePolicy,
+		DeliverPolicy:     jetstream.DeliverAllPolicy,
+		InactiveThreshold: scanIdle,
+		MemoryStorage:     true,
+	}
+	switch {
+	case at.seq > 0:
+		cfg.DeliverPolicy, cfg.OptStartSeq = jetstream.DeliverByStartSequencePolicy, at.seq
+	case !at.since.IsZero():
+		cfg.DeliverPolicy, cfg.OptStartTime = jetstream.DeliverByStartTimePolicy, &at.since
+	}
+	cons, err := from.CreateConsumer(ctx, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("read stored messages: %w", err)
+	}
+	return &scan{b: b, from: from, cons: cons, found: cons.CachedInfo().NumPending}, nil
+}
+
+// batch calls fn for the messages that are there, at most scanBatch, and
+// returns how many. None does not mean that there are no more: a busy server
+// may answer late.
+func (sc *scan) batch(ctx context.Context, fn func(message) error) (n int, err error) {
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	batch, err := sc.cons.FetchNoWait(scanBatch)
+	if err != nil {
+		return 0, sc.interrupted(err)
+	}
+	for msg := range batch.Messages() {
+		meta, err := msg.Metadata()
+		if err != nil {
+			return n, fmt.Errorf("read stored messages: %w", err)
+		}
+		sc.count++
+		if meta.Sequence.Consumer != sc.count {
+			return n, errScan
+		}
+		m := message{seq: meta.Sequence.Stream, subject: msg.Subject(), stored: meta.Timestamp.UTC(), data: msg.Data()}
+		if err := fn(m); err != nil {
+			return n, err
+		}
+		n++
+	}
+	if err := batch.Error(); err != nil {
+		return n, sc.interrupted(err)
+	}
+	return n, nil
+}
+
+// pending returns how many messages are still to come.
+func (sc *scan) pending(ctx context.Context) (uint64, error) {
+	info, err := sc.cons.Info(ctx)
+	if err != nil {
+		return 0, sc.interrupted(err)
+	}
+	return info.NumPending, nil
+}
+
+// interrupted tells the errors that a new scan mends from the others.
+func (sc *scan) interrupted(err error) error {
+	if errors.Is(err, jetstream.ErrConsumerNotFound) || errors.Is(err, jetstream.ErrConsumerDeleted) || errors.Is(err, nats.ErrNoResponders) {
+		return errScan
+	}
+	return fmt.Errorf("read stored messages: %w", err)
+}
+
+// close lets the server forget the scan.
+func (sc *scan) close() {
+	ctx, cancel := context.WithTimeout(sc.b.life, brokerWait)
+	defer cancel()
+	// If it does not hear of it, it forgets it after scanIdle.
+	_ = sc.from.DeleteConsumer(ctx, sc.cons.CachedInfo().Name)
+}
+
+// readAll calls fn for each message from at on, up to upTo. fn is told in at
+// where it would be next and moves it behind the message.
+func (b *broker) readAll(ctx context.Context, from jetstream.Stream, at *position, upTo uint64, fn func(message) error) error {
+	sc, err := b.scan(ctx, from, *at)
+	if err != nil {
+		return err
+	}
+	defer sc.close()
+	for {
+		n, err := sc.batch(ctx, func(m message) error {
+			if m.seq > upTo {
+				return errEnd
+			}
+			return fn(m)
+		})
+		switch {
+		case errors.Is(err, errEnd):
+			return nil
+		case err != nil:
+			return err
+		case n > 0:
+			continue
+		}
+		if more, err := sc.pending(ctx); err != nil || more == 0 {
+			return err
+		}
+	}
+}

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package stream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Names in the embedded JetStream. They are part of the data format.
+const (
+	eventStream   = "EVENTS"
+	eventSubject  = "events." // and the site
+	bodyBucket    = "releases"
+	pointerBucket = "release"
+	moduleBucket  = "modules"
+	noteBucket    = "ledger"
+	auditStream   = "AUDIT"
+	auditSubject  = "audit." // and the site
+)
+
+// Bounds on disk of what is kept for good. What is full refuses.
+const (
+	maxReleaseBytes = 4 << 30   // all release documents together
+	maxPointerBytes = 256 << 20 // their pointers and history
+	maxModulesBytes = 16 << 30
+	maxLedgerBytes  = 1 << 30
+	maxAuditBytes   = 4 << 30
+)
+
+// stores are what one run of the server holds.
+type stores struct {
+	events   jetstream.Stream
+	bodies   bucket
+	pointers jetstream.KeyValue
+	modules  bucket
+	notes    jetstream.KeyValue
+	audit    jetstream.Stream
+}
+
+// open makes the streams or brings their settings up to date. It never makes
+// one over the files of one that the server could not load.
+func (st *stores) open(js jetstream.JetStream, o *Options) error {
+	ctx, cancel := context.WithTimeout(context.Background(), brokerWait)
+	defer cancel()
+	for _, name := range []string{
+		eventStream, "OBJ_" + bodyBucket, "KV_" + pointerBucket, "OBJ_" + moduleBucket, "KV_" + noteBucket, auditStream,
+	} {
+		if _, err := js.Stream(ctx, name); errors.Is(err, jetstream.ErrStreamNotFound) && holdsData(o.Dir, name) {
+			return fmt.Errorf("open event log: the server could not load stream %s, its log says why; its files are left as they are", name)
+		}
+	}
+	if err := st.openLogs(ctx, js, o); err != nil {
+		return err
+	}
+	return st.openBuckets(ctx, js)
+}
+
+// openLogs makes the streams that grow at the end.
+func (st *stores) openLogs(ctx context.Context, js jetstream.JetStream, o *Options) (err error) {
+	st.events, err = js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
+		Name:        eventStream,
+		Description: "events, one message per site and commit group",
+		Subjects:    []string{eventSubject + "*"},
+		Storage:     jetstream.FileStorage,
+		Retention:   jetstream.LimitsPolicy,
+		// A full log refuses what comes: what was acknowledged goes by age alone.
+		Discard:     jetstream.DiscardNew,
+		MaxBytes:    o.MaxLogBytes,
+		MaxAge:      o.MaxAge,
+		AllowDirect: true,
+	})
+	if err != nil {
+		return fmt.Errorf("open event log: %w", err)
+	}
+	st.audit, err = js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
+		Name:        auditStream,
+		Description: "audit log, one message per entry",
+		Subjects:    []string{auditSubject + "*"},
+		Storage:     jetstream.FileStorage,
+		Retention:   jetstream.LimitsPolicy,
+		Discard:     jetstream.DiscardNew,
+		MaxBytes:    maxAuditBytes,
+		DenyDelete:  true,
+		DenyPurge:   true,
+		AllowDirect: true,
+	})
+	if err != nil {
+		return fmt.Errorf("open audit log: %w", err)
+	}
+	return nil
+}
+
+// openBuckets makes the stores of values by key.
+func (st *stores) openBuckets(ctx context.Context, js jetstream.JetStream) (err error) {
+	if st.bodies, err = openBucket(ctx, js, jetstream.ObjectStoreConfig{
+		Bucket: bodyBucket, Description: "release documents by their SHA-256", MaxBytes: maxReleaseBytes,
+	}); err != nil {
+		return fmt.Errorf("open release bodies: %w", err)
+	}
+	if st.pointers, err = js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
+		Bucket: pointerBucket, Description: "live and past releases: number and SHA-256",
+		Storage: jetstream.FileStorage, History: 1, MaxBytes: maxPointerBytes,
+	}); err != nil {
+		return fmt.Errorf("open release pointers: %w", err)
+	}
+	if st.modules, err = openBucket(ctx, js, jetstream.ObjectStoreConfig{
+		Bucket: moduleBucket, Description: "modules by their SHA-256", MaxBytes: maxModulesBytes,
+	}); err != nil {
+		return fmt.Errorf("open module store: %w", err)
+	}
+	if st.notes, err = js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
+		Bucket: noteBucket, Description: "notes by key",
+		Storage: jetstream.FileStorage, History: 1, MaxBytes: maxLedgerBytes,
+	}); err != nil {
+		return fmt.Errorf("open ledger: %w", err)
+	}
+	return nil
+}
