@@ -53,7 +53,7 @@ func (n *node) admin() *collector.Admin {
 		Logger:  n.log,
 		Metrics: []func(io.Writer) error{n.server.WritePrometheus, n.metrics},
 		Events: func(ctx context.Context, q collector.EventQuery, emit func([]byte) error) error {
-			return n.events.Events(ctx, stream.Query{Site: q.Site, Since: q.Since, Follow: q.Follow}, func(r stream.Record) error {
+			return n.events.Events(ctx, stream.Query{Site: q.Site, Since: q.Since, Follow: q.Follow}, func(r stream.LogEvent) error {
 				return emit(r.JSON)
 			})
 		},

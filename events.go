@@ -47,7 +47,7 @@ func eventsCommand(ctx context.Context, args []string, io stdio) error {
 		return fmt.Errorf("open stream: %w", err)
 	}
 	out := bufio.NewWriter(io.out)
-	err = store.Events(ctx, query, func(r stream.Record) error {
+	err = store.Events(ctx, query, func(r stream.LogEvent) error {
 		if _, err := out.Write(r.JSON); err != nil {
 			return err
 		}

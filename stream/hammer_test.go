@@ -88,7 +88,7 @@ type counter struct {
 	n  map[string]int
 }
 
-func (c *counter) count(r Record) error {
+func (c *counter) count(r LogEvent) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.n[r.ID]++

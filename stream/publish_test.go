@@ -51,10 +51,10 @@ func publish(t testing.TB, s *Stream, events ...edge.Event) {
 }
 
 // read returns what q finds.
-func read(t testing.TB, s *Stream, q Query) []Record {
+func read(t testing.TB, s *Stream, q Query) []LogEvent {
 	t.Helper()
-	var out []Record
-	if err := s.Events(t.Context(), q, func(r Record) error {
+	var out []LogEvent
+	if err := s.Events(t.Context(), q, func(r LogEvent) error {
 		r.JSON = slices.Clone(r.JSON)
 		out = append(out, r)
 		return nil
@@ -64,7 +64,7 @@ func read(t testing.TB, s *Stream, q Query) []Record {
 	return out
 }
 
-func ids(records []Record) []string {
+func ids(records []LogEvent) []string {
 	var out []string
 	for _, r := range records {
 		out = append(out, r.ID)

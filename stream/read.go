@@ -18,15 +18,20 @@ type Query struct {
 	Site string
 	// Since keeps events out that were stored before; zero means from the first.
 	Since time.Time
+	// After keeps out the message with this number and all before it; zero
+	// means from the first. Who reads to the end and remembers the last Seq, or
+	// while following the Seq before the last, goes on from there with no event
+	// lost or twice.
+	After uint64
 	// Follow waits for more events after the last one.
 	Follow bool
 }
 
-// A Record is a stored event with its place in the log.
-type Record struct {
+// A LogEvent is a stored event with its place in the log.
+type LogEvent struct {
 	// Seq is the number of the message that holds the event and Index the
 	// event's place in it, from 0. Together they never change and never come
-	// again. Both grow from one event of a site to the next.
+	// again. From one event to the next Seq grows, or stays and Index grows.
 	Seq   uint64
 	Index int
 	// Received is when the event was stored.
@@ -42,11 +47,14 @@ type Record struct {
 // Events returns nil after the last event, the error of fn or ctx, or
 // ErrClosed. With q.Follow it goes on until one of those ends it, also across a
 // replaced server.
-func (s *Stream) Events(ctx context.Context, q Query, fn func(Record) error) error {
+func (s *Stream) Events(ctx context.Context, q Query, fn func(LogEvent) error) error {
 	if q.Site != "" && !validSite(q.Site) {
 		return fmt.Errorf("read events: %w: bad site", ErrEvent)
 	}
-	r := reader{s: s, follow: q.Follow, fn: fn, at: position{subject: eventSubject + "*", since: q.Since}}
+	r := reader{s: s, follow: q.Follow, fn: fn, since: q.Since, at: position{subject: eventSubject + "*", since: q.Since}}
+	if q.After > 0 {
+		r.at.seq = q.After + 1
+	}
 	if q.Site != "" {
 		r.at.subject = eventSubject + q.Site
 	}
@@ -68,8 +76,9 @@ func (s *Stream) Events(ctx context.Context, q Query, fn func(Record) error) err
 type reader struct {
 	s      *Stream
 	at     position // the next message
+	since  time.Time
 	follow bool
-	fn     func(Record) error
+	fn     func(LogEvent) error
 	err    error // what fn returned
 }
 
@@ -98,6 +107,9 @@ func (r *reader) read(ctx context.Context, b *broker) error {
 				return errEnd
 			}
 			r.at.seq = m.seq + 1
+			if m.stored.Before(r.since) {
+				return nil
+			}
 			return r.emit(m)
 		})
 		switch {
@@ -131,7 +143,7 @@ func (r *reader) emit(m message) error {
 	frame, err := openFrame(m.data)
 	now := time.Now()
 	for i := 0; err == nil; i++ {
-		rec := Record{Seq: m.seq, Index: i, Received: m.stored}
+		rec := LogEvent{Seq: m.seq, Index: i, Received: m.stored}
 		var more bool
 		if more, err = frame.next(&rec.StoredEvent); !more {
 			break

@@ -46,6 +46,59 @@ func TestQueryNarrowsWhatIsRead(t *testing.T) {
 	}
 }
 
+func TestReadingGoesOnAfterWhatWasRead(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, Options{Dir: dir})
+	publish(t, s, event("shop", "s1"), event("blog", "b1"), event("shop", "s2"))
+	var sites []string
+	for _, r := range read(t, s, Query{}) {
+		sites = append(sites, fmt.Sprint(r.Site, r.Seq, r.Index))
+	}
+	if want := []string{"shop1 0", "shop1 1", "blog2 0"}; !slices.Equal(sites, want) {
+		t.Fatalf("read %v, want %v", sites, want)
+	}
+	later := time.Now()
+	publish(t, s, event("shop", "s3"))
+	closeStream(t, s)
+	s = open(t, Options{Dir: dir})
+	publish(t, s, event("blog", "b2"), event("shop", "s4"))
+	tests := []struct {
+		name string
+		give Query
+		want []string
+	}{
+		{"after the first message", Query{After: 1}, []string{"b1", "s3", "b2", "s4"}},
+		{"of one site", Query{After: 1, Site: "shop"}, []string{"s3", "s4"}},
+		{"after another site's message", Query{After: 2, Site: "shop"}, []string{"s3", "s4"}},
+		{"after the last", Query{After: 5}, nil},
+		{"after what is still to come", Query{After: 99}, nil},
+		{"and since a time", Query{After: 1, Since: later}, []string{"s3", "b2", "s4"}},
+		{"since a time that is earlier", Query{After: 4, Since: later}, []string{"s4"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := ids(read(t, s, tt.give)); !slices.Equal(got, tt.want) {
+				t.Errorf("read %v, want %v", got, tt.want)
+			}
+		})
+	}
+	// A tally that remembers the last number it saw counts each event once.
+	var tally []string
+	var seen uint64
+	for i := range 5 {
+		publish(t, s, event("shop", fmt.Sprint("t", i)), event("blog", fmt.Sprint("u", i)))
+		for _, r := range read(t, s, Query{After: seen}) {
+			tally, seen = append(tally, r.ID), r.Seq
+		}
+		if i == 2 {
+			breakBroker(t, s)
+		}
+	}
+	if all := ids(read(t, s, Query{})); !slices.Equal(tally, all) {
+		t.Errorf("counted %v, stored are %v", tally, all)
+	}
+}
+
 func TestReadingAnEmptyLogEnds(t *testing.T) {
 	if got := read(t, open(t, Options{Dir: t.TempDir()}), Query{}); len(got) != 0 {
 		t.Errorf("read %v", got)
@@ -57,7 +110,7 @@ func TestTheReadersErrorEndsReading(t *testing.T) {
 	publish(t, s, event("shop", "e1"), event("shop", "e2"))
 	stop := errors.New("enough")
 	n := 0
-	err := s.Events(t.Context(), Query{}, func(Record) error { n++; return stop })
+	err := s.Events(t.Context(), Query{}, func(LogEvent) error { n++; return stop })
 	if err != stop || n != 1 {
 		t.Errorf("error %v after %d events, want the reader's own after 1", err, n)
 	}
@@ -70,7 +123,7 @@ func TestFollowGivesEventsAsTheyAreStored(t *testing.T) {
 	got := make(chan string, 100)
 	ended := make(chan error, 1)
 	go func() {
-		ended <- s.Events(ctx, Query{Site: "shop", Follow: true}, func(r Record) error { got <- r.ID; return nil })
+		ended <- s.Events(ctx, Query{Site: "shop", Follow: true}, func(r LogEvent) error { got <- r.ID; return nil })
 	}()
 	next := func(want string) {
 		t.Helper()
@@ -94,7 +147,7 @@ func TestFollowGivesEventsAsTheyAreStored(t *testing.T) {
 		t.Errorf("ended with %v", err)
 	}
 	go func() {
-		ended <- s.Events(t.Context(), Query{Follow: true, Since: time.Now()}, func(Record) error { return nil })
+		ended <- s.Events(t.Context(), Query{Follow: true, Since: time.Now()}, func(LogEvent) error { return nil })
 	}()
 	time.Sleep(20 * time.Millisecond)
 	closeStream(t, s)
