@@ -64,8 +64,12 @@ var architecture = map[string]folder{
 		outside: []string{"github.com/klauspost/compress", "github.com/oschwald/maxminddb-golang/v2"},
 		tests:   []string{"github.com/maxmind/mmdbwriter", "go4.org/netipx"},
 	},
-	"wasm-rules":         {ours: engine, outside: []string{"github.com/tetratelabs/wazero", "aead.dev/minisign"}},
-	"wasm-rules/abitest": {ours: []string{"edge", "edge/consent", "edge/edgetest", "wasm-rules"}},
+	"wasm-rules": {
+		ours:    []string{"edge", "edge/consent", "wasm-rules/bytecode"},
+		outside: []string{"github.com/tetratelabs/wazero", "aead.dev/minisign"},
+	},
+	"wasm-rules/abitest":  {ours: []string{"edge", "edge/consent", "edge/edgetest", "wasm-rules"}},
+	"wasm-rules/bytecode": {without: inputAndOutput, tests: []string{"github.com/tetratelabs/wazero"}},
 	"stream": {
 		ours:    engine,
 		outside: []string{"github.com/nats-io/nats-server/v2", "github.com/nats-io/nats.go", "github.com/zeebo/xxh3"},
