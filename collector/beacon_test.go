@@ -29,7 +29,7 @@ func TestABeaconIsAnsweredAndItsEventsAreKept(t *testing.T) {
 	}
 	hero := a.Decisions[0]
 	if hero.Slot != "hero" || hero.Variant != "desktop" || hero.Kind != "text" || hero.Lang != "fr" || hero.Dir != "ltr" ||
-		hero.Reason != "rule" || hero.Rule != "by-device@1" || string(hero.Content) != `{"text":"Grands chapeaux"}` || hero.ID == "" {
+		hero.Reason != "rule" || hero.Rule != "by-device@1.0.0" || string(hero.Content) != `{"text":"Grands chapeaux"}` || hero.ID == "" {
 		t.Errorf("hero %+v", hero)
 	}
 	if d := a.Decisions[1]; d.Slot != "bare" || d.Kind != "default" || d.Reason != "default" || d.Content != nil {
@@ -88,7 +88,7 @@ func TestWhyIsToldWhenAsked(t *testing.T) {
 	if len(a.Decisions) != 1 || a.Decisions[0].Why == nil || len(a.Decisions[0].Why.Tried) != 1 {
 		t.Fatalf("no explanation: %+v", a)
 	}
-	if tried := a.Decisions[0].Why.Tried[0]; tried.Rule != "by-device@1" || len(tried.Saw) != 1 || tried.Saw[0].Field != "device.type" {
+	if tried := a.Decisions[0].Why.Tried[0]; tried.Rule != "by-device@1.0.0" || len(tried.Saw) != 1 || tried.Saw[0].Field != "device.type" {
 		t.Errorf("tried %+v", tried)
 	}
 	if a = h.post(beaconOf(consent.Context, say{"slots": []string{"hero"}})).answer(t); a.Decisions[0].Why != nil {

@@ -143,7 +143,7 @@ func newEngine(t testing.TB, places edge.Locator) *edge.Engine {
 	}
 	rule := &edgetest.Rule{
 		Declares: edge.Manifest{
-			ABI: 1, Name: "by-device", Version: "1", Needs: consent.Set(consent.Context), Reads: []string{"device.type"},
+			ABI: 1, Name: "by-device", Version: "1.0.0", Needs: consent.Set(consent.Context), Reads: []string{"device.type"},
 			Slots: []edge.ManifestSlot{{Name: "slot", Variants: []string{"phone", "desktop"}}},
 		},
 		Cases: []edgetest.Case{

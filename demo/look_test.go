@@ -49,7 +49,7 @@ func TestNothingMovesWhileThePageArrives(t *testing.T) {
 func answerWith(slot, variant, text string) func(*fasthttp.RequestCtx) {
 	return func(ctx *fasthttp.RequestCtx) {
 		body, err := json.Marshal(map[string]any{"v": 1, "granted": 4, "decisions": []any{map[string]any{
-			"id": "d1", "slot": slot, "variant": variant, "kind": "text", "lang": "en", "dir": "ltr", "reason": "rule", "rule": "by-device@1",
+			"id": "d1", "slot": slot, "variant": variant, "kind": "text", "lang": "en", "dir": "ltr", "reason": "rule", "rule": "by-device@1.0.0",
 			"because": "Chosen.", "content": map[string]string{"text": text},
 		}}})
 		if err != nil {

@@ -57,7 +57,7 @@ func readManifests(t *testing.T) (manifestLoader, []edge.ModuleRef) {
 func releaseAt(t *testing.T, now time.Time) (edge.ReleaseDocument, []byte, manifestLoader) {
 	t.Helper()
 	loader, refs := readManifests(t)
-	refs = append(refs, edge.ModuleRef{Name: "of-another-site", Version: "1", Hash: strings.Repeat("0", 64)})
+	refs = append(refs, edge.ModuleRef{Name: "of-another-site", Version: "1.0.0", Hash: strings.Repeat("0", 64)})
 	d, err := New(Options{Snippet: testSnippet, Modules: refs, Now: now})
 	if err != nil {
 		t.Fatal(err)

@@ -152,7 +152,7 @@ func caseSealer(t testing.TB) *edge.Sealer {
 // caseRules are the rules every case has unless it brings its own.
 func caseRules() map[string]*edgetest.Rule {
 	manifest := func(name, role string, needs consent.Purposes, reads []string, variants ...string) edge.Manifest {
-		return edge.Manifest{ABI: 1, Name: name, Version: "1", Needs: consent.Set(needs), Reads: reads,
+		return edge.Manifest{ABI: 1, Name: name, Version: "1.0.0", Needs: consent.Set(needs), Reads: reads,
 			Slots: []edge.ManifestSlot{{Name: role, Variants: variants}}}
 	}
 	return map[string]*edgetest.Rule{

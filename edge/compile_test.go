@@ -5,6 +5,7 @@ package edge_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"os"
 	"strings"
 	"testing"
@@ -46,7 +47,7 @@ func TestCompileReleaseRefuses(t *testing.T) {
 		{"content of another kind", `{"text": "Wide hats"}`, `{"html": "<p>Wide hats</p>"}`, "unknown field"},
 		{"a roll-out over all buckets", `"rollout": 1`, `"rollout": 10001`, "rollout 10001"},
 		{"a hash that is none", `0000000000000000000000000000000000000000000000000000000000000001`, `abc`, "hash is not a SHA-256"},
-		{"another version than the module's", `"name": "by-device", "version": "1"`, `"name": "by-device", "version": "2"`, "its manifest says by-device@1"},
+		{"another version than the module's", `"name": "by-device", "version": "1.0.0"`, `"name": "by-device", "version": "2.0.0"`, "its manifest says by-device@1.0.0"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -70,15 +71,24 @@ func TestCompileReleaseRefuses(t *testing.T) {
 }
 
 func TestManifestRefuses(t *testing.T) {
-	good := `{"abi":1,"name":"by-device","version":"1.2","slots":[{"name":"slot","variants":["phone"]}],"needs":["context"],"reads":["device.type"]}`
-	tests := []struct{ name, old, new, want string }{
-		{"another ABI", `"abi":1`, `"abi":2`, "abi 2"},
-		{"a name with spaces", `by-device`, `by device`, "name"},
-		{"a version in words", `1.2`, `one`, "version"},
-		{"no slot", `[{"name":"slot","variants":["phone"]}]`, `[]`, "0 slots"},
-		{"a slot without variants", `["phone"]`, `[]`, "0 variants"},
-		{"a field read twice", `["device.type"]`, `["device.type","device.type"]`, "read twice"},
-		{"reading without needing", `["context"]`, `[]`, "needs no purpose but reads"},
+	good := `{"abi":1,"name":"by-device","version":"1.2.0","author":"A","slots":[{"name":"slot","variants":["phone"]}],"needs":["context"],"reads":["device.type"],"settings":{},"budget":2000000}`
+	tests := []struct{ name, old, new, member, want string }{
+		{"another ABI", `"abi":1`, `"abi":2`, "abi", "2 is not supported"},
+		{"a name with spaces", `by-device`, `by device`, "name", "lower-case words"},
+		{"a version in words", `1.2.0`, `one`, "version", "MAJOR.MINOR.PATCH"},
+		{"a version of two numbers", `1.2.0`, `1.2`, "version", "MAJOR.MINOR.PATCH"},
+		{"a version with a leading zero", `1.2.0`, `1.02.0`, "version", "MAJOR.MINOR.PATCH"},
+		{"an author with a life story", `"A"`, `"` + strings.Repeat("A", 1025) + `"`, "author", "1025 bytes"},
+		{"no slot", `[{"name":"slot","variants":["phone"]}]`, `[]`, "slots", "0, want 1 to 32"},
+		{"a slot without variants", `["phone"]`, `[]`, "slots", "0 variants"},
+		{"a slot twice", `[{"name":"slot","variants":["phone"]}]`, `[{"name":"slot","variants":["phone"]},{"name":"slot","variants":["phone"]}]`, "slots", "stands twice"},
+		{"a variant twice", `["phone"]`, `["phone","phone"]`, "slots", "stands twice"},
+		{"a variant with capitals", `["phone"]`, `["Phone"]`, "slots", `"Phone"`},
+		{"a field read twice", `["device.type"]`, `["device.type","device.type"]`, "reads", "stands twice"},
+		{"reading without needing", `["context"]`, `[]`, "needs", "no purpose, but reads has fields of context"},
+		{"settings that are no schema", `"settings":{}`, `"settings":["north"]`, "settings", "an object"},
+		{"a budget below nothing", `2000000`, `-1`, "budget", "want 0 to 2000000"},
+		{"a budget beyond the ceiling", `2000000`, `2000001`, "budget", "want 0 to 2000000"},
 	}
 	var m edge.Manifest
 	if err := json.Unmarshal([]byte(good), &m); err != nil || m.Validate() != nil {
@@ -90,8 +100,10 @@ func TestManifestRefuses(t *testing.T) {
 			if err := json.Unmarshal([]byte(strings.Replace(good, tt.old, tt.new, 1)), &m); err != nil {
 				t.Fatal(err)
 			}
-			if err := m.Validate(); err == nil || !strings.Contains(err.Error(), tt.want) {
-				t.Errorf("error %v, want one about %q", err, tt.want)
+			err := m.Validate()
+			wrong := (*edge.ManifestError)(nil)
+			if !errors.As(err, &wrong) || wrong.Member != tt.member || !strings.Contains(wrong.What, tt.want) {
+				t.Errorf("error %v, want one about %s with %q", err, tt.member, tt.want)
 			}
 		})
 	}

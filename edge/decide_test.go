@@ -57,7 +57,7 @@ func TestAnImpressionTellsWhatWasShown(t *testing.T) {
 	if err := json.Unmarshal(out.Events[0].JSON(), &ev); err != nil {
 		t.Fatal(err)
 	}
-	if d := ev.Decision; d.Slot != "hero" || d.Variant != "phone" || d.Rule != "by-device@1" || d.Reason != "rule" || d.Shown != "late" {
+	if d := ev.Decision; d.Slot != "hero" || d.Variant != "phone" || d.Rule != "by-device@1.0.0" || d.Reason != "rule" || d.Shown != "late" {
 		t.Errorf("decision = %+v in %s", d, out.Events[0].JSON())
 	}
 	if strings.Contains(string(out.Events[0].JSON()), id) {
@@ -79,7 +79,7 @@ func TestAnswersCompeteInsideARung(t *testing.T) {
 	if err := json.Unmarshal(caseRelease(t, nil), &doc); err != nil {
 		t.Fatal(err)
 	}
-	doc["modules"] = append(doc["modules"].([]any), map[string]any{"name": "by-place", "version": "1", "hash": strings.Repeat("3", 64)})
+	doc["modules"] = append(doc["modules"].([]any), map[string]any{"name": "by-place", "version": "1.0.0", "hash": strings.Repeat("3", 64)})
 	tests := []struct {
 		name                 string
 		scoreOne, scoreTwo   int64

@@ -16,7 +16,8 @@ import (
 type Manifest struct {
 	// ABI is the version of the rule ABI the module speaks; 1 today.
 	ABI int `json:"abi"`
-	// Name and Version identify the module in decisions: "name@version".
+	// Name and Version identify the module in decisions: "name@version". The
+	// version is semantic: MAJOR.MINOR.PATCH.
 	Name        string `json:"name"`
 	Version     string `json:"version"`
 	Author      string `json:"author,omitempty"`
@@ -44,15 +45,19 @@ type ManifestSlot struct {
 	Variants []string `json:"variants"`
 }
 
-// Limits of a manifest. Variants fit the result's low 8 bits.
+// Limits of a manifest. Variants fit the result's low 8 bits; MaxBudget is about
+// half a millisecond.
 const (
 	MaxManifestSlots    = 32
 	MaxManifestVariants = 255
+	MaxBudget           = 2_000_000
+
+	maxManifestText = 1024 // bytes of author or description
 )
 
 var (
 	namePattern    = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
-	versionPattern = regexp.MustCompile(`^[0-9]+(\.[0-9]+){0,2}$`)
+	versionPattern = regexp.MustCompile(`^(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)$`)
 )
 
 // ID returns "name@version", as decisions name the rule.
@@ -68,51 +73,100 @@ func (m *Manifest) Slot(name string) int {
 	return -1
 }
 
-// Validate reports everything wrong with the manifest that can be told without
-// a site: own fields are checked when a release binds the module.
-func (m *Manifest) Validate() error {
-	var errs []error
-	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf("manifest: "+format, args...)) }
-	if m.ABI != 1 {
-		bad("abi %d is not supported, want 1", m.ABI)
+// A ManifestError says what is wrong with one member of a manifest.
+type ManifestError struct {
+	// Member is the member, for example version; empty for the whole manifest.
+	Member string
+	What   string
+}
+
+func (e *ManifestError) Error() string {
+	if e.Member == "" {
+		return "manifest: " + e.What
 	}
-	if len(m.Name) > 64 || !namePattern.MatchString(m.Name) {
-		bad("name %q is not lower-case words joined by dashes, at most 64 characters", m.Name)
+	return "manifest: " + e.Member + ": " + e.What
+}
+
+// Validate reports everything wrong with the manifest that can be told without
+// a site, each as a *ManifestError: own fields are checked when a release binds
+// the module, the settings' schema when the rule host reads it.
+func (m *Manifest) Validate() error {
+	c := manifestCheck{m: m}
+	if m.ABI != 1 {
+		c.bad("abi", "%d is not supported, want 1", m.ABI)
+	}
+	if len(m.Name) > MaxNameBytes || !namePattern.MatchString(m.Name) {
+		c.bad("name", "%.80q is not lower-case words joined by dashes, at most %d characters", m.Name, MaxNameBytes)
 	}
 	if len(m.Version) > 32 || !versionPattern.MatchString(m.Version) {
-		bad("version %q is not like 1, 1.2 or 1.2.3", m.Version)
+		c.bad("version", "%.40q is not semantic: want MAJOR.MINOR.PATCH, for example 1.0.0", m.Version)
 	}
-	if n := len(m.Slots); n == 0 || n > MaxManifestSlots {
-		bad("%d slots, want 1 to %d", n, MaxManifestSlots)
+	if len(m.Author) > maxManifestText {
+		c.bad("author", "%d bytes, at most %d", len(m.Author), maxManifestText)
+	}
+	if len(m.Description) > maxManifestText {
+		c.bad("description", "%d bytes, at most %d", len(m.Description), maxManifestText)
+	}
+	if len(m.Settings) > 0 && (!json.Valid(m.Settings) || m.Settings[0] != '{') {
+		c.bad("settings", "want a JSON Schema, which is an object")
+	}
+	if m.Budget < 0 || m.Budget > MaxBudget {
+		c.bad("budget", "%d, want 0 to %d", m.Budget, MaxBudget)
+	}
+	c.slots()
+	c.reads()
+	return errors.Join(c.errs...)
+}
+
+// A manifestCheck gathers what is wrong with a manifest.
+type manifestCheck struct {
+	m    *Manifest
+	errs []error
+}
+
+func (c *manifestCheck) bad(member, format string, args ...any) {
+	c.errs = append(c.errs, &ManifestError{member, fmt.Sprintf(format, args...)})
+}
+
+func (c *manifestCheck) slots() {
+	if n := len(c.m.Slots); n == 0 || n > MaxManifestSlots {
+		c.bad("slots", "%d, want 1 to %d", n, MaxManifestSlots)
 	}
 	seen := map[string]bool{}
-	for _, s := range m.Slots {
-		if !namePattern.MatchString(s.Name) || seen[s.Name] {
-			bad("slot %q is not a new lower-case name", s.Name)
+	for _, s := range c.m.Slots {
+		if len(s.Name) > MaxNameBytes || !namePattern.MatchString(s.Name) || seen[s.Name] {
+			c.bad("slots", "%.80q stands twice or is not lower-case words joined by dashes", s.Name)
 		}
 		seen[s.Name] = true
 		if n := len(s.Variants); n == 0 || n > MaxManifestVariants {
-			bad("slot %q has %d variants, want 1 to %d", s.Name, n, MaxManifestVariants)
+			c.bad("slots", "%.80q has %d variants, want 1 to %d", s.Name, n, MaxManifestVariants)
 		}
+		variants := map[string]bool{}
 		for _, v := range s.Variants {
-			if len(v) > MaxNameBytes || !namePattern.MatchString(v) {
-				bad("variant %q of slot %q is not a lower-case name", v, s.Name)
+			if len(v) > MaxNameBytes || !namePattern.MatchString(v) || variants[v] {
+				c.bad("slots", "variant %.80q of %.80q stands twice or is not lower-case words joined by dashes", v, s.Name)
 			}
+			variants[v] = true
 		}
+	}
+}
+
+func (c *manifestCheck) reads() {
+	if n := len(c.m.Reads); n > MaxFields {
+		c.bad("reads", "%d fields, at most %d", n, MaxFields)
 	}
 	reads := map[string]bool{}
 	var unlocked consent.Purposes
-	for _, name := range m.Reads {
+	for _, name := range c.m.Reads {
 		if reads[name] {
-			bad("field %q is read twice", name)
+			c.bad("reads", "%.80q stands twice", name)
 		}
 		reads[name] = true
 		if f, ok := FieldByName(name); ok {
 			unlocked |= f.Purpose
 		}
 	}
-	if unlocked != 0 && m.Needs == 0 {
-		bad("needs no purpose but reads fields of %s", unlocked)
+	if unlocked != 0 && c.m.Needs == 0 {
+		c.bad("needs", "no purpose, but reads has fields of %s", unlocked)
 	}
-	return errors.Join(errs...)
 }

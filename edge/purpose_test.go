@@ -22,7 +22,7 @@ type watcher struct {
 
 func newWatcher() *watcher {
 	w := &watcher{saw: map[string]string{}}
-	w.manifest = edge.Manifest{ABI: 1, Name: "by-device", Version: "1",
+	w.manifest = edge.Manifest{ABI: 1, Name: "by-device", Version: "1.0.0",
 		Slots: []edge.ManifestSlot{{Name: "slot", Variants: []string{"phone", "desktop"}}}}
 	for _, f := range edge.Fields() {
 		w.manifest.Reads = append(w.manifest.Reads, f.Name)

@@ -3,7 +3,6 @@
 package wasmrules
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -112,7 +111,7 @@ func (h *Host) Load(site string, ref edge.ModuleRef, bind map[string]int) (edge.
 	if err != nil {
 		return nil, err
 	}
-	settings, err := compact(ref.Settings)
+	settings, err := CheckSettings(&manifest, ref.Settings)
 	if err != nil {
 		return nil, err
 	}
@@ -191,15 +190,16 @@ func (h *Host) makeRule(wasm []byte, hash string, p *recipe) (*rule, error) {
 // open gets the module and its manifest and checks that they are the ones the
 // release means, whatever the source says.
 func (h *Host) open(ref edge.ModuleRef) ([]byte, edge.Manifest, error) {
-	wasm, manifest, err := h.source.Open(ref.Hash)
+	wasm, err := h.source.Open(ref.Hash)
 	if err != nil {
-		return nil, manifest, fmt.Errorf("open: %w", err)
+		return nil, edge.Manifest{}, fmt.Errorf("open: %w", err)
 	}
 	if hash := HashOf(wasm); hash != ref.Hash {
-		return nil, manifest, fmt.Errorf("open: the module's hash is %s, want %.64s", hash, ref.Hash)
+		return nil, edge.Manifest{}, fmt.Errorf("open: the module's hash is %s, want %.64s", hash, ref.Hash)
 	}
-	if err := manifest.Validate(); err != nil {
-		return nil, manifest, err
+	manifest, err := ReadManifest(wasm)
+	if err != nil {
+		return nil, edge.Manifest{}, fmt.Errorf("open: %w", err)
 	}
 	if manifest.Name != ref.Name || manifest.Version != ref.Version {
 		return nil, manifest, fmt.Errorf("open: the module is %s, want %s@%s", manifest.ID(), ref.Name, ref.Version)
@@ -225,24 +225,6 @@ func ownNumbers(m *edge.Manifest, bind map[string]int) ([]int, error) {
 		numbers = append(numbers, number)
 	}
 	return numbers, nil
-}
-
-// compact returns settings as a JSON object without white space; none are {}.
-func compact(settings json.RawMessage) ([]byte, error) {
-	if len(settings) == 0 {
-		return []byte("{}"), nil
-	}
-	if len(settings) > MaxSettingsBytes {
-		return nil, fmt.Errorf("settings: %d bytes, at most %d", len(settings), MaxSettingsBytes)
-	}
-	var b bytes.Buffer
-	if err := json.Compact(&b, settings); err != nil {
-		return nil, fmt.Errorf("settings: %w", err)
-	}
-	if b.Bytes()[0] != '{' {
-		return nil, errors.New("settings: not a JSON object")
-	}
-	return b.Bytes(), nil
 }
 
 // checkExports compares the module's exports with the ABI and returns the

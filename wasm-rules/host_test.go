@@ -29,18 +29,32 @@ func TestLoadRefuses(t *testing.T) {
 	}{
 		{"a hash no source has", good, func(_ *testSource, ref *edge.ModuleRef) { ref.Hash = strings.Repeat("0", 64) }, "unknown module"},
 		{"bytes that do not have the hash", good, func(s *testSource, _ *edge.ModuleRef) { s.wasm = assemble(minimal(in(8))) }, "the module's hash is"},
-		{"another name", good, func(_ *testSource, ref *edge.ModuleRef) { ref.Name = "other" }, "the module is test@1, want other@1"},
-		{"another version", good, func(_ *testSource, ref *edge.ModuleRef) { ref.Version = "2" }, "the module is test@1, want test@2"},
-		{"a manifest that is wrong", good, func(s *testSource, _ *edge.ModuleRef) { s.manifest.ABI = 2 }, "abi 2 is not supported"},
-		{"an own field the site lacks", good, func(s *testSource, _ *edge.ModuleRef) { s.manifest.Reads = []string{"own.a"} }, `reads "own.a"`},
-		{"settings that are not JSON", good, func(_ *testSource, ref *edge.ModuleRef) { ref.Settings = []byte(`{"a"`) }, "settings: unexpected end"},
+		{"another name", good, func(_ *testSource, ref *edge.ModuleRef) { ref.Name = "other" }, "the module is test@1.0.0, want other@1.0.0"},
+		{"another version", good, func(_ *testSource, ref *edge.ModuleRef) { ref.Version = "2.0.0" }, "the module is test@1.0.0, want test@2.0.0"},
+		{"a manifest that is wrong", good, func(s *testSource, ref *edge.ModuleRef) {
+			s.declare(func(m *edge.Manifest) { m.ABI = 2 })
+			ref.Hash = s.hash
+		}, "manifest: abi: 2 is not supported"},
+		{"an own field the site lacks", good, func(s *testSource, ref *edge.ModuleRef) {
+			s.declare(func(m *edge.Manifest) { m.Reads = []string{"own.a"} })
+			ref.Hash = s.hash
+		}, `reads "own.a"`},
+		{"settings that are not JSON", good, func(_ *testSource, ref *edge.ModuleRef) { ref.Settings = []byte(`{"a"`) }, "settings: /a: not JSON: unexpected EOF"},
+		{"settings that the schema refuses", good, func(s *testSource, ref *edge.ModuleRef) {
+			s.declare(func(m *edge.Manifest) { m.Settings = []byte(`{"properties":{"north":{"enum":["winter"]}}}`) })
+			ref.Hash, ref.Settings = s.hash, []byte(`{"north":"autumn"}`)
+		}, "settings: /north: value must be 'winter'"},
+		{"a module without a manifest", good, func(s *testSource, ref *edge.ModuleRef) {
+			s.wasm = good
+			s.hash, ref.Hash = HashOf(good), HashOf(good)
+		}, "the module has none"},
 		{"settings that are not an object", good, func(_ *testSource, ref *edge.ModuleRef) { ref.Settings = []byte(`[]`) }, "not a JSON object"},
 		{"settings that are too long", good, func(_ *testSource, ref *edge.ModuleRef) {
 			ref.Settings = []byte(`{"a":"` + strings.Repeat("x", MaxSettingsBytes) + `"}`)
 		}, "settings: 16392 bytes, at most 16384"},
 		{"settings for a module that takes none", good, func(_ *testSource, ref *edge.ModuleRef) { ref.Settings = []byte(`{"a":1}`) }, "does not export near_settings"},
 		{"bytes that are no module", []byte("not wasm"), nil, "not a WebAssembly 1.0 module"},
-		{"a module that is cut off", good[:len(good)-3], nil, "verify:"},
+		{"a module that is cut off", good[:len(good)-3], nil, "not a WebAssembly module: at byte"},
 		{"a module that is too large", append(bytes.Clone(good), section(sectionCustom, make([]byte, MaxModuleBytes))...), nil, "at most 524288"},
 		{"instructions that are not valid", assemble(minimal(testFunc{"near_decide", []byte{wasmI32}, []byte{wasmI64}, constI32(1)})), nil, "compile:"},
 		{"no near_decide", assemble(minimal(testFunc{name: "near_decide"})), nil, "no function near_decide(i32) -> (i64)"},
@@ -54,7 +68,10 @@ func TestLoadRefuses(t *testing.T) {
 		{"an initialiser that traps", assemble(append(minimal(), testFunc{"_initialize", nil, nil, unreachable})), nil, "_initialize: module trapped: wasm error: unreachable"},
 		{"a module that traps on an empty record", assemble(minimal(testFunc{"near_decide", []byte{wasmI32}, []byte{wasmI64}, unreachable})), nil, `slot "slot", empty record: module trapped`},
 		{"a module whose first answer is nonsense", assemble(minimal(testFunc{"near_decide", []byte{wasmI32}, []byte{wasmI64}, constI64(2)})), nil, "nonsense answer: variant 2 of 1"},
-		{"near_bind missing for an own field", good, func(s *testSource, _ *edge.ModuleRef) { s.manifest.Reads = []string{"own.bound"} }, "no function near_bind(i32, i32) -> ()"},
+		{"near_bind missing for an own field", good, func(s *testSource, ref *edge.ModuleRef) {
+			s.declare(func(m *edge.Manifest) { m.Reads = []string{"own.bound"} })
+			ref.Hash = s.hash
+		}, "no function near_bind(i32, i32) -> ()"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

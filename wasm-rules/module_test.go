@@ -103,11 +103,11 @@ type testSource struct {
 	hash     string
 }
 
-func (s testSource) Open(hash string) ([]byte, edge.Manifest, error) {
+func (s testSource) Open(hash string) ([]byte, error) {
 	if hash != s.hash {
-		return nil, edge.Manifest{}, ErrUnknownModule
+		return nil, ErrUnknownModule
 	}
-	return bytes.Clone(s.wasm), s.manifest, nil
+	return bytes.Clone(s.wasm), nil
 }
 
 func (s testSource) List() ([]Listed, error) { return []Listed{{s.manifest, s.hash}}, nil }
@@ -116,12 +116,36 @@ func (s testSource) ref() edge.ModuleRef {
 	return edge.ModuleRef{Name: s.manifest.Name, Version: s.manifest.Version, Hash: s.hash}
 }
 
+// declare changes the manifest inside the module, for the worse if so wanted.
+func (s *testSource) declare(change func(m *edge.Manifest)) {
+	change(&s.manifest)
+	s.wasm = packAnything(s.wasm, s.manifest)
+	s.hash = HashOf(s.wasm)
+}
+
+// packAnything puts a manifest into a module, be it good or not; what is no
+// module it returns as it is.
+func packAnything(wasm []byte, m edge.Manifest) []byte {
+	text, err := json.Marshal(m)
+	if err != nil {
+		panic(err) // a manifest always marshals
+	}
+	packed, err := packSection(wasm, ManifestSection, text)
+	if err != nil {
+		return wasm
+	}
+	return packed
+}
+
 func oneSlot() edge.Manifest {
-	return edge.Manifest{ABI: 1, Name: "test", Version: "1", Slots: []edge.ManifestSlot{{Name: "slot", Variants: []string{"one"}}}}
+	return edge.Manifest{ABI: 1, Name: "test", Version: "1.0.0", Slots: []edge.ManifestSlot{{Name: "slot", Variants: []string{"one"}}}}
 }
 
 // handMade is a source of a module made of these functions.
-func handMade(wasm []byte) testSource { return testSource{wasm, oneSlot(), HashOf(wasm)} }
+func handMade(wasm []byte) testSource {
+	wasm = packAnything(wasm, oneSlot())
+	return testSource{wasm, oneSlot(), HashOf(wasm)}
+}
 
 // echo is a source of the conformance kit's echo module in one language.
 func echo(t testing.TB, language string) testSource {
@@ -133,12 +157,13 @@ func echo(t testing.TB, language string) testSource {
 	return testSource{wasm, readManifest(t, "abitest/manifest.json"), HashOf(wasm)}
 }
 
-func readManifest(t testing.TB, path string) (m edge.Manifest) {
+func readManifest(t testing.TB, path string) edge.Manifest {
 	t.Helper()
 	b, err := os.ReadFile(path)
-	if err == nil {
-		err = json.Unmarshal(b, &m)
+	if err != nil {
+		t.Fatal(err)
 	}
+	m, err := ParseManifest(b)
 	if err != nil {
 		t.Fatal(err)
 	}

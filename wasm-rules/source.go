@@ -6,14 +6,11 @@ import (
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
-	"path"
-	"strings"
 
 	"github.com/nearside/nearside/edge"
 )
@@ -25,9 +22,9 @@ var ErrUnknownModule = errors.New("unknown module")
 // A ModuleSource holds modules by the SHA-256 of their bytes, in lower-case hex.
 // It is called by many goroutines at once.
 type ModuleSource interface {
-	// Open returns a module and its manifest. The caller owns the bytes. An
+	// Open returns a module, its manifest inside. The caller owns the bytes. An
 	// unknown hash is an error that wraps ErrUnknownModule.
-	Open(hash string) (wasm []byte, manifest edge.Manifest, err error)
+	Open(hash string) (wasm []byte, err error)
 	// List returns what the source holds, in the source's order. An error tells
 	// of modules that are left out; those returned beside it are good.
 	List() ([]Listed, error)
@@ -39,94 +36,77 @@ type Listed struct {
 	Hash     string
 }
 
-// HashOf returns the hash by which sources and releases name a module.
+// HashOf returns the hash by which sources and releases name a module. It is of
+// all its bytes, the manifest among them.
 func HashOf(wasm []byte) string {
 	sum := sha256.Sum256(wasm)
 	return hex.EncodeToString(sum[:])
 }
 
-// maxManifestBytes bounds a manifest file: 32 slots of 255 variants fit well.
-const maxManifestBytes = 1 << 20
-
-//go:embed rules/*/rule.wasm rules/*/manifest.json
+//go:embed rules/*/rule.wasm
 var rules embed.FS
 
 // Embedded returns the modules that come with the product, in name order.
-func Embedded() ModuleSource {
-	return folder{files: rules, pairs: func(files fs.FS) ([]pair, error) {
-		wasm, err := fs.Glob(files, "rules/*/rule.wasm")
-		pairs := make([]pair, len(wasm))
-		for i, name := range wasm {
-			pairs[i] = pair{name, path.Join(path.Dir(name), "manifest.json")}
-		}
-		return pairs, err
-	}}
-}
+func Embedded() ModuleSource { return folder{rules, "rules/*/rule.wasm"} }
 
-// DirSource returns the modules of a folder: a file NAME.wasm and its manifest
-// NAME.json, in name order. The folder is read anew each time, so a module can
-// be added while the source is in use; one that is replaced has another hash.
-func DirSource(dir string) ModuleSource {
-	return folder{files: os.DirFS(dir), pairs: func(files fs.FS) ([]pair, error) {
-		entries, err := fs.ReadDir(files, ".")
-		var pairs []pair
-		for _, e := range entries {
-			if name, ok := strings.CutSuffix(e.Name(), ".wasm"); ok {
-				pairs = append(pairs, pair{e.Name(), name + ".json"})
-			}
-		}
-		return pairs, err
-	}}
-}
+// DirSource returns the modules of a folder: its files NAME.wasm, in name order.
+// The folder is read anew each time, so a module can be added while the source
+// is in use; one that is replaced has another hash.
+func DirSource(dir string) ModuleSource { return folder{os.DirFS(dir), "*.wasm"} }
 
-// A pair names a module's two files.
-type pair struct{ wasm, manifest string }
-
-// A folder is a source over files.
+// A folder is a source over those files that have a matching path.
 type folder struct {
-	files fs.FS
-	pairs func(fs.FS) ([]pair, error)
+	files   fs.FS
+	pattern string
+}
+
+// names are the paths of the source's files. A pattern alone would give none
+// for a folder that cannot be read.
+func (f folder) names() ([]string, error) {
+	if _, err := fs.ReadDir(f.files, "."); err != nil {
+		return nil, fmt.Errorf("list modules: %w", err)
+	}
+	return fs.Glob(f.files, f.pattern)
 }
 
 // Open implements ModuleSource. A file that cannot be read does not hide the
 // one that is wanted; it is named if that one is not found.
-func (f folder) Open(hash string) ([]byte, edge.Manifest, error) {
-	pairs, err := f.pairs(f.files)
+func (f folder) Open(hash string) ([]byte, error) {
+	names, err := f.names()
 	if err != nil {
-		return nil, edge.Manifest{}, fmt.Errorf("list modules: %w", err)
+		return nil, err
 	}
-	var errs []error
-	for _, p := range pairs {
-		wasm, err := f.read(p.wasm, MaxModuleBytes)
+	errs := []error{fmt.Errorf("%w %.64q", ErrUnknownModule, hash)}
+	for _, name := range names {
+		wasm, err := f.read(name)
 		if err != nil {
 			errs = append(errs, err)
 			continue
 		}
 		if HashOf(wasm) == hash {
-			manifest, err := f.manifest(p.manifest)
-			return wasm, manifest, err
+			return wasm, nil
 		}
 	}
-	return nil, edge.Manifest{}, errors.Join(append([]error{fmt.Errorf("%w %.64q", ErrUnknownModule, hash)}, errs...)...)
+	return nil, errors.Join(errs...)
 }
 
 // List implements ModuleSource.
 func (f folder) List() ([]Listed, error) {
-	pairs, err := f.pairs(f.files)
+	names, err := f.names()
 	if err != nil {
-		return nil, fmt.Errorf("list modules: %w", err)
+		return nil, err
 	}
 	var list []Listed
 	var errs []error
-	for _, p := range pairs {
-		wasm, err := f.read(p.wasm, MaxModuleBytes)
+	for _, name := range names {
+		wasm, err := f.read(name)
 		if err != nil {
 			errs = append(errs, err)
 			continue
 		}
-		manifest, err := f.manifest(p.manifest)
+		manifest, err := ReadManifest(wasm)
 		if err != nil {
-			errs = append(errs, err)
+			errs = append(errs, fmt.Errorf("%s: %w", name, err))
 			continue
 		}
 		list = append(list, Listed{manifest, HashOf(wasm)})
@@ -134,7 +114,11 @@ func (f folder) List() ([]Listed, error) {
 	return list, errors.Join(errs...)
 }
 
-func (f folder) read(name string, most int64) ([]byte, error) {
+// maxFileBytes is the most a source reads of a file. What a module may have is
+// for the host to say.
+const maxFileBytes = 4 << 20
+
+func (f folder) read(name string) ([]byte, error) {
 	// Opening a pipe would wait for its writer, so look before.
 	info, err := fs.Stat(f.files, name)
 	if err != nil {
@@ -148,29 +132,14 @@ func (f folder) read(name string, most int64) ([]byte, error) {
 		return nil, err
 	}
 	defer file.Close()
-	b, err := io.ReadAll(io.LimitReader(file, most+1))
+	b, err := io.ReadAll(io.LimitReader(file, maxFileBytes+1))
 	if err != nil {
 		return nil, err
 	}
-	if int64(len(b)) > most {
-		return nil, fmt.Errorf("%s: more than %d bytes", name, most)
+	if len(b) > maxFileBytes {
+		return nil, fmt.Errorf("%s: more than %d bytes", name, maxFileBytes)
 	}
 	return b, nil
-}
-
-func (f folder) manifest(name string) (edge.Manifest, error) {
-	var m edge.Manifest
-	b, err := f.read(name, maxManifestBytes)
-	if err != nil {
-		return m, err
-	}
-	if err := json.Unmarshal(b, &m); err != nil {
-		return m, fmt.Errorf("%s: %w", name, err)
-	}
-	if err := m.Validate(); err != nil {
-		return m, fmt.Errorf("%s: %w", name, err)
-	}
-	return m, nil
 }
 
 // Chain returns the modules of several sources as one. The first source that
@@ -180,22 +149,22 @@ func Chain(sources ...ModuleSource) ModuleSource { return chain(sources) }
 type chain []ModuleSource
 
 // Open implements ModuleSource.
-func (c chain) Open(hash string) ([]byte, edge.Manifest, error) {
+func (c chain) Open(hash string) ([]byte, error) {
 	var errs []error
 	for _, s := range c {
-		wasm, manifest, err := s.Open(hash)
+		wasm, err := s.Open(hash)
 		if err == nil {
-			return wasm, manifest, nil
+			return wasm, nil
 		}
 		if !errors.Is(err, ErrUnknownModule) {
-			return nil, edge.Manifest{}, err
+			return nil, err
 		}
 		errs = append(errs, err)
 	}
 	if errs == nil {
 		errs = append(errs, fmt.Errorf("%w %.64q", ErrUnknownModule, hash))
 	}
-	return nil, edge.Manifest{}, errors.Join(errs...)
+	return nil, errors.Join(errs...)
 }
 
 // List implements ModuleSource.

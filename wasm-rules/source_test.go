@@ -4,7 +4,6 @@ package wasmrules
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
@@ -14,15 +13,13 @@ import (
 	"github.com/nearside/nearside/edge"
 )
 
-// writeModule puts a module into a folder.
-func writeModule(t *testing.T, dir, name string, wasm []byte, m edge.Manifest) {
+// writeModule puts a module with a manifest into a folder and returns the file's
+// content.
+func writeModule(t *testing.T, dir, name string, wasm []byte, m edge.Manifest) []byte {
 	t.Helper()
-	manifest, err := json.Marshal(m)
-	if err != nil {
-		t.Fatal(err)
-	}
+	wasm = packAnything(wasm, m)
 	writeFile(t, filepath.Join(dir, name+".wasm"), wasm)
-	writeFile(t, filepath.Join(dir, name+".json"), manifest)
+	return wasm
 }
 
 func writeFile(t *testing.T, path string, b []byte) {
@@ -42,20 +39,26 @@ func makeFolder(t *testing.T, path string) {
 func TestDirSourceOpensByHash(t *testing.T) {
 	dir := t.TempDir()
 	source := DirSource(dir)
-	a, b := assemble(minimal()), assemble(minimal(testFunc{"near_out", nil, []byte{wasmI32}, constI32(40000)}))
-	writeModule(t, dir, "a", a, oneSlot())
-	if _, _, err := source.Open(HashOf(b)); !errors.Is(err, ErrUnknownModule) || !strings.Contains(err.Error(), HashOf(b)) {
+	wasm := assemble(minimal())
+	other := oneSlot()
+	other.Version = "1.0.1"
+	a, b := packAnything(wasm, oneSlot()), packAnything(wasm, other)
+	writeFile(t, filepath.Join(dir, "a.wasm"), a)
+	if _, err := source.Open(HashOf(b)); !errors.Is(err, ErrUnknownModule) || !strings.Contains(err.Error(), HashOf(b)) {
 		t.Errorf("a module that is not there: %v", err)
 	}
-	writeModule(t, dir, "b", b, oneSlot())
+	writeFile(t, filepath.Join(dir, "b.wasm"), b)
 	for _, want := range [][]byte{a, b} {
-		got, m, err := source.Open(HashOf(want))
-		if err != nil || !bytes.Equal(got, want) || m.Name != "test" {
-			t.Errorf("got %d bytes, %q, %v", len(got), m.Name, err)
+		if got, err := source.Open(HashOf(want)); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("got %d bytes, %v", len(got), err)
 		}
 	}
+	list, err := source.List()
+	if err != nil || len(list) != 2 || list[0].Manifest.ID() != "test@1.0.0" || list[1].Manifest.ID() != "test@1.0.1" {
+		t.Errorf("List gave %+v, %v", list, err)
+	}
 	writeFile(t, filepath.Join(dir, "a.wasm"), b)
-	if _, _, err := source.Open(HashOf(a)); !errors.Is(err, ErrUnknownModule) {
+	if _, err := source.Open(HashOf(a)); !errors.Is(err, ErrUnknownModule) {
 		t.Errorf("a module that was replaced: %v", err)
 	}
 }
@@ -68,26 +71,16 @@ func TestDirSourceSaysWhatIsWrong(t *testing.T) {
 		want string
 	}{
 		{"no folder", func(dir string) { os.Remove(dir) }, "list modules"},
-		{"no manifest", func(dir string) { writeFile(t, filepath.Join(dir, "a.wasm"), wasm) }, "a.json"},
-		{"a manifest that is not JSON", func(dir string) {
-			writeFile(t, filepath.Join(dir, "a.wasm"), wasm)
-			writeFile(t, filepath.Join(dir, "a.json"), []byte("{"))
-		}, "a.json: unexpected end"},
-		{"a manifest that is wrong", func(dir string) { writeModule(t, dir, "a", wasm, edge.Manifest{}) }, "a.json: manifest: abi 0"},
-		{"a manifest that is too large", func(dir string) {
-			writeFile(t, filepath.Join(dir, "a.wasm"), wasm)
-			writeFile(t, filepath.Join(dir, "a.json"), make([]byte, maxManifestBytes+1))
-		}, "a.json: more than 1048576 bytes"},
-		{"a module that is too large", func(dir string) { writeModule(t, dir, "a", make([]byte, MaxModuleBytes+1), oneSlot()) }, "a.wasm: more than 524288 bytes"},
+		{"no manifest", func(dir string) { writeFile(t, filepath.Join(dir, "a.wasm"), wasm) }, "a.wasm: manifest: the module has none"},
+		{"a manifest that is wrong", func(dir string) { writeModule(t, dir, "a", wasm, edge.Manifest{}) }, "a.wasm: manifest: abi: 0"},
+		{"a file that is no module", func(dir string) { writeFile(t, filepath.Join(dir, "a.wasm"), []byte("no")) }, "a.wasm: not a WebAssembly 1.0 module"},
+		{"a file that is too large", func(dir string) { writeFile(t, filepath.Join(dir, "a.wasm"), make([]byte, maxFileBytes+1)) }, "a.wasm: more than 4194304 bytes"},
 		{"a module that is a folder", func(dir string) { makeFolder(t, filepath.Join(dir, "a.wasm")) }, "a.wasm: not a regular file"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := t.TempDir()
 			tt.fill(dir)
-			if _, _, err := DirSource(dir).Open(HashOf(wasm)); err == nil || !strings.Contains(err.Error(), tt.want) {
-				t.Errorf("Open gave %v, want %q", err, tt.want)
-			}
 			if list, err := DirSource(dir).List(); err == nil || !strings.Contains(err.Error(), tt.want) || len(list) != 0 {
 				t.Errorf("List gave %v, %v, want %q", list, err, tt.want)
 			}
@@ -95,11 +88,22 @@ func TestDirSourceSaysWhatIsWrong(t *testing.T) {
 	}
 }
 
+func TestOpenNamesTheFilesItCouldNotRead(t *testing.T) {
+	dir := t.TempDir()
+	makeFolder(t, filepath.Join(dir, "a.wasm"))
+	if _, err := DirSource(dir).Open("nothing"); !errors.Is(err, ErrUnknownModule) || !strings.Contains(err.Error(), "a.wasm: not a regular file") {
+		t.Errorf("Open gave %v", err)
+	}
+	if _, err := DirSource(filepath.Join(dir, "missing")).Open("nothing"); err == nil || errors.Is(err, ErrUnknownModule) {
+		t.Errorf("Open in a folder that is missing gave %v", err)
+	}
+}
+
 func TestABadNeighbourHidesNothing(t *testing.T) {
 	dir, wasm := t.TempDir(), assemble(minimal())
-	writeFile(t, filepath.Join(dir, "a.wasm"), make([]byte, MaxModuleBytes+1))
-	writeModule(t, dir, "b", wasm, oneSlot())
-	if _, _, err := DirSource(dir).Open(HashOf(wasm)); err != nil {
+	writeFile(t, filepath.Join(dir, "a.wasm"), make([]byte, maxFileBytes+1))
+	good := writeModule(t, dir, "b", wasm, oneSlot())
+	if _, err := DirSource(dir).Open(HashOf(good)); err != nil {
 		t.Errorf("Open: %v", err)
 	}
 	if list, err := DirSource(dir).List(); err == nil || len(list) != 1 {
@@ -115,7 +119,7 @@ func TestEmbeddedHasTheProductsModules(t *testing.T) {
 	var names []string
 	for _, m := range list {
 		names = append(names, m.Manifest.Name)
-		if wasm, _, err := Embedded().Open(m.Hash); err != nil || HashOf(wasm) != m.Hash {
+		if wasm, err := Embedded().Open(m.Hash); err != nil || HashOf(wasm) != m.Hash {
 			t.Errorf("%s: %v", m.Manifest.Name, err)
 		}
 	}
@@ -133,18 +137,18 @@ func TestChainAsksOneAfterTheOther(t *testing.T) {
 		t.Fatalf("List gave %d modules, %v", len(list), err)
 	}
 	for _, m := range list {
-		if _, got, err := both.Open(m.Hash); err != nil || got.Name != m.Manifest.Name {
-			t.Errorf("%s: got %q, %v", m.Manifest.Name, got.Name, err)
+		if got, err := both.Open(m.Hash); err != nil || HashOf(got) != m.Hash {
+			t.Errorf("%s: %v", m.Manifest.Name, err)
 		}
 	}
 	for _, s := range []ModuleSource{both, Chain()} {
-		if _, _, err := s.Open("nothing"); !errors.Is(err, ErrUnknownModule) {
+		if _, err := s.Open("nothing"); !errors.Is(err, ErrUnknownModule) {
 			t.Errorf("an unknown hash: %v", err)
 		}
 	}
 	// A source that is broken must not let another answer in its place.
 	broken := Chain(DirSource(filepath.Join(dir, "missing")), Embedded())
-	if _, _, err := broken.Open(list[0].Hash); err == nil || errors.Is(err, ErrUnknownModule) {
+	if _, err := broken.Open(list[0].Hash); err == nil || errors.Is(err, ErrUnknownModule) {
 		t.Errorf("a broken source: %v", err)
 	}
 }

@@ -89,15 +89,20 @@ func OwnFields() []OwnField {
 
 // Manifest returns the manifest of every echo module.
 func Manifest() (edge.Manifest, error) {
-	var m edge.Manifest
 	b, err := files.ReadFile("manifest.json")
 	if err != nil {
-		return m, err
+		return edge.Manifest{}, err
 	}
-	if err := json.Unmarshal(b, &m); err != nil {
-		return m, err
+	return wasmrules.ParseManifest(b)
+}
+
+// Pack returns an echo module with the kit's manifest inside.
+func Pack(wasm []byte) ([]byte, error) {
+	b, err := files.ReadFile("manifest.json")
+	if err != nil {
+		return nil, err
 	}
-	return m, m.Validate()
+	return wasmrules.Pack(wasm, b)
 }
 
 // Cases returns the kit's cases in name order.
@@ -123,7 +128,7 @@ func Cases() ([]Case, error) {
 }
 
 // Run checks an echo module against cases, or against all of the kit's when
-// none are given.
+// none are given. The module need not have the kit's manifest inside.
 func Run(t *testing.T, wasm []byte, cases ...Case) {
 	t.Helper()
 	manifest, err := Manifest()
@@ -134,6 +139,9 @@ func Run(t *testing.T, wasm []byte, cases ...Case) {
 		if cases, err = Cases(); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if wasm, err = Pack(wasm); err != nil {
+		t.Fatal(err)
 	}
 	host, err := wasmrules.New(wasmrules.Options{Source: module{wasm, manifest}})
 	if err != nil {
@@ -261,11 +269,11 @@ type module struct {
 }
 
 // Open implements wasmrules.ModuleSource.
-func (m module) Open(hash string) ([]byte, edge.Manifest, error) {
+func (m module) Open(hash string) ([]byte, error) {
 	if hash != wasmrules.HashOf(m.wasm) {
-		return nil, edge.Manifest{}, wasmrules.ErrUnknownModule
+		return nil, wasmrules.ErrUnknownModule
 	}
-	return bytes.Clone(m.wasm), m.manifest, nil
+	return bytes.Clone(m.wasm), nil
 }
 
 // List implements wasmrules.ModuleSource.

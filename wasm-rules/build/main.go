@@ -2,7 +2,8 @@
 
 // Command build makes rule.wasm of every guest module in this repository: the
 // rules and the echo modules of the conformance kit. A guest is a folder that
-// holds one C or one AssemblyScript file.
+// holds one C or one AssemblyScript file and, there or in the folder above, a
+// manifest.json, which is packed into the module.
 //
 //	go run ./wasm-rules/build              rebuild in place
 //	go run ./wasm-rules/build -out DIR     build into DIR, in the same folders
@@ -24,6 +25,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+
+	wasmrules "github.com/nearside/nearside/wasm-rules"
 )
 
 func main() {
@@ -71,9 +74,8 @@ func run(out string, check bool) error {
 		if err := tools.build(g, built); err != nil {
 			return fmt.Errorf("%s: %w", g.source, err)
 		}
-		// One linker marks its output executable, the other does not.
-		if err := os.Chmod(built, 0o644); err != nil {
-			return err
+		if err := pack(root, g, built); err != nil {
+			return fmt.Errorf("%s: %w", g.source, err)
 		}
 		if check {
 			errs = append(errs, compare(g, built, filepath.Join(root, g.module())))
@@ -134,6 +136,28 @@ func findGuests(root string) ([]guest, error) {
 		return nil, fmt.Errorf("no guests below %s", root)
 	}
 	return guests, nil
+}
+
+// pack puts a guest's manifest into its module: the one beside its source, or
+// the one that all guests of the folder above share.
+func pack(root string, g guest, built string) error {
+	dir := filepath.Join(root, filepath.Dir(g.source))
+	manifest, err := os.ReadFile(filepath.Join(dir, "manifest.json"))
+	if errors.Is(err, os.ErrNotExist) {
+		manifest, err = os.ReadFile(filepath.Join(filepath.Dir(dir), "manifest.json"))
+	}
+	if err != nil {
+		return err
+	}
+	wasm, err := os.ReadFile(built)
+	if err != nil {
+		return err
+	}
+	if wasm, err = wasmrules.Pack(wasm, manifest); err != nil {
+		return err
+	}
+	// One linker marks its output executable, the other does not.
+	return errors.Join(os.WriteFile(built, wasm, 0o644), os.Chmod(built, 0o644))
 }
 
 func compare(g guest, built, committed string) error {
