@@ -65,8 +65,10 @@ var architecture = map[string]folder{
 		tests:   []string{"github.com/maxmind/mmdbwriter", "go4.org/netipx"},
 	},
 	"wasm-rules": {
-		ours:    []string{"edge", "edge/consent", "wasm-rules/bytecode"},
-		outside: []string{"github.com/tetratelabs/wazero", "aead.dev/minisign"},
+		ours: []string{"edge", "edge/consent", "wasm-rules/bytecode"},
+		outside: []string{
+			"github.com/tetratelabs/wazero", "aead.dev/minisign", "github.com/santhosh-tekuri/jsonschema/v6", "golang.org/x/text",
+		},
 	},
 	"wasm-rules/abitest":  {ours: []string{"edge", "edge/consent", "edge/edgetest", "wasm-rules"}},
 	"wasm-rules/bytecode": {without: inputAndOutput, tests: []string{"github.com/tetratelabs/wazero"}},

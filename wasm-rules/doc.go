@@ -9,7 +9,9 @@
 // back to the snapshot or thrown away, so no visitor meets another's traces.
 // ABI.md is the contract with guests, abitest checks any module against it.
 //
-//	ModuleSource  bytes and manifest by hash         source.go
+//	ModuleSource  bytes by hash                      source.go
+//	ReadManifest  what a module declares, inside it  manifest.go
+//	CheckSettings settings against their schema      schema.go
 //	verify        bounded parse before wazero        verify.go
 //	Host.Load     the pipeline to a rule             host.go
 //	Keys          who may sign a module              signature.go
