@@ -46,11 +46,13 @@ export const tellPage = (facts: Facts) => Object.assign(page._facts, facts);
  */
 export const describe = (of: Page): { page: WirePage; client: WireClient } => {
   const url = new URL(of._url);
-  // Campaign parameters measure, click ids share; no other parameter leaves.
+  // Campaign parameters measure, click ids share, and a preview's link is the
+  // site's own; no other parameter leaves.
   const query = [...url.searchParams].filter(([name]) =>
     /^utm_/.test(name)
       ? granted & Purpose.Measure
-      : /^(([gw]bra|[a-z]+clk?|li_fat_|scc|rdt_c)id|epik)$/.test(name) && granted & Purpose.Share,
+      : /^near_/.test(name) ||
+        (/^(([gw]bra|[a-z]+clk?|li_fat_|scc|rdt_c)id|epik)$/.test(name) && granted & Purpose.Share),
   );
   const isNow = of === page;
   const getFact = (name: keyof Facts, bytes = 256) => {
