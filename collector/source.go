@@ -125,6 +125,23 @@ func readSource(page address, ref string, scratch []byte) (edge.Ref, edge.Source
 	return referrer, source, scratch
 }
 
+// previewParameter names the token in a preview's link.
+const previewParameter = "near_preview"
+
+// previewToken returns the token of a preview's link, "" without one. It is
+// base64url: what would have to be decoded is none.
+func previewToken(query string) string {
+	if !strings.Contains(query, previewParameter) {
+		return ""
+	}
+	for pair := range strings.SplitSeq(query, "&") {
+		if name, token, _ := strings.Cut(pair, "="); name == previewParameter {
+			return token
+		}
+	}
+	return ""
+}
+
 // utmField returns where a campaign parameter goes, nil if it is none.
 func utmField(u *edge.UTM, name string) *string {
 	switch name {

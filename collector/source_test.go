@@ -129,3 +129,18 @@ func FuzzSource(f *testing.F) {
 		}
 	})
 }
+
+func TestPreviewToken(t *testing.T) {
+	for query, want := range map[string]string{
+		"":                                  "",
+		"near_preview=AQAB":                 "AQAB",
+		"utm_source=a&near_preview=AQAB&b=": "AQAB",
+		"near_preview":                      "",
+		"xnear_preview=AQAB":                "",
+		"near_previews=AQAB":                "",
+	} {
+		if got := previewToken(query); got != want {
+			t.Errorf("previewToken(%q) = %q, want %q", query, got, want)
+		}
+	}
+}

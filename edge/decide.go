@@ -24,6 +24,12 @@ func (e *Engine) Decide(b *Beacon, r *Request, out *Outcome) error {
 	if !ok {
 		return ErrUnknownSite
 	}
+	isPreview := false
+	if r.Preview != "" {
+		if p := e.preview(b.Site, r.Preview, release, r.Now); p != nil {
+			release, isPreview = p, true
+		}
+	}
 	d := deciders.Get().(*decider)
 	defer d.free()
 
@@ -42,8 +48,15 @@ func (e *Engine) Decide(b *Beacon, r *Request, out *Outcome) error {
 
 	for i, want := range b.Slots {
 		decision := d.decide(i, want, r)
+		if isPreview {
+			out.Decisions = append(out.Decisions, previewed(decision))
+			continue
+		}
 		e.sign(&decision, release, r.Now)
 		out.Decisions = append(out.Decisions, decision)
+	}
+	if isPreview {
+		return nil // a colleague's look is not counted, recorded or compared
 	}
 	e.makeRecord(d, r, out)
 	d.compareShadows(b.Slots, out.Decisions, r)

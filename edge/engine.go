@@ -17,22 +17,27 @@ type Engine struct {
 	loader  RuleLoader
 	sealer  *Sealer
 
+	previewer Previewer // nil without previews
+	previews  previews
+
 	publishing sync.Mutex // serialises Publish
 	releases   atomic.Pointer[map[string]*Release]
 }
 
-// Options are what an engine works with. All are needed.
+// Options are what an engine works with. All are needed but Previewer.
 type Options struct {
 	// Node names this process in stored events.
 	Node    string
 	Locator Locator
 	Loader  RuleLoader
 	Sealer  *Sealer
+	// Previewer lets a signed link show a release before it is live.
+	Previewer Previewer
 }
 
 // New returns an engine without sites.
 func New(o Options) *Engine {
-	e := &Engine{node: o.Node, locator: o.Locator, loader: o.Loader, sealer: o.Sealer}
+	e := &Engine{node: o.Node, locator: o.Locator, loader: o.Loader, sealer: o.Sealer, previewer: o.Previewer}
 	e.releases.Store(&map[string]*Release{})
 	return e
 }

@@ -30,6 +30,7 @@ const (
 const (
 	sealedState    = 's'
 	sealedDecision = 'd'
+	sealedPreview  = 'p'
 )
 
 // errSealed reports a text that this site's key did not seal for this use.

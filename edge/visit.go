@@ -31,6 +31,8 @@ type Request struct {
 	Source     Source
 	// State is the sealed state, from the cookie or the beacon; possibly empty.
 	State string
+	// Preview is the token of a preview's link, "" without one.
+	Preview string
 	// Surface is where the answer will be shown; "" means web.
 	Surface string
 }
