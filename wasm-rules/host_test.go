@@ -54,7 +54,7 @@ func TestLoadRefuses(t *testing.T) {
 		}, "settings: 16392 bytes, at most 16384"},
 		{"settings for a module that takes none", good, func(_ *testSource, ref *edge.ModuleRef) { ref.Settings = []byte(`{"a":1}`) }, "does not export near_settings"},
 		{"bytes that are no module", []byte("not wasm"), nil, "not a WebAssembly 1.0 module"},
-		{"a module that is cut off", good[:len(good)-3], nil, "not a WebAssembly module: at byte"},
+		{"a module that is cut off", good[:len(good)-3], nil, "the module cannot be read"},
 		{"a module that is too large", append(bytes.Clone(good), section(sectionCustom, make([]byte, MaxModuleBytes))...), nil, "at most 524288"},
 		{"instructions that are not valid", assemble(minimal(testFunc{"near_decide", []byte{wasmI32}, []byte{wasmI64}, constI32(1)})), nil, "compile:"},
 		{"no near_decide", assemble(minimal(testFunc{name: "near_decide"})), nil, "no function near_decide(i32) -> (i64)"},

@@ -3,8 +3,6 @@
 package wasmrules
 
 import (
-	"bytes"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/nearside/nearside/edge"
+	"github.com/nearside/nearside/wasm-rules/bytecode"
 )
 
 // ManifestSection is the name of a module's custom section that holds its
@@ -100,7 +99,7 @@ func knownMembers(text []byte, t reflect.Type, at string) error {
 // ReadManifest returns the manifest inside a module. It looks at nothing else
 // of the module, which may be no good otherwise.
 func ReadManifest(wasm []byte) (edge.Manifest, error) {
-	sections, err := customSections(wasm, ManifestSection)
+	sections, err := bytecode.Custom(wasm, ManifestSection)
 	if err != nil {
 		return edge.Manifest{}, err
 	}
@@ -113,56 +112,6 @@ func ReadManifest(wasm []byte) (edge.Manifest, error) {
 	return edge.Manifest{}, &edge.ManifestError{What: fmt.Sprintf("the module has %d of them", len(sections))}
 }
 
-// customSections returns the contents of a module's custom sections of a name,
-// which stay part of wasm. It walks from section to section and reads no other.
-func customSections(wasm []byte, name string) ([][]byte, error) {
-	var found [][]byte
-	err := eachSection(wasm, func(id byte, whole, body []byte) {
-		r := &wasmReader{b: body}
-		if id == sectionCustom && string(r.take(r.u32())) == name && r.err == nil {
-			found = append(found, r.b)
-		}
-	})
-	return found, err
-}
-
-// eachSection calls f for each section of a module, with and without its head.
-func eachSection(wasm []byte, f func(id byte, whole, body []byte)) error {
-	if !bytes.HasPrefix(wasm, wasmHeader) {
-		return errors.New("not a WebAssembly 1.0 module")
-	}
-	r := &wasmReader{b: wasm[len(wasmHeader):]}
-	for len(r.b) > 0 {
-		whole := r.b
-		id := r.byte()
-		body := r.take(r.u32())
-		if r.err != nil {
-			return fmt.Errorf("not a WebAssembly module: at byte %d: %w", len(wasm)-len(whole), r.err)
-		}
-		f(id, whole[:len(whole)-len(r.b)], body)
-	}
-	return nil
-}
-
-// packSection puts a custom section at the end, in place of those of its name.
-func packSection(wasm []byte, name string, content []byte) ([]byte, error) {
-	out := bytes.Clone(wasmHeader)
-	err := eachSection(wasm, func(id byte, whole, body []byte) {
-		r := &wasmReader{b: body}
-		if id != sectionCustom || string(r.take(r.u32())) != name {
-			out = append(out, whole...)
-		}
-	})
-	if err != nil {
-		return nil, err
-	}
-	body := append(binary.AppendUvarint(nil, uint64(len(name))), name...)
-	body = append(body, content...)
-	out = append(out, sectionCustom)
-	out = binary.AppendUvarint(out, uint64(len(body)))
-	return append(out, body...), nil
-}
-
 // Pack returns a module with a manifest inside, in place of the one it has. It
 // refuses what ParseManifest refuses. The same module and the same manifest,
 // however it is spaced, give the same bytes.
@@ -171,5 +120,5 @@ func Pack(wasm, manifest []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return packSection(wasm, ManifestSection, tidy)
+	return bytecode.Pack(wasm, ManifestSection, tidy)
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/nearside/nearside/edge"
+	"github.com/nearside/nearside/wasm-rules/bytecode"
 )
 
 const goodManifest = `{"abi":1,"name":"test","version":"1.0.0","slots":[{"name":"slot","variants":["one"]}],"needs":["context"],"reads":["lang"],"settings":{"type":"object"}}`
@@ -101,8 +102,8 @@ func TestReadManifestRefuses(t *testing.T) {
 	}{
 		{"no manifest", wasm, "the module has none"},
 		{"two manifests", twice, "the module has 2 of them"},
-		{"no module", manifest, "not a WebAssembly 1.0 module"},
-		{"a section longer than the file", append(bytes.Clone(wasm), 0, 0xff, 0xff, 0xff, 0xff, 0x0f), "bytes wanted, 0 left"},
+		{"no module", manifest, "this is not a WebAssembly 1.0 module"},
+		{"a section longer than the file", append(bytes.Clone(wasm), 0, 0xff, 0xff, 0xff, 0xff, 0x0f), "where 0 are left"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -126,7 +127,7 @@ func FuzzReadManifest(f *testing.F) {
 	f.Add(packAnything(assemble(minimal()), oneSlot()))
 	bare := assemble(minimal())
 	f.Fuzz(func(t *testing.T, wasm []byte) {
-		sections, err := customSections(wasm, ManifestSection)
+		sections, err := bytecode.Custom(wasm, ManifestSection)
 		if err != nil || len(sections) != 1 {
 			return
 		}

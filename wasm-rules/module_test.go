@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/nearside/nearside/edge"
+	"github.com/nearside/nearside/wasm-rules/bytecode"
 )
 
 // A testFunc is a function of a hand-made module: its type, its name if it is
@@ -130,7 +131,7 @@ func packAnything(wasm []byte, m edge.Manifest) []byte {
 	if err != nil {
 		panic(err) // a manifest always marshals
 	}
-	packed, err := packSection(wasm, ManifestSection, text)
+	packed, err := bytecode.Pack(wasm, ManifestSection, text)
 	if err != nil {
 		return wasm
 	}

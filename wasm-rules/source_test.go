@@ -73,7 +73,7 @@ func TestDirSourceSaysWhatIsWrong(t *testing.T) {
 		{"no folder", func(dir string) { os.Remove(dir) }, "list modules"},
 		{"no manifest", func(dir string) { writeFile(t, filepath.Join(dir, "a.wasm"), wasm) }, "a.wasm: manifest: the module has none"},
 		{"a manifest that is wrong", func(dir string) { writeModule(t, dir, "a", wasm, edge.Manifest{}) }, "a.wasm: manifest: abi: 0"},
-		{"a file that is no module", func(dir string) { writeFile(t, filepath.Join(dir, "a.wasm"), []byte("no")) }, "a.wasm: not a WebAssembly 1.0 module"},
+		{"a file that is no module", func(dir string) { writeFile(t, filepath.Join(dir, "a.wasm"), []byte("no")) }, "a.wasm: this is not a WebAssembly 1.0 module"},
 		{"a file that is too large", func(dir string) { writeFile(t, filepath.Join(dir, "a.wasm"), make([]byte, maxFileBytes+1)) }, "a.wasm: more than 4194304 bytes"},
 		{"a module that is a folder", func(dir string) { makeFolder(t, filepath.Join(dir, "a.wasm")) }, "a.wasm: not a regular file"},
 	}

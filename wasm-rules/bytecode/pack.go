@@ -12,27 +12,17 @@ import (
 // the same name. It looks at the frame of sections only: a module that Verify
 // refuses can be packed. The result shares no memory with wasm or content.
 func Pack(wasm []byte, name string, content []byte) ([]byte, error) {
-	r := &reader{b: wasm, end: len(wasm), section: sectionModule, function: -1}
-	if !bytes.HasPrefix(wasm, header) {
-		return nil, r.fail(0, CodeHeader, "this is not a WebAssembly 1.0 module: it does not begin with %q", header)
-	}
 	if !utf8.ValidString(name) {
-		return nil, r.fail(0, CodeName, "the section's name %.64q is not UTF-8", name)
+		return nil, newReader(wasm).fail(0, CodeName, "the section's name %.64q is not UTF-8", name)
 	}
-	r.at = len(header)
 	packed := code(slices.Concat(header))
-	for r.left() > 0 && r.err == nil {
-		at := r.at
-		id := r.byte()
-		body := r.take(r.u32(), "a section")
-		if id == sectionCustom && sectionName(body) == name {
-			continue
+	err := eachSection(wasm, func(id byte, whole, body []byte) {
+		if found, _ := splitCustom(body); id != sectionCustom || found != name {
+			packed.op(whole...)
 		}
-		packed.op(wasm[at:r.at]...)
-	}
-	if r.err != nil {
-		r.err.What = "the module cannot be read: " + r.err.What
-		return nil, r.err
+	})
+	if err != nil {
+		return nil, err
 	}
 	var custom code
 	custom.sized([]byte(name))
@@ -41,9 +31,52 @@ func Pack(wasm []byte, name string, content []byte) ([]byte, error) {
 	return packed, nil
 }
 
-// sectionName returns the name of a custom section; that of one that cannot be
-// read is empty.
-func sectionName(custom []byte) string {
-	r := &reader{b: custom, end: len(custom)}
-	return r.name()
+// Custom returns the contents of a module's custom sections of a name, in their
+// order. Like Pack it looks at the frame of sections only. What it returns is
+// part of wasm.
+func Custom(wasm []byte, name string) ([][]byte, error) {
+	var contents [][]byte
+	err := eachSection(wasm, func(id byte, _, body []byte) {
+		if found, content := splitCustom(body); id == sectionCustom && found == name {
+			contents = append(contents, content)
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	return contents, nil
+}
+
+// eachSection calls visit for each section in turn, with and without its head.
+func eachSection(wasm []byte, visit func(id byte, whole, body []byte)) error {
+	r := newReader(wasm)
+	if !bytes.HasPrefix(wasm, header) {
+		return r.fail(0, CodeHeader, "this is not a WebAssembly 1.0 module: it does not begin with %q", header)
+	}
+	r.at = len(header)
+	for r.left() > 0 {
+		at := r.at
+		id := r.byte()
+		body := r.take(r.u32(), "a section")
+		if r.err != nil {
+			r.err.What = "the module cannot be read: " + r.err.What
+			return r.err
+		}
+		visit(id, wasm[at:r.at], body)
+	}
+	return nil
+}
+
+func newReader(wasm []byte) *reader {
+	return &reader{b: wasm, end: len(wasm), section: sectionModule, function: -1}
+}
+
+// splitCustom returns the name and the content of a custom section; the name of
+// one that cannot be read is empty.
+func splitCustom(body []byte) (name string, content []byte) {
+	r := &reader{b: body, end: len(body)}
+	if name = r.name(); r.err != nil {
+		return "", nil
+	}
+	return name, body[r.at:]
 }

@@ -33,6 +33,12 @@ func TestPackReplacesASection(t *testing.T) {
 	if m.Custom("none") != nil {
 		t.Error("there is a section that was never written")
 	}
+	if found, err := Custom(given, "near.manifest"); err != nil || len(found) != 2 || string(found[1]) != "old" {
+		t.Errorf("before there were %q, %v", found, err)
+	}
+	if found, err := Custom(packed, "near.manifest"); err != nil || len(found) != 1 || string(found[0]) != "{}" {
+		t.Errorf("afterwards there are %q, %v", found, err)
+	}
 	if again, err := Pack(packed, "near.manifest", []byte("{}")); err != nil || !bytes.Equal(again, packed) {
 		t.Errorf("packed again it is not the same: %v", err)
 	}
