@@ -87,7 +87,8 @@ func (j *jail) compile(ctx context.Context, wasm []byte) error {
 		return &ModuleError{CodeInvalid, errors.New("compile: " + said)}
 	case state.ExitCode() == jailBroken:
 		return errors.New("compile: " + said)
-	case ctx.Err() != nil || state.UserTime()+state.SystemTime() >= j.limits.cpu:
+	// The kernel counts finer when it kills than when it reports.
+	case ctx.Err() != nil || state.UserTime()+state.SystemTime() > j.limits.cpu*3/4:
 		return &ModuleError{CodeTooSlow, fmt.Errorf("compile: not done after %v", j.limits.cpu)}
 	case outOfRoom(said):
 		return &ModuleError{CodeTooLarge, fmt.Errorf("compile: needs more than %d MiB of memory or %d MiB of code", j.limits.address>>20, j.limits.file>>20)}

@@ -205,10 +205,11 @@ func TestAHostileCompilationIsKilled(t *testing.T) {
 				if answer, err := r.Choose(view, 0); err != nil || answer.Variant == 0 {
 					t.Fatalf("meanwhile: %+v, %v", answer, err)
 				}
+				time.Sleep(100 * time.Microsecond) // leave a processor to the jail
 				select {
 				case err := <-done:
 					wantCode(t, err, tt.want)
-					if calls < 1000 {
+					if calls < 10 {
 						t.Errorf("the other module answered %d times", calls)
 					}
 					if _, err := c.compile(t.Context(), assemble(minimal()), false); tt.limits == standardLimits && err != nil {

@@ -141,9 +141,9 @@ static near_i64 fill(void) {
 
 NEAR_EXPORT(near_decide) long long near_decide(int slot) {
 	calls++;
-	// The host warms a module up with an empty record and refuses one that
-	// misbehaves then.
-	if (slot >= NONSENSE && !near_has(NEAR_PAGE_PATH)) return NEAR_NO_ANSWER;
+	// The host refuses a module that misbehaves on an empty record or on a
+	// canary visit. Neither has a value for an own field.
+	if (slot >= NONSENSE && !near_has(near_own_int(OWN_NUMBER))) return NEAR_NO_ANSWER;
 	switch (slot) {
 	case FIELDS: return fields();
 	case SETTINGS: return say_settings();
