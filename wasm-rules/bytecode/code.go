@@ -59,3 +59,14 @@ func (c *code) section(id byte, content []byte) {
 	c.op(id)
 	c.sized(content)
 }
+
+// constant appends an initialiser.
+func (c *code) constant(k constant) {
+	c.op(k.op)
+	if k.bits != nil {
+		c.op(k.bits...)
+	} else {
+		c.signed(k.value)
+	}
+	c.op(opEnd)
+}

@@ -25,6 +25,11 @@ type decoder struct {
 	labels []uint32 // reused
 }
 
+// decode reads instructions that have been verified.
+func decode(instructions []byte) *decoder {
+	return &decoder{reader: &reader{b: instructions, end: len(instructions)}}
+}
+
 // next reads an instruction, refuses one that is not allowed, and checks what
 // can be checked without its surroundings.
 func (d *decoder) next() (in instruction) {

@@ -45,6 +45,7 @@ const (
 	opI32LtU       = 0x49
 	opI32GtU       = 0x4b
 	opI64LtS       = 0x53
+	opI64LtU       = 0x54
 	opF32Eq        = 0x5b
 	opF64Eq        = 0x61
 	opI32Add       = 0x6a
