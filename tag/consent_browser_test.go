@@ -66,7 +66,7 @@ func TestContextAloneSendsOneRequestWithoutIdentifiers(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
 	s.contents["hero"] = text("bonjour")
-	b := openTab(t).open(s.page("/hats", SnippetOptions{}, grant("context"), hero) + "?utm_source=x&gclid=1#top")
+	b := openTab(t).open(s.page("/hats", SnippetOptions{}, grant("context"), hero) + "?utm_source=x&gclid=1&near_preview=AQAB#top")
 	b.waitFor(`document.querySelector("near-slot").dataset.near == "variant"`)
 	b.wantText("near-slot", "bonjour")
 	b.run(`near("event", "add_to_cart", {value: 1})`)
@@ -76,7 +76,7 @@ func TestContextAloneSendsOneRequestWithoutIdentifiers(t *testing.T) {
 		t.Fatalf("%d beacons, want 1", len(sent))
 	}
 	p := sent[0].Page
-	if p.URL != s.server.URL+"/hats" || p.Lang != "en" || len(sent[0].Client.Langs) == 0 {
+	if p.URL != s.server.URL+"/hats?near_preview=AQAB" || p.Lang != "en" || len(sent[0].Client.Langs) == 0 {
 		t.Errorf("page %+v, client %+v", p, sent[0].Client)
 	}
 	if len(s.calls()[0].Cookies()) > 0 || eval[string](b, nothingKept) != "" {
@@ -96,7 +96,7 @@ func TestEverythingGrantedSendsOneRequest(t *testing.T) {
 	head := grant(allPurposes...) + `<meta name="near:type" content=category><meta name="near:tags" content="felt, wool">` +
 		`<script nonce=$>near("page",{category:"hats",item:"sku-7"})</script>`
 	b := openTab(t).open(s.page("/hats", SnippetOptions{Why: true}, head, hero+`<div data-slot=also-like data-limit=6 data-item=sku-7></div>`) +
-		"?utm_source=x&gclid=1&q=secret#top")
+		"?utm_source=x&gclid=1&q=secret&near_preview=AQAB#top")
 	b.waitFor(`document.querySelector("near-slot").dataset.near == "variant"`)
 	settle()
 	sent := s.sent()
@@ -104,7 +104,7 @@ func TestEverythingGrantedSendsOneRequest(t *testing.T) {
 		t.Fatalf("%d beacons, want 1", len(sent))
 	}
 	got := sent[0]
-	if want := s.server.URL + "/hats?utm_source=x&gclid=1"; got.Page.URL != want {
+	if want := s.server.URL + "/hats?utm_source=x&gclid=1&near_preview=AQAB"; got.Page.URL != want {
 		t.Errorf("url %q, want %q", got.Page.URL, want)
 	}
 	if p := got.Page; p.Type != "category" || p.Category != "hats" || p.Item != "sku-7" || !slices.Equal(p.Tags, []string{"felt", "wool"}) || p.Title != "Hats" {
@@ -240,7 +240,7 @@ func TestAnswersThatComeLater(t *testing.T) {
 		t.Parallel()
 		s := newShop(t)
 		s.contents["hero"] = text("bonjour")
-		b := openTab(t).open(s.page("/", SnippetOptions{}, gtag+`gtag("consent","default",{analytics_storage:"denied",wait_for_update:500})</script>`, hero))
+		b := openTab(t).open(s.page("/", SnippetOptions{}, gtag+`gtag("consent","default",{analytics_storage:"denied",wait_for_update:9000})</script>`, hero))
 		b.waitFor(started)
 		if n, _ := s.counts(); n != 0 {
 			t.Error("the tag did not wait")

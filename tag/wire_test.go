@@ -168,7 +168,7 @@ func (b *beacon) faults() (list []string) {
 	u, err := url.Parse(p.URL)
 	check(err == nil && u.Fragment == "", "url %q", p.URL)
 	for name := range u.Query() {
-		check(strings.HasPrefix(name, "utm_") && has(measure) || strings.HasSuffix(name, "clid") && has(share),
+		check(name == "near_preview" || strings.HasPrefix(name, "utm_") && has(measure) || strings.HasSuffix(name, "clid") && has(share),
 			"url parameter %q with purposes %d", name, b.Consent.Purposes)
 	}
 	for _, event := range b.Events {
