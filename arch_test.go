@@ -83,10 +83,11 @@ var architecture = map[string]folder{
 	},
 	"demo":            {ours: engine, outside: []string{"github.com/valyala/fasthttp"}},
 	"docs/genprivacy": {ours: engine},
+	"insight":         {ours: []string{"edge"}, without: []string{"net", "net/http", "os", "os/exec", "syscall"}, tests: []string{"stream"}},
 	"publishing":      {ours: []string{"edge"}, without: inputAndOutput, tests: []string{"stream", "wasm-rules"}},
 	".": {
 		ours: []string{
-			"edge", "edge/consent", "collector", "demo", "geo", "publishing", "stream", "tag", "wasm-rules",
+			"edge", "edge/consent", "collector", "demo", "geo", "insight", "publishing", "stream", "tag", "wasm-rules",
 		},
 		outside: []string{"github.com/valyala/fasthttp"},
 	},

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -64,10 +65,18 @@ type Entry struct {
 // MaxAuditEntries bounds what one call of Audit returns.
 const MaxAuditEntries = 1000
 
-// Audit returns the newest entries, at most limit, of a site, or with an empty
-// site those of every site that the actor sees and of tokens, which only an
-// admin of every site sees. It needs the role viewer.
-func (d *Desk) Audit(ctx context.Context, by Actor, site string, limit int) ([]Entry, error) {
+// An AuditLog is the newest entries of the audit log, newest first.
+type AuditLog struct {
+	Entries []Entry `json:"entries"`
+	// Broken says where entries were changed or removed behind the program's
+	// back; empty for a log that is whole.
+	Broken string `json:"broken,omitempty"`
+}
+
+// Audit returns the newest entries, at most limit, 0 for as many as there may
+// be, about a site, or with an empty site about every site that the actor sees
+// and, to an admin of every site, about tokens. It needs the role viewer.
+func (d *Desk) Audit(ctx context.Context, by Actor, site string, limit int) (*AuditLog, error) {
 	err := by.needAnywhere(Viewer)
 	if site != "" {
 		err = by.need(Viewer, site)
@@ -78,22 +87,33 @@ func (d *Desk) Audit(ctx context.Context, by Actor, site string, limit int) ([]E
 	if limit <= 0 || limit > MaxAuditEntries {
 		limit = MaxAuditEntries
 	}
-	entries := []Entry{}
-	var damaged error
-	err = d.o.Audits.Audit(ctx, func(line []byte) bool {
-		var e Entry
-		if damaged = json.Unmarshal(line, &e); damaged != nil {
-			return false
+	log := &AuditLog{Entries: []Entry{}}
+	err = d.eachEntry(ctx, site, func(e Entry) {
+		if !by.seesEntry(e) {
+			return
 		}
-		if site == "" && by.seesEntry(e) || site != "" && e.Site == site {
-			entries = append(entries, e)
+		if len(log.Entries) == limit {
+			log.Entries = append(log.Entries[:0], log.Entries[1:]...)
 		}
-		return len(entries) < limit
+		log.Entries = append(log.Entries, e)
 	})
-	if damaged != nil {
-		return nil, fmt.Errorf("audit log: %w", damaged)
+	if errors.Is(err, ErrBroken) {
+		log.Broken, err = err.Error(), nil
 	}
-	return entries, stored(err, "", "audit log")
+	slices.Reverse(log.Entries)
+	return log, stored(err, "", "audit log")
+}
+
+// eachEntry reads the audit log, oldest first.
+func (d *Desk) eachEntry(ctx context.Context, site string, each func(Entry)) error {
+	return d.o.Audits.Audit(ctx, site, func(_ uint64, _ time.Time, line []byte) error {
+		var e Entry
+		if err := json.Unmarshal(line, &e); err != nil {
+			return fmt.Errorf("read entry: %w", err)
+		}
+		each(e)
+		return nil
+	})
 }
 
 func (a Actor) seesEntry(e Entry) bool {
@@ -113,7 +133,7 @@ func (d *Desk) note(ctx context.Context, by Actor, e Entry) error {
 	if err != nil {
 		return fmt.Errorf("audit log: %w", err)
 	}
-	return stored(d.o.Audits.AppendAudit(ctx, line), "", "audit log")
+	return stored(d.o.Audits.AppendAudit(ctx, e.Site, line), "", "audit log")
 }
 
 // newID returns a name that nothing else has.

@@ -34,8 +34,10 @@ type Change struct {
 	Share int `json:"share,omitempty"`
 	// To is the release to roll back to, 0 for the one before the live one.
 	To uint64 `json:"to,omitempty"`
-	// Document is a whole release.
-	Document json.RawMessage `json:"document,omitempty"`
+	// Document is a whole release; where the change waits, DocumentHash stands
+	// for it.
+	Document     json.RawMessage `json:"document,omitempty"`
+	DocumentHash string          `json:"documentHash,omitempty"`
 }
 
 // An Outcome is what came of a change.
@@ -97,6 +99,7 @@ func (d *Desk) Do(ctx context.Context, by Actor, site string, c Change) (*Outcom
 	if err := by.need(Publisher, site); err != nil {
 		return nil, err
 	}
+	c.DocumentHash = ""
 	next, err := d.amend(ctx, site, c)
 	if err != nil {
 		return nil, err

@@ -66,6 +66,8 @@ var (
 	// ErrChanged reports a write that another one came before: a note's revision
 	// or a release's number is not the one the writer knew.
 	ErrChanged = errors.New("changed meanwhile")
+	// ErrBroken reports an audit log that is not the one that was written.
+	ErrBroken = errors.New("audit log is broken")
 )
 
 // stored turns a port's error into the caller's: what is not there is named by

@@ -4,7 +4,6 @@ package publishing
 
 import (
 	"context"
-	"encoding/json"
 	"time"
 
 	"github.com/nearside/nearside/edge"
@@ -14,37 +13,33 @@ import (
 // is not there is an error that wraps ErrNone; a write that came too late is one
 // that wraps ErrChanged.
 
-// Modules keeps the bytes of uploaded modules by their SHA-256, for ever.
+// Modules keeps bytes by their SHA-256 for good: modules, and release documents
+// that wait for a second person.
 type Modules interface {
-	// PutModule stores a module; one that is there is no error.
-	PutModule(ctx context.Context, hash string, wasm []byte) error
+	PutModule(ctx context.Context, wasm []byte) (hash string, err error)
 	Module(ctx context.Context, hash string) ([]byte, error)
 }
 
-// Notes keeps small documents by key. Keys are of a-z, 0-9, "-" and "."; a
-// prefix ends with a dot.
+// Notes keeps small JSON documents by key. A key is of words of a-z, 0-9 and "-"
+// between dots. Each note has a revision, which grows with each change.
 type Notes interface {
-	// PutNote writes a note whose revision is the given one, 0 for a note that
-	// is not there yet, and returns its new revision.
+	// PutNote writes the note under key if it has the revision, 0 for one that
+	// is not there, and returns its next one.
 	PutNote(ctx context.Context, key string, value []byte, revision uint64) (uint64, error)
-	Note(ctx context.Context, key string) (Note, error)
-	// Notes returns the notes whose keys start with prefix, by key.
-	Notes(ctx context.Context, prefix string) ([]Note, error)
-	DeleteNote(ctx context.Context, key string) error
-}
-
-// A Note is a small document.
-type Note struct {
-	Key      string
-	Value    []byte
-	Revision uint64
+	Note(ctx context.Context, key string) (value []byte, revision uint64, err error)
+	// Notes calls each for every note whose key begins with prefix and a dot.
+	Notes(ctx context.Context, prefix string, each func(key string, value []byte, revision uint64) error) error
+	DeleteNote(ctx context.Context, key string, revision uint64) error
 }
 
 // Audits appends to a log that nothing is ever taken from.
 type Audits interface {
-	AppendAudit(ctx context.Context, entry []byte) error
-	// Audit calls fn with each entry, the newest first, until fn returns false.
-	Audit(ctx context.Context, fn func(entry []byte) bool) error
+	// AppendAudit adds an entry about a site, "" for none.
+	AppendAudit(ctx context.Context, site string, entry []byte) error
+	// Audit calls each for every entry about a site, for all with "", oldest
+	// first. When entries were changed or removed, it says so at the end with an
+	// error that wraps ErrBroken.
+	Audit(ctx context.Context, site string, each func(seq uint64, at time.Time, entry []byte) error) error
 }
 
 // Releases keeps each site's release documents.
@@ -77,10 +72,9 @@ type Checker interface {
 	Check(ctx context.Context, wasm []byte) (*edge.ModuleReport, error)
 	// Test runs a module on its author's cases.
 	Test(ctx context.Context, wasm []byte, cases []edge.ModuleCase) (*edge.ModuleTestReport, error)
-	// Verify reports whether the node would load a module at a site as far as its
-	// signature goes: nil where it is good, or none is needed and none is there.
-	// signer names the trusted key that made it, "" for none.
-	Verify(site string, ref edge.ModuleRef) (signer string, err error)
+	// Verify reports whether nodes would load a module at a site as far as its
+	// signature goes: nil where it is good or none is needed.
+	Verify(site string, ref edge.ModuleRef) error
 }
 
 // Live is what a running node knows of the modules it serves. A desk without a
@@ -99,6 +93,6 @@ type Live interface {
 type Replayer interface {
 	// Find returns the site of a decision by its token.
 	Find(decision string) (site string, err error)
-	// Replay decides again on the recorded fields and says what differs, as JSON.
-	Replay(ctx context.Context, site, decision string) (json.RawMessage, error)
+	// Replay decides again on the recorded fields.
+	Replay(ctx context.Context, site, decision string) (*edge.Replay, error)
 }

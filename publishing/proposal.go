@@ -51,17 +51,17 @@ func (d *Desk) Proposals(ctx context.Context, by Actor, site string) ([]*Proposa
 }
 
 func (d *Desk) proposals(ctx context.Context, site string) ([]*Proposal, error) {
-	notes, err := d.o.Notes.Notes(ctx, proposalNotes+site+".")
-	if err != nil {
-		return nil, stored(err, "", "proposals")
-	}
 	all := []*Proposal{}
-	for _, n := range notes {
+	err := d.o.Notes.Notes(ctx, proposalNotes+"."+site, func(key string, value []byte, _ uint64) error {
 		p := &Proposal{}
-		if err := json.Unmarshal(n.Value, p); err != nil {
-			return nil, fmt.Errorf("proposal %s: %w", n.Key, err)
+		if err := json.Unmarshal(value, p); err != nil {
+			return fmt.Errorf("%s: %w", key, err)
 		}
 		all = append(all, p)
+		return nil
+	})
+	if err != nil {
+		return nil, stored(err, "", "proposals")
 	}
 	slices.SortFunc(all, func(a, b *Proposal) int {
 		waits := func(p *Proposal) int {
@@ -77,13 +77,23 @@ func (d *Desk) proposals(ctx context.Context, site string) ([]*Proposal, error) 
 
 // propose keeps a change for a second person.
 func (d *Desk) propose(ctx context.Context, by Actor, site string, c Change, next *amended) (*Proposal, error) {
+	if c.Act == ActRelease { // too large for a note
+		if len(c.Document) > MaxModuleBytes {
+			return nil, refuse(CodeTooLarge, "document", "a release of %d bytes cannot wait for a second person, at most %d", len(c.Document), MaxModuleBytes)
+		}
+		hash, err := d.o.Modules.PutModule(ctx, c.Document)
+		if err != nil {
+			return nil, stored(err, "document", "release document")
+		}
+		c.Document, c.DocumentHash = nil, hash
+	}
 	p := &Proposal{ID: newID(), Site: site, Change: c, By: by.Name, At: d.now(), State: StateWaiting}
 	value, err := json.Marshal(p)
 	if err != nil {
 		return nil, err
 	}
 	if len(value) > MaxNoteBytes {
-		return nil, refuse(CodeTooLarge, "document", "a change of %d bytes cannot wait for a second person, at most %d", len(value), MaxNoteBytes)
+		return nil, refuse(CodeTooLarge, "placement", "a change of %d bytes cannot wait for a second person, at most %d", len(value), MaxNoteBytes)
 	}
 	entry := next.entry(c)
 	entry.Act, entry.Detail, entry.Proposal = ActPropose, c.Act, p.ID
@@ -155,18 +165,18 @@ func (d *Desk) decidable(ctx context.Context, by Actor, site, id string) (*Propo
 	if !idPattern.MatchString(id) {
 		return nil, 0, refuse(CodeNotFound, "id", "there is no proposal %.40q", id)
 	}
-	note, err := d.o.Notes.Note(ctx, proposalKey(site, id))
+	value, revision, err := d.o.Notes.Note(ctx, proposalKey(site, id))
 	if err != nil {
 		return nil, 0, stored(err, "id", "proposal "+id)
 	}
 	p := &Proposal{}
-	if err := json.Unmarshal(note.Value, p); err != nil {
+	if err := json.Unmarshal(value, p); err != nil {
 		return nil, 0, fmt.Errorf("proposal %s: %w", id, err)
 	}
 	if p.State != StateWaiting {
 		return nil, 0, refuse(CodeDecided, "id", "%s has %s it already", p.Decider, p.State)
 	}
-	return p, note.Revision, nil
+	return p, revision, nil
 }
 
 func (d *Desk) putProposal(ctx context.Context, p *Proposal, revision uint64) (uint64, error) {
@@ -178,11 +188,14 @@ func (d *Desk) putProposal(ctx context.Context, p *Proposal, revision uint64) (u
 	return revision, stored(err, "id", "the proposal")
 }
 
-// MaxNoteBytes bounds what is kept as one note.
-const MaxNoteBytes = 900 << 10
+// What a store takes as one note and as one module.
+const (
+	MaxNoteBytes   = 64 << 10
+	MaxModuleBytes = 4 << 20
+)
 
-const proposalNotes = "proposal."
+const proposalNotes = "proposal"
 
-func proposalKey(site, id string) string { return proposalNotes + site + "." + id }
+func proposalKey(site, id string) string { return proposalNotes + "." + site + "." + id }
 
 var idPattern = regexp.MustCompile(`^[a-z0-9]{16}$`)

@@ -241,7 +241,7 @@ func (d *Desk) Counts(ctx context.Context, by Actor, site string, days int) (*Co
 // Replay answers a recorded decision again, by the token that a beacon's answer
 // carries, and returns what it saw, what it answered then and now, and whether
 // both are the same. It needs the role editor at the decision's site.
-func (d *Desk) Replay(ctx context.Context, by Actor, decision string) (json.RawMessage, error) {
+func (d *Desk) Replay(ctx context.Context, by Actor, decision string) (*edge.Replay, error) {
 	if err := by.needAnywhere(Editor); err != nil {
 		return nil, err
 	}

@@ -69,14 +69,14 @@ func (d *Desk) CreateToken(ctx context.Context, by, actor Actor, expires time.Ti
 		token.Expires = time.Time{}
 	}
 	entry := Entry{Act: ActToken, Token: token.ID, Detail: describeActor(actor)}
-	if err := d.note(ctx, by, entry); err != nil {
-		return "", Token{}, err
-	}
-	value, err := json.Marshal(token)
+	err = d.noted(ctx, by, entry, func() error {
+		value, err := json.Marshal(token)
+		if err == nil {
+			_, err = d.o.Notes.PutNote(ctx, tokenKey(hash), value, 0)
+		}
+		return err
+	})
 	if err != nil {
-		return "", Token{}, err
-	}
-	if _, err := d.o.Notes.PutNote(ctx, tokenKey(hash), value, 0); err != nil {
 		return "", Token{}, stored(err, "", "token")
 	}
 	return secret, token, nil
@@ -112,19 +112,19 @@ func (d *Desk) Tokens(ctx context.Context, by Actor) ([]Token, error) {
 	if err := by.needAnywhere(Admin); err != nil {
 		return nil, err
 	}
-	notes, err := d.o.Notes.Notes(ctx, tokenNotes)
-	if err != nil {
-		return nil, stored(err, "", "tokens")
-	}
 	tokens := []Token{}
-	for _, n := range notes {
+	err := d.o.Notes.Notes(ctx, tokenNotes, func(key string, value []byte, _ uint64) error {
 		var t Token
-		if err := json.Unmarshal(n.Value, &t); err != nil {
-			return nil, fmt.Errorf("token %s: %w", n.Key, err)
+		if err := json.Unmarshal(value, &t); err != nil {
+			return fmt.Errorf("%s: %w", key, err)
 		}
 		if by.overrules(t.Actor) {
 			tokens = append(tokens, t)
 		}
+		return nil
+	})
+	if err != nil {
+		return nil, stored(err, "", "tokens")
 	}
 	slices.SortFunc(tokens, func(a, b Token) int { return cmp.Or(b.At.Compare(a.At), cmp.Compare(a.ID, b.ID)) })
 	return tokens, nil
@@ -141,17 +141,17 @@ func (d *Desk) RevokeToken(ctx context.Context, by Actor, id string) error {
 	if err := by.needAnywhere(Admin); err != nil {
 		return err
 	}
-	key, token, err := d.findToken(ctx, id)
+	token, hash, revision, err := d.findToken(ctx, id)
 	if err == nil && !by.overrules(token.Actor) {
-		err = refuse(CodeNotFound, "id", "there is no token %.16q", id)
+		err = errNoTokenID(id)
 	}
 	if err != nil {
 		return err
 	}
-	if err := d.note(ctx, by, Entry{Act: ActRevoke, Token: token.ID, Detail: describeActor(token.Actor)}); err != nil {
-		return err
-	}
-	return stored(d.o.Notes.DeleteNote(ctx, key), "id", "token")
+	entry := Entry{Act: ActRevoke, Token: token.ID, Detail: describeActor(token.Actor)}
+	return stored(d.noted(ctx, by, entry, func() error {
+		return d.o.Notes.DeleteNote(ctx, tokenKey(hash), revision)
+	}), "id", "the token")
 }
 
 // Authenticate returns the token that a secret is, which is one look-up by
@@ -161,28 +161,15 @@ func (d *Desk) Authenticate(ctx context.Context, secret string) (Token, error) {
 	if len(secret) > 128 || !strings.HasPrefix(secret, tokenPrefix) {
 		return Token{}, errNoToken()
 	}
-	note, err := d.o.Notes.Note(ctx, tokenKey(hashOf([]byte(secret))))
-	return d.openToken(note, err)
-}
-
-// TokenByID returns a token that still counts, for who has seen its secret
-// before and remembers its ID only.
-func (d *Desk) TokenByID(ctx context.Context, id string) (Token, error) {
-	_, token, err := d.findToken(ctx, id)
-	if codeOf(err) == CodeNotFound || err == nil && token.expired(d.now()) {
-		return Token{}, errNoToken()
-	}
-	return token, err
-}
-
-func (d *Desk) openToken(note Note, err error) (token Token, _ error) {
+	value, _, err := d.o.Notes.Note(ctx, tokenKey(hashOf([]byte(secret))))
 	switch {
 	case errors.Is(err, ErrNone):
 		return Token{}, errNoToken()
 	case err != nil:
 		return Token{}, stored(err, "", "token")
 	}
-	if err := json.Unmarshal(note.Value, &token); err != nil {
+	var token Token
+	if err := json.Unmarshal(value, &token); err != nil {
 		return Token{}, fmt.Errorf("token: %w", err)
 	}
 	if token.expired(d.now()) {
@@ -191,26 +178,37 @@ func (d *Desk) openToken(note Note, err error) (token Token, _ error) {
 	return token, nil
 }
 
-// findToken returns the token with an ID and its note's key.
-func (d *Desk) findToken(ctx context.Context, id string) (key string, token Token, err error) {
-	none := refuse(CodeNotFound, "id", "there is no token %.16q", id)
+// TokenByID returns a token that still counts, for who has seen its secret
+// before and remembers its ID only.
+func (d *Desk) TokenByID(ctx context.Context, id string) (Token, error) {
+	token, _, _, err := d.findToken(ctx, id)
+	if codeOf(err) == CodeNotFound || err == nil && token.expired(d.now()) {
+		return Token{}, errNoToken()
+	}
+	return token, err
+}
+
+// findToken returns the token with an ID, its secret's hash and its note's
+// revision.
+func (d *Desk) findToken(ctx context.Context, id string) (token Token, hash string, revision uint64, err error) {
 	if !tokenPattern.MatchString(id) {
-		return "", Token{}, none
+		return Token{}, "", 0, errNoTokenID(id)
 	}
-	notes, err := d.o.Notes.Notes(ctx, tokenNotes)
-	if err != nil {
-		return "", Token{}, stored(err, "", "tokens")
-	}
-	for _, n := range notes {
-		if !strings.HasPrefix(n.Key, tokenNotes+id) {
-			continue
+	err = d.o.Notes.Notes(ctx, tokenNotes, func(key string, value []byte, rev uint64) error {
+		found := strings.TrimPrefix(key, tokenKey(""))
+		if !strings.HasPrefix(found, id) {
+			return nil
 		}
-		if err := json.Unmarshal(n.Value, &token); err != nil {
-			return "", Token{}, fmt.Errorf("token %s: %w", id, err)
-		}
-		return n.Key, token, nil
+		hash, revision = found, rev
+		return json.Unmarshal(value, &token)
+	})
+	switch {
+	case err != nil:
+		return Token{}, "", 0, stored(err, "", "tokens")
+	case hash == "":
+		return Token{}, "", 0, errNoTokenID(id)
 	}
-	return "", Token{}, none
+	return token, hash, revision, nil
 }
 
 func (t Token) expired(now time.Time) bool { return !t.Expires.IsZero() && !now.Before(t.Expires) }
@@ -219,9 +217,13 @@ func errNoToken() error {
 	return refuse(CodeUnauthenticated, "", "the token is unknown, revoked or expired")
 }
 
-const tokenNotes = "token."
+func errNoTokenID(id string) error {
+	return refuse(CodeNotFound, "id", "there is no token %.16q", id)
+}
 
-func tokenKey(hash string) string { return tokenNotes + hash }
+const tokenNotes = "token"
+
+func tokenKey(hash string) string { return tokenNotes + "." + hash }
 
 func hashOf(b []byte) string {
 	sum := sha256.Sum256(b)

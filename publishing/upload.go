@@ -32,10 +32,8 @@ type Upload struct {
 	// node.
 	Actor string    `json:"actor,omitempty"`
 	At    time.Time `json:"at,omitzero"`
-	// Signature is the minisign text that came with it, Signer the trusted key
-	// that made it.
+	// Signature is the minisign text that came with it.
 	Signature string `json:"signature,omitempty"`
-	Signer    string `json:"signer,omitempty"`
 	// Report is what the check found when it was uploaded.
 	Report *edge.ModuleReport `json:"report,omitempty"`
 }
@@ -98,10 +96,10 @@ func (d *Desk) Upload(ctx context.Context, by Actor, site string, wasm []byte, s
 		Site: site, Name: report.Manifest.Name, Version: report.Manifest.Version, Hash: report.Hash, Rewritten: report.Rewritten,
 		Bytes: len(wasm), Actor: by.Name, At: d.now(), Signature: signature, Report: report,
 	}
-	if u.Signer, err = d.o.Checker.Verify(site, u.Ref()); err != nil {
+	if err := d.o.Checker.Verify(site, u.Ref()); err != nil {
 		return nil, because(CodeInvalid, "signature", "signature", err)
 	}
-	if err := d.o.Modules.PutModule(ctx, u.Hash, wasm); err != nil {
+	if _, err := d.o.Modules.PutModule(ctx, wasm); err != nil {
 		return nil, stored(err, "", "store module")
 	}
 	return d.keepUpload(ctx, by, u)
@@ -119,9 +117,12 @@ func (d *Desk) keepUpload(ctx context.Context, by Actor, u *Upload) (*Upload, er
 		case was != nil && (was.Actor == "" || u.Signature == "" || was.Signature == u.Signature):
 			return was, nil
 		}
-		entry := Entry{Site: u.Site, Act: ActUpload, Module: u.Name + "@" + u.Version, ModuleHash: u.Hash, Detail: signedBy(u)}
+		entry := Entry{Site: u.Site, Act: ActUpload, Module: u.Name + "@" + u.Version, ModuleHash: u.Hash}
+		if u.Signature != "" {
+			entry.Detail = "signed"
+		}
 		err = d.noted(ctx, by, entry, func() error {
-			value, err := json.Marshal(u)
+			value, err := u.value()
 			if err == nil {
 				_, err = d.o.Notes.PutNote(ctx, uploadKey(u.Site, u.Name, u.Version), value, revision)
 			}
@@ -134,14 +135,17 @@ func (d *Desk) keepUpload(ctx context.Context, by Actor, u *Upload) (*Upload, er
 	return nil, stored(ErrChanged, "version", "the upload")
 }
 
-func signedBy(u *Upload) string {
-	switch {
-	case u.Signer != "":
-		return "signed by " + u.Signer
-	case u.Signature != "":
-		return "signed by a key that is not trusted here"
+// value is the upload's note. A report that does not fit leaves out what was
+// answered to the sample visits.
+func (u *Upload) value() ([]byte, error) {
+	value, err := json.Marshal(u)
+	if err != nil || len(value) <= MaxNoteBytes {
+		return value, err
 	}
-	return "unsigned"
+	short, report := *u, *u.Report
+	report.Canaries = nil
+	short.Report = &report
+	return json.Marshal(short)
 }
 
 // upload returns what a site has under a name and version, and the revision of
@@ -152,7 +156,7 @@ func (d *Desk) upload(ctx context.Context, site, name, version string) (*Upload,
 			return builtinUpload(site, ref), 0, nil
 		}
 	}
-	note, err := d.o.Notes.Note(ctx, uploadKey(site, name, version))
+	value, revision, err := d.o.Notes.Note(ctx, uploadKey(site, name, version))
 	switch {
 	case errors.Is(err, ErrNone):
 		return nil, 0, nil
@@ -160,10 +164,10 @@ func (d *Desk) upload(ctx context.Context, site, name, version string) (*Upload,
 		return nil, 0, stored(err, "", "upload")
 	}
 	u := &Upload{}
-	if err := json.Unmarshal(note.Value, u); err != nil {
+	if err := json.Unmarshal(value, u); err != nil {
 		return nil, 0, fmt.Errorf("upload %s@%s: %w", name, version, err)
 	}
-	return u, note.Revision, nil
+	return u, revision, nil
 }
 
 // Uploads returns the modules that a site may publish, the newest first, and
@@ -180,17 +184,17 @@ func (d *Desk) Uploads(ctx context.Context, by Actor, site string) ([]*Upload, e
 }
 
 func (d *Desk) uploads(ctx context.Context, site string) ([]*Upload, error) {
-	notes, err := d.o.Notes.Notes(ctx, uploadNotes+site+".")
-	if err != nil {
-		return nil, stored(err, "", "uploads")
-	}
 	uploads := []*Upload{}
-	for _, n := range notes {
+	err := d.o.Notes.Notes(ctx, uploadNotes+"."+site, func(key string, value []byte, _ uint64) error {
 		u := &Upload{}
-		if err := json.Unmarshal(n.Value, u); err != nil {
-			return nil, fmt.Errorf("upload %s: %w", n.Key, err)
+		if err := json.Unmarshal(value, u); err != nil {
+			return fmt.Errorf("%s: %w", key, err)
 		}
 		uploads = append(uploads, u)
+		return nil
+	})
+	if err != nil {
+		return nil, stored(err, "", "uploads")
 	}
 	slices.SortStableFunc(uploads, func(a, b *Upload) int { return cmp.Or(b.At.Compare(a.At), cmp.Compare(a.Name, b.Name)) })
 	for _, ref := range d.builtin() {
@@ -210,9 +214,9 @@ func builtinUpload(site string, ref edge.ModuleRef) *Upload {
 	return &Upload{Site: site, Name: ref.Name, Version: ref.Version, Hash: ref.Hash, Signature: ref.Signature}
 }
 
-const uploadNotes = "upload."
+const uploadNotes = "upload"
 
-// uploadKey is an upload's note. Neither site nor name holds a dot.
+// uploadKey is the key of an upload's note. Neither site nor name holds a dot.
 func uploadKey(site, name, version string) string {
-	return uploadNotes + site + "." + name + "." + version
+	return uploadNotes + "." + site + "." + name + "." + version
 }

@@ -7,7 +7,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/nearside/nearside/edge"
@@ -18,7 +17,14 @@ import (
 func (d *Desk) work(ctx context.Context, a *amended, c Change) (*edge.ReleaseDocument, error) {
 	switch c.Act {
 	case ActRelease:
-		return readDocument(c.Document)
+		if c.DocumentHash == "" {
+			return readDocument(c.Document)
+		}
+		document, err := d.o.Modules.Module(ctx, c.DocumentHash)
+		if err != nil {
+			return nil, stored(err, "document", "release document "+c.DocumentHash)
+		}
+		return readDocument(document)
 	case ActRollback:
 		return d.rollback(ctx, a, c.To)
 	}
@@ -196,21 +202,15 @@ func (d *Desk) effective(ctx context.Context, site string, live *liveRelease) (u
 }
 
 // madeBy returns the entry of what made a release, the zero one if it is not in
-// the audit log.
+// the audit log. A log that is broken elsewhere is good enough.
 func (d *Desk) madeBy(ctx context.Context, site string, made Published) (entry Entry, err error) {
-	var damaged error
-	err = d.o.Audits.Audit(ctx, func(line []byte) bool {
-		var e Entry
-		if damaged = json.Unmarshal(line, &e); damaged != nil {
-			return false
-		}
-		if e.Site == site && e.Number == made.Number && e.After == made.Hash && e.Act != ActPropose {
+	err = d.eachEntry(ctx, site, func(e Entry) {
+		if e.Number == made.Number && e.After == made.Hash && e.Act != ActPropose {
 			entry = e
 		}
-		return entry.ID == ""
 	})
-	if damaged != nil {
-		return Entry{}, fmt.Errorf("audit log: %w", damaged)
+	if errors.Is(err, ErrBroken) {
+		err = nil
 	}
 	return entry, stored(err, "", "audit log")
 }

@@ -61,6 +61,7 @@ func generate() ([]byte, error) {
 		"RetainDays":     edge.DefaultRetainDays,
 		"MaxEventAge":    hours(edge.MaxEventAge),
 		"StateDays":      hours(edge.StateMaxAge) / 24,
+		"RecordDays":     hours(edge.RecordAge) / 24,
 		"StateEvents":    edge.MaxStateEvents,
 		"MaxStateBytes":  edge.MaxStateBytes,
 		"SessionMinutes": int(edge.SessionGap.Minutes()),

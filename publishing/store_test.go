@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package publishing_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nearside/nearside/edge"
+	"github.com/nearside/nearside/edge/edgetest"
+	"github.com/nearside/nearside/publishing"
+	"github.com/nearside/nearside/stream"
+)
+
+// A store is the real stream as a desk sees it.
+type store struct {
+	*stream.Stream
+	// beforePut, when set, is called once before the next release is put.
+	beforePut func()
+}
+
+func (s *store) PutRelease(ctx context.Context, site string, follows, number uint64, doc []byte) error {
+	if hook := s.beforePut; hook != nil {
+		s.beforePut = nil
+		hook()
+	}
+	err := s.Stream.PutRelease(ctx, site, follows, number, doc)
+	if _, raced := errors.AsType[*stream.ConflictError](err); raced {
+		err = errors.Join(publishing.ErrChanged, err)
+	}
+	return err
+}
+
+func (s *store) Release(ctx context.Context, site string, number uint64) (publishing.Published, []byte, error) {
+	live, doc, err := s.Stream.Release(ctx, site)
+	if number == 0 {
+		number = live
+	}
+	if err == nil && number != live {
+		doc, err = s.ReleaseAt(ctx, site, number)
+	}
+	if err != nil {
+		return publishing.Published{}, nil, none(err)
+	}
+	all, err := s.History(ctx, site)
+	for _, p := range all {
+		if p.Number == number {
+			return p, doc, nil
+		}
+	}
+	return publishing.Published{}, nil, err
+}
+
+func (s *store) History(ctx context.Context, site string) ([]publishing.Published, error) {
+	all, err := s.Stream.History(ctx, site)
+	var out []publishing.Published
+	for _, p := range all {
+		out = append(out, publishing.Published(p))
+	}
+	return out, err
+}
+
+func (s *store) PutNote(ctx context.Context, key string, value []byte, revision uint64) (uint64, error) {
+	next, err := s.Stream.PutNote(ctx, key, value, revision)
+	if _, raced := errors.AsType[*stream.NoteConflictError](err); raced {
+		err = errors.Join(publishing.ErrChanged, err)
+	}
+	return next, err
+}
+
+func (s *store) Note(ctx context.Context, key string) ([]byte, uint64, error) {
+	value, revision, err := s.Stream.Note(ctx, key)
+	return value, revision, none(err)
+}
+
+func (s *store) Notes(ctx context.Context, prefix string, each func(string, []byte, uint64) error) error {
+	notes, err := s.Stream.Notes(ctx, prefix)
+	for _, n := range notes {
+		err = errors.Join(err, each(n.Key, n.Value, n.Revision))
+	}
+	return err
+}
+
+func none(err error) error {
+	if errors.Is(err, stream.ErrNoNote) || errors.Is(err, stream.ErrNoRelease) || errors.Is(err, stream.ErrNoModule) {
+		return errors.Join(publishing.ErrNone, err)
+	}
+	return err
+}
+
+// modules are rules written as data: a module's bytes are its manifest. What
+// compiles real ones is tested where it is, and with the desk in the program's
+// own tests.
+type modules struct{ bench *bench }
+
+func (m modules) Check(_ context.Context, wasm []byte) (*edge.ModuleReport, error) {
+	var manifest edge.Manifest
+	if err := json.Unmarshal(wasm, &manifest); err != nil {
+		return &edge.ModuleReport{Code: "malformed", Message: "the module is not a manifest"}, nil
+	}
+	canaries := make([]edge.Canary, m.bench.canaries)
+	for i := range canaries {
+		canaries[i].Because = strings.Repeat("because ", 100)
+	}
+	return &edge.ModuleReport{OK: true, Hash: hashOf(wasm), Rewritten: "r", Bytes: len(wasm), Manifest: &manifest, Canaries: canaries}, nil
+}
+
+func (modules) Test(context.Context, []byte, []edge.ModuleCase) (*edge.ModuleTestReport, error) {
+	return &edge.ModuleTestReport{OK: true}, nil
+}
+
+func (modules) Verify(site string, ref edge.ModuleRef) error {
+	if ref.Signature != "" && ref.Signature != "by "+site {
+		return errors.New("it covers another site")
+	}
+	return nil
+}
+
+// A loader loads what was put into the store.
+type loader struct{ *store }
+
+func (l loader) Load(_ string, ref edge.ModuleRef, _ map[string]int) (edge.Rule, error) {
+	wasm, err := l.Module(context.Background(), ref.Hash)
+	if err != nil {
+		return nil, err
+	}
+	rule := &edgetest.Rule{}
+	return rule, json.Unmarshal(wasm, &rule.Declares)
+}
+
+// A bench is a desk on a real stream with the site shop, whose slot hero has
+// the variants sun and rain and no rule.
+type bench struct {
+	*publishing.Desk
+	store *store
+	dir   string
+	now   time.Time
+
+	builtin  []edge.ModuleRef
+	canaries int // in each report
+}
+
+func newBench(t testing.TB) *bench {
+	t.Helper()
+	dir := t.TempDir()
+	s, err := stream.Open(stream.Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	b := &bench{store: &store{Stream: s}, dir: dir, now: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)}
+	b.Desk = publishing.New(publishing.Options{
+		Modules: b.store, Notes: b.store, Audits: b.store, Releases: b.store, Checker: modules{b}, Loader: loader{b.store},
+		Builtin: func() []edge.ModuleRef { return b.builtin }, Now: func() time.Time { return b.now },
+	})
+	b.put(t, site("shop"), 0)
+	return b
+}
+
+func site(id string) edge.ReleaseDocument {
+	variant := func(name string) edge.Variant {
+		return edge.Variant{Slot: "hero", Name: name, State: "live", Content: map[string]json.RawMessage{"en": json.RawMessage(`{"text":"` + name + `"}`)}}
+	}
+	return edge.ReleaseDocument{
+		Schema: edge.ReleaseSchema, Site: id,
+		Settings: edge.Settings{Origins: []string{"https://shop.example"}, Languages: []string{"en"}},
+		Slots: []edge.SlotSpec{
+			{Name: "hero", Kind: "text", Ladder: []edge.RungSpec{}},
+			{Name: "offer", Kind: "text", Ladder: []edge.RungSpec{}},
+		},
+		Variants: []edge.Variant{variant("sun"), variant("rain")},
+		Modules:  []edge.ModuleRef{},
+	}
+}
+
+// put publishes a whole release.
+func (b *bench) put(t testing.TB, doc edge.ReleaseDocument, follows uint64) *publishing.Outcome {
+	t.Helper()
+	text, err := json.Marshal(doc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := b.Put(t.Context(), publishing.Operator(), doc.Site, text, follows)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// document returns the live release of shop.
+func (b *bench) document(t testing.TB) edge.ReleaseDocument {
+	t.Helper()
+	_, text, err := b.Release(t.Context(), publishing.Operator(), "shop", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var doc edge.ReleaseDocument
+	if err := json.Unmarshal(text, &doc); err != nil {
+		t.Fatal(err)
+	}
+	return doc
+}
+
+// module is the bytes of a version of the module weather.
+func module(version, remark string) []byte {
+	return fmt.Appendf(nil, `{"abi":1,"name":"weather","version":%q,"description":%q,"needs":["context"],"reads":["geo.country"],"slots":[{"name":"hero","variants":["sun","rain"]}]}`, version, remark)
+}
+
+func (b *bench) upload(t testing.TB, version string) *publishing.Upload {
+	t.Helper()
+	u, err := b.Upload(t.Context(), publishing.Operator(), "shop", module(version, ""), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
+
+func placement(version string) edge.Placement {
+	return edge.Placement{Module: edge.ModuleRef{Name: "weather", Version: version}, Slot: "hero", Rung: "context"}
+}
+
+func actor(name string, role publishing.Role) publishing.Actor {
+	return publishing.Actor{Name: name, Role: role, Sites: []string{"shop"}}
+}
+
+// checkCode fails the test unless err is an *Error with a code, or nil for "".
+func checkCode(t testing.TB, what string, err error, code, field string) {
+	t.Helper()
+	known, ok := errors.AsType[*publishing.Error](err)
+	switch {
+	case code == "" && err != nil:
+		t.Errorf("%s: %v", what, err)
+	case code != "" && (!ok || known.Code != code || known.Field != field):
+		t.Errorf("%s: got %#v, want code %s of field %q", what, err, code, field)
+	}
+}
