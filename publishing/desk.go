@@ -21,6 +21,9 @@ type Options struct {
 	Live Live
 	// Replayer is nil where decisions cannot be replayed.
 	Replayer Replayer
+	// SealPreview returns the token that opens a site's preview to whoever has it
+	// until a time; nil where there are no previews.
+	SealPreview func(site, id string, until time.Time) (string, error)
 	// Builtin are the modules that come with the node; every site may publish
 	// them without an upload.
 	Builtin func() []edge.ModuleRef

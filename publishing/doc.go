@@ -16,6 +16,7 @@
 //	Upload          a module comes in           upload.go
 //	Change          publish, shadow, roll out   change.go
 //	Proposal        the second person           proposal.go
+//	Preview         to be looked at first       preview.go
 //	Entry           the audit log               audit.go
 //	Status, Counts  what is live, what it does  status.go
 //

@@ -137,9 +137,10 @@ func (l loader) Load(_ string, ref edge.ModuleRef, _ map[string]int) (edge.Rule,
 // the variants sun and rain and no rule.
 type bench struct {
 	*publishing.Desk
-	store *store
-	dir   string
-	now   time.Time
+	store  *store
+	sealer *edge.Sealer
+	dir    string
+	now    time.Time
 
 	builtin  []edge.ModuleRef
 	canaries int // in each report
@@ -157,10 +158,14 @@ func newBench(t testing.TB) *bench {
 			t.Error(err)
 		}
 	})
-	b := &bench{store: &store{Stream: s}, dir: dir, now: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)}
+	sealer, err := edge.NewSealer(make([]byte, edge.KeyBytes))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &bench{sealer: sealer, store: &store{Stream: s}, dir: dir, now: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)}
 	b.Desk = publishing.New(publishing.Options{
 		Modules: b.store, Notes: b.store, Audits: b.store, Releases: b.store, Checker: modules{b}, Loader: loader{b.store},
-		Builtin: func() []edge.ModuleRef { return b.builtin }, Now: func() time.Time { return b.now },
+		Builtin: func() []edge.ModuleRef { return b.builtin }, SealPreview: sealer.SealPreview, Now: func() time.Time { return b.now },
 	})
 	b.put(t, site("shop"), 0)
 	return b
