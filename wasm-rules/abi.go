@@ -2,8 +2,6 @@
 
 package wasmrules
 
-import "github.com/tetratelabs/wazero/api"
-
 // ABIVersion is the version of the contract in ABI.md that this host speaks.
 const ABIVersion = 1
 
@@ -33,8 +31,9 @@ const (
 
 // Limits of a module, ABI.md section 5.
 const (
-	MaxModuleBytes   = 512 << 10
-	MaxMemoryPages   = 64 // of 64 KiB
+	MaxModuleBytes   = 4 << 20
+	MaxMemoryPages   = 64 // of pageBytes
+	pageBytes        = 64 << 10
 	MaxSettingsBytes = MaxRecordBytes
 )
 
@@ -51,24 +50,18 @@ const (
 
 // A signature is what ABI.md says of one exported function.
 type signature struct {
-	name            string
-	params, results []api.ValueType
-	required        bool
+	name, typ string
+	required  bool
 }
-
-var (
-	i32 = api.ValueTypeI32
-	i64 = api.ValueTypeI64
-)
 
 // signatures are the functions the host calls, in the order it first does.
 func signatures() []signature {
 	return []signature{
-		{exportInitialize, nil, nil, false},
-		{exportIn, nil, []api.ValueType{i32}, true},
-		{exportOut, nil, []api.ValueType{i32}, true},
-		{exportBind, []api.ValueType{i32, i32}, nil, false},
-		{exportSettings, []api.ValueType{i32, i32}, nil, false},
-		{exportDecide, []api.ValueType{i32}, []api.ValueType{i64}, true},
+		{exportInitialize, "() -> ()", false},
+		{exportIn, "() -> (i32)", true},
+		{exportOut, "() -> (i32)", true},
+		{exportBind, "(i32, i32) -> ()", false},
+		{exportSettings, "(i32, i32) -> ()", false},
+		{exportDecide, "(i32) -> (i64)", true},
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/nearside/nearside/edge"
 	"github.com/nearside/nearside/edge/consent"
 	"github.com/nearside/nearside/edge/edgetest"
+	"github.com/nearside/nearside/wasm-rules/bytecode"
 )
 
 var update = flag.Bool("update", false, "rewrite the worked record in ABI.md")
@@ -191,18 +192,32 @@ func TestTheWorkedResultsOfTheDocumentAreRead(t *testing.T) {
 func TestTheDocumentNamesEverySignatureAndLimit(t *testing.T) {
 	document := string(readABI(t))
 	for _, s := range signatures() {
-		if row := fmt.Sprintf("| `%s` | `%s` |", s.name, describe(s.params, s.results)); !strings.Contains(document, row) {
+		if row := fmt.Sprintf("| `%s` | `%s` |", s.name, s.typ); !strings.Contains(document, row) {
 			t.Errorf("ABI.md lacks %s", row)
 		}
 	}
+	small, large := bytecode.Standard(), bytecode.Large()
 	for _, limit := range []string{
-		fmt.Sprintf("%d KiB;", MaxModuleBytes>>10), fmt.Sprintf("%d functions", maxFunctions), fmt.Sprintf("%d KiB,", maxBodyBytes>>10),
-		fmt.Sprintf("%d locals", maxLocals), fmt.Sprintf("%d parameters", maxParams), fmt.Sprintf("%d results", maxResults),
-		fmt.Sprintf("%d exports", maxExports), fmt.Sprintf("%d pages", MaxMemoryPages), fmt.Sprintf("one table of at most %d", maxTableSize),
+		fmt.Sprintf("%d KiB, or %d MiB", small.Bytes>>10, large.Bytes>>20), fmt.Sprintf("%d functions", small.Functions), fmt.Sprintf("%d KiB,", small.BodyBytes>>10),
+		fmt.Sprintf("%d locals", small.Locals), fmt.Sprintf("%d parameters", small.Params), fmt.Sprintf("%d results", small.Results),
+		fmt.Sprintf("%d exports", small.Exports), fmt.Sprintf("%d pages", small.MemoryPages), fmt.Sprintf("one table of at most %d", small.TableEntries),
+		fmt.Sprintf("at most %d (about", maxBudget), fmt.Sprintf("at least %d.", minBudget), fmt.Sprintf("may spend %d\n", startFuel), fmt.Sprintf("nested %d deep", maxDepth),
+		fmt.Sprintf("%d seconds of processor time", int(standardLimits.cpu.Seconds())), fmt.Sprintf("%d GiB of address", standardLimits.address>>30), fmt.Sprintf("%d MiB of\ncode", standardLimits.file>>20),
+		fmt.Sprintf("limits it (%d seconds)", int(standardLimits.wall.Seconds())),
 		fmt.Sprintf("at most %d bytes", MaxRecordBytes), fmt.Sprintf("buffer of %d bytes", MaxOutputBytes), fmt.Sprintf("at most %d,", MaxOutputBytes-4),
 	} {
 		if !strings.Contains(document, limit) {
 			t.Errorf("ABI.md does not say %q", limit)
 		}
+	}
+}
+
+// TestTheDocumentSaysWhatIsSigned compares the example with SignedText.
+func TestTheDocumentSaysWhatIsSigned(t *testing.T) {
+	_, example, _ := strings.Cut(string(readABI(t)), "```signed\n")
+	example, _, _ = strings.Cut(example, "```")
+	want := SignedText("demo", edge.ModuleRef{Name: "hats", Version: "1.0.0", Hash: strings.Repeat("0123456789abcdef", 4)})
+	if example != string(want) {
+		t.Errorf("the document has\n%s\nwant\n%s", example, want)
 	}
 }

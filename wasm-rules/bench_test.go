@@ -3,7 +3,6 @@
 package wasmrules
 
 import (
-	"context"
 	"testing"
 
 	"github.com/nearside/nearside/edge"
@@ -60,20 +59,22 @@ func BenchmarkChoose(b *testing.B) {
 	}
 }
 
-// BenchmarkCall is Choose without putting the instance back.
+// BenchmarkCall is the call alone: what it stored is neither looked at nor put
+// back.
 func BenchmarkCall(b *testing.B) {
 	for _, name := range []string{"by-device", "season-by-place", "offer-by-history"} {
 		b.Run(name, func(b *testing.B) {
 			r := embedded(b, name, "")
 			record := encodeRecord(edgetest.View(typicalVisit(), declared(*r.manifest), consent.All), nil)
-			in, err := r.pool.take()
+			in, err := r.template.restart(b.Context())
 			if err != nil {
 				b.Fatal(err)
 			}
-			ctx := context.Background()
 			b.ReportAllocs()
+			ctx := b.Context()
 			for b.Loop() {
-				if _, err := in.answer(ctx, record, 0, 4); err != nil {
+				clear(in.memory[in.out : in.out+4])
+				if _, err := in.choose(ctx, record, 0, 4, maxBudget); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -94,42 +95,19 @@ func BenchmarkChooseParallel(b *testing.B) {
 	})
 }
 
-// BenchmarkRestore is what putting back one page costs.
-func BenchmarkRestore(b *testing.B) {
-	r := embedded(b, "season-by-place", "")
-	in, err := r.pool.take()
-	if err != nil {
-		b.Fatal(err)
-	}
-	for b.Loop() {
-		in.restore(r.pool.snapshot)
-	}
-}
-
-// BenchmarkStart is a new instance, as after a trap.
-func BenchmarkStart(b *testing.B) {
+// BenchmarkRestart is another instance, as after a memory that grew.
+func BenchmarkRestart(b *testing.B) {
 	for _, name := range []string{"season-by-place", "offer-by-history"} {
 		b.Run(name, func(b *testing.B) {
 			r := embedded(b, name, "")
 			b.ReportAllocs()
 			for b.Loop() {
-				in, err := r.pool.recipe.start(context.Background())
+				in, err := r.template.restart(b.Context())
 				if err != nil {
 					b.Fatal(err)
 				}
 				in.close()
 			}
 		})
-	}
-}
-
-// BenchmarkVerify is the bounded parse of a module.
-func BenchmarkVerify(b *testing.B) {
-	wasm := echo(b, "c").wasm
-	b.SetBytes(int64(len(wasm)))
-	for b.Loop() {
-		if _, err := verify(wasm); err != nil {
-			b.Fatal(err)
-		}
 	}
 }

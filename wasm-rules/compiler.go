@@ -18,9 +18,8 @@ import (
 	"github.com/tetratelabs/wazero/experimental"
 )
 
-// features are the WebAssembly features a rewritten module may use. Reference
-// types are off: no instruction can change a table.
-const features = api.CoreFeaturesV1 | api.CoreFeatureMultiValue |
+// features are the WebAssembly features a rewritten module may use.
+const features = api.CoreFeaturesV1 | api.CoreFeatureMultiValue | api.CoreFeatureBulkMemoryOperations |
 	api.CoreFeatureNonTrappingFloatToIntConversion | api.CoreFeatureSignExtensionOps
 
 // runtimeConfig is the same where code is compiled and where it runs.

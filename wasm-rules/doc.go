@@ -2,30 +2,32 @@
 
 // Package wasmrules runs decision rules that are WebAssembly modules.
 //
-// A Host loads a module by its hash: it checks the bytes, compiles them, makes
-// an instance, hands it the site's own field numbers and its settings, and keeps
-// a snapshot of what it is then. A loaded rule answers from a record that holds
-// what its View allows and nothing else; after every call the instance is put
-// back to the snapshot or thrown away, so no visitor meets another's traces.
+// A Host loads a module by its hash: it has the bytes verified and rewritten
+// (package bytecode), compiles what came out in a process with limits, makes an
+// instance, hands it the site's own field numbers and its settings, keeps a
+// snapshot of what it is then, and lets canary visits try it. A loaded rule
+// answers from a record that holds what its View allows and nothing else, spends
+// fuel while it does, and is put back to the snapshot after every call, so no
+// visitor meets another's traces. A module with repeated faults is quarantined.
 // ABI.md is the contract with guests, abitest checks any module against it.
 //
 //	ModuleSource  bytes by hash                      source.go
-//	ReadManifest  what a module declares, inside it  manifest.go
-//	CheckSettings settings against their schema      schema.go
-//	verify        bounded parse before wazero        verify.go
-//	Host.Load     the pipeline to a rule             host.go
 //	Keys          who may sign a module              signature.go
+//	Host.Load     the pipeline to a rule             host.go
 //	compiler      code, from a cache that            compiler.go
 //	jail          a limited process fills            jail.go
-//	rule.Choose   one answer, from a pool            rule.go
+//	template      what a rule's instances share      template.go
+//	canaries      visits every module must answer    canary.go
+//	rule.Choose   one answer, from a pool            rule.go, pool.go
 //	instance      one memory: call, read, put back   instance.go
+//	breaker       keeps a faulty module out          breaker.go
 //	encodeRecord  a View as the guest reads it       record.go
 //	ParseOutput   what a guest wrote, not believed   output.go
 //
 // The package never hands a guest a value outside its View, never gives it an
-// import, a clock or randomness, never lets a module in that verify refused,
-// and never waits for the network. Modules must be honest about time: nothing
-// here stops one that loops for ever.
+// import, a clock or randomness, never lets a compiler see a module that was
+// not verified, never compiles one here that is not part of the program, and
+// never waits for the network.
 //
 // A Host and its rules are safe for concurrent use. A rule's instances are
 // released once nothing refers to the rule any more.

@@ -9,13 +9,9 @@ import (
 	"fmt"
 	"maps"
 	"runtime"
-	"slices"
-	"strings"
 	"sync"
+	"time"
 	"weak"
-
-	"github.com/tetratelabs/wazero"
-	"github.com/tetratelabs/wazero/api"
 
 	"github.com/nearside/nearside/edge"
 )
@@ -121,8 +117,8 @@ func (h *Host) Load(site string, ref edge.ModuleRef, bind map[string]int) (edge.
 	}
 	key := fmt.Sprintf("%s %s %d %v %s", ref.Hash, declared, len(bind), numbers, settings)
 	r, err := h.once(key, func() (*rule, error) {
-		return h.makeRule(wasm, ref.Hash, &recipe{
-			manifest: &manifest, bind: numbers, settings: settings, empty: emptyRecord(len(bind)),
+		return h.makeRule(wasm, ref.Hash, &template{
+			manifest: &manifest, bind: numbers, own: ownFields(len(bind)), settings: settings, empty: emptyRecord(len(bind)),
 		})
 	})
 	if err != nil {
@@ -164,26 +160,26 @@ func (h *Host) once(key string, load func() (*rule, error)) (*rule, error) {
 
 // makeRule is the way from bytes to a rule that serves. Each step only sees
 // what the one before let through.
-func (h *Host) makeRule(wasm []byte, hash string, p *recipe) (*rule, error) {
+func (h *Host) makeRule(wasm []byte, hash string, t *template) (*rule, error) {
 	var err error
-	if p.checked, err = verify(wasm); err != nil {
+	if t.module, err = verify(wasm, hash); err != nil {
 		return nil, err
 	}
-	// Here: rewriting, so that a call spends fuel.
-	p.runtime = h.compiler.runtime
-	if p.compiled, err = h.compiler.compile(context.Background(), p.checked.wasm, h.builtIn[hash]); err != nil {
+	if t.settings, err = t.checkExports(len(t.bind), t.settings); err != nil {
 		return nil, err
 	}
-	if p.settings, err = checkExports(p.compiled, len(p.bind), p.settings); err != nil {
-		return nil, errors.Join(err, p.compiled.Close(context.Background()))
+	ctx := context.Background()
+	t.runtime = h.compiler.runtime
+	if t.code, err = h.compiler.compile(ctx, t.meter.Wasm, h.builtIn[hash]); err != nil {
+		return nil, err
 	}
-	instances, err := newPool(p, h.instances)
+	first, err := t.prepare(ctx)
 	if err != nil {
-		return nil, errors.Join(err, p.compiled.Close(context.Background()))
+		return nil, errors.Join(err, t.code.Close(ctx))
 	}
-	// Here: a canary that answers sample records under a budget.
-	r := &rule{manifest: p.manifest, pool: instances}
-	runtime.AddCleanup(r, (*pool).close, instances)
+	r := &rule{manifest: t.manifest, template: t, pool: newPool(t, first, h.instances)}
+	r.breaker.now = time.Now
+	runtime.AddCleanup(r, (*pool).close, r.pool)
 	return r, nil
 }
 
@@ -225,43 +221,4 @@ func ownNumbers(m *edge.Manifest, bind map[string]int) ([]int, error) {
 		numbers = append(numbers, number)
 	}
 	return numbers, nil
-}
-
-// checkExports compares the module's exports with the ABI and returns the
-// settings to hand over: nil for a module that takes none and is given none.
-func checkExports(compiled wazero.CompiledModule, own int, settings []byte) ([]byte, error) {
-	if _, ok := compiled.ExportedMemories()[exportMemory]; !ok {
-		return nil, fmt.Errorf("exports: no memory called %q", exportMemory)
-	}
-	exported := compiled.ExportedFunctions()
-	for _, want := range signatures() {
-		f, ok := exported[want.name]
-		needed := want.required || want.name == exportBind && own > 0
-		if !ok && needed {
-			return nil, fmt.Errorf("exports: no function %s%s", want.name, describe(want.params, want.results))
-		}
-		if ok && !(slices.Equal(f.ParamTypes(), want.params) && slices.Equal(f.ResultTypes(), want.results)) {
-			return nil, fmt.Errorf("exports: %s is %s, want %s", want.name,
-				describe(f.ParamTypes(), f.ResultTypes()), describe(want.params, want.results))
-		}
-	}
-	if _, ok := exported[exportSettings]; ok {
-		return settings, nil
-	}
-	if string(settings) != "{}" {
-		return nil, fmt.Errorf("settings: the module takes none (it does not export %s)", exportSettings)
-	}
-	return nil, nil
-}
-
-// describe writes a function's type, for example (i32) -> (i64).
-func describe(params, results []api.ValueType) string {
-	names := func(types []api.ValueType) string {
-		var list []string
-		for _, t := range types {
-			list = append(list, api.ValueTypeName(t))
-		}
-		return "(" + strings.Join(list, ", ") + ")"
-	}
-	return names(params) + " -> " + names(results)
 }

@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"runtime"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -55,8 +54,8 @@ func TestLoadRefuses(t *testing.T) {
 		{"settings for a module that takes none", good, func(_ *testSource, ref *edge.ModuleRef) { ref.Settings = []byte(`{"a":1}`) }, "does not export near_settings"},
 		{"bytes that are no module", []byte("not wasm"), nil, "not a WebAssembly 1.0 module"},
 		{"a module that is cut off", good[:len(good)-3], nil, "the module cannot be read"},
-		{"a module that is too large", append(bytes.Clone(good), section(sectionCustom, make([]byte, MaxModuleBytes))...), nil, "at most 524288"},
-		{"instructions that are not valid", assemble(minimal(testFunc{"near_decide", []byte{wasmI32}, []byte{wasmI64}, constI32(1)})), nil, "compile:"},
+		{"a module that is too large", append(bytes.Clone(good), section(sectionCustom, make([]byte, MaxModuleBytes))...), nil, "at most 4194304"},
+		{"instructions that are not valid", assemble(minimal(testFunc{"near_decide", []byte{wasmI32}, []byte{wasmI64}, constI32(1)})), nil, "function 2: "},
 		{"no near_decide", assemble(minimal(testFunc{name: "near_decide"})), nil, "no function near_decide(i32) -> (i64)"},
 		{"near_decide of another type", assemble(minimal(testFunc{"near_decide", []byte{wasmI32}, []byte{wasmI32}, constI32(1)})), nil, "near_decide is (i32) -> (i32), want (i32) -> (i64)"},
 		{"no memory of that name", bytes.Replace(good, []byte("memory"), []byte("memorY"), 1), nil, `no memory called "memory"`},
@@ -132,19 +131,11 @@ func TestARuleNobodyRefersToIsReleased(t *testing.T) {
 	source := echo(t, "c")
 	h := newHost(t, Options{Source: source})
 	pool := mustLoad(t, h, source).pool // the rule itself is dropped here
-	idle := func() (n int) {
-		for i := range pool.idle {
-			if pool.idle[i].Load() != nil {
-				n++
-			}
-		}
-		return n
-	}
-	if idle() != 1 {
-		t.Fatalf("%d idle instances after Load, want 1", idle())
+	if n := pool.alive.Load(); n != 1 {
+		t.Fatalf("%d instances after Load, want 1", n)
 	}
 	deadline := time.Now().Add(10 * time.Second)
-	for idle() > 0 {
+	for pool.alive.Load() > 0 {
 		if time.Now().After(deadline) {
 			t.Fatal("the instance is still there")
 		}
@@ -220,11 +211,12 @@ func TestNoTraceOfARefusedValue(t *testing.T) {
 	for _, refused := range consent.Rows() {
 		t.Run(refused.Name, func(t *testing.T) {
 			record := encodeRecord(edgetest.View(visit, all, consent.All&^refused.Bit), nil)
-			in, err := r.pool.take()
+			seat, err := r.pool.take(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := in.answer(t.Context(), record, 0, 3); err != nil {
+			in := seat.instance
+			if _, err := in.choose(t.Context(), record, 0, 3, maxBudget); err != nil {
 				t.Fatal(err)
 			}
 			for place, b := range map[string][]byte{"record": record, "memory": in.memory} {
@@ -234,8 +226,8 @@ func TestNoTraceOfARefusedValue(t *testing.T) {
 					}
 				}
 			}
-			r.pool.put(in, nil)
-			if bytes.Contains(in.memory, []byte("MARK-")) || !slices.Equal(in.memory, r.pool.snapshot.memory) {
+			r.pool.give(seat, false, 0)
+			if bytes.Contains(in.memory, []byte("MARK-")) || !in.is(r.template.snapshot) {
 				t.Error("the idle instance still holds a visitor's value")
 			}
 		})

@@ -7,33 +7,28 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/bits"
 	"slices"
 	"strings"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
-	"github.com/tetratelabs/wazero/experimental"
 
 	"github.com/nearside/nearside/edge"
+	"github.com/nearside/nearside/wasm-rules/bytecode"
 )
 
-// ErrTrap is wrapped by the error for a call that the module ended by a trap.
-var ErrTrap = errors.New("module trapped")
-
-// A recipe is what it takes to make instances of one rule that are all alike.
-// It is immutable once the first instance is made.
-type recipe struct {
-	runtime  wazero.Runtime
-	compiled wazero.CompiledModule
-	checked  *verified
-	manifest *edge.Manifest
-	// bind are the numbers of the own fields the manifest reads, in its order.
-	bind []int
-	// settings is compact JSON, or nil for a module that takes none.
-	settings []byte
-	// empty is the site's record without any value.
-	empty []byte
-}
+// What a call may spend, in the units of package bytecode.
+const (
+	// startFuel is for everything before the snapshot together: a Go module
+	// starts its runtime.
+	startFuel = 100_000_000
+	// maxDepth is of calls in calls, those of large functions counting more. It
+	// keeps the call stack below a megabyte.
+	maxDepth = 1000
+	// maxTraps is how many traps an instance is put back after.
+	maxTraps = 16
+)
 
 // An instance is one running module: a memory, globals and a call stack. It
 // belongs to one goroutine at a time.
@@ -43,42 +38,69 @@ type instance struct {
 	// memory is the module's whole memory, valid while it has this size.
 	memory  []byte
 	in, out uint32
-	globals []global
-	stack   [2]uint64
-}
+	// globals are the module's own mutable ones.
+	globals            []api.MutableGlobal
+	fuel, depth, dirty api.MutableGlobal
 
-// A global is a mutable global of a module. set is nil unless it is exported.
-type global struct {
-	api.Global
-	set api.MutableGlobal
+	stack [2]uint64
+	wrote int // bytes of the record of the latest call
+	traps int
 }
 
 // A snapshot is what an instance's memory and mutable globals hold between
-// calls. Tables and segments are not in it: verify and the enabled features
-// leave no instruction that changes them.
+// calls. Tables and segments are not in it: verification lets no instruction
+// through that changes them.
 type snapshot struct {
 	memory  []byte
 	globals []uint64
 }
 
-// start makes an instance and brings it to where it serves: initialised, bound,
-// set up, and warmed by answering an empty record for every slot, so that what
-// a module does at its first call (growing its memory, for example) is done.
-func (p *recipe) start(ctx context.Context) (*instance, error) {
-	module, err := p.runtime.InstantiateModule(ctx, p.compiled, wazero.NewModuleConfig().WithName("").WithStartFunctions())
+// open makes an instance as the module's bytes say it is, before any of its
+// functions ran.
+func (t *template) open(ctx context.Context) (*instance, error) {
+	module, err := t.runtime.InstantiateModule(ctx, t.code, wazero.NewModuleConfig().WithName("").WithStartFunctions())
 	if err != nil {
-		return nil, fmt.Errorf("instantiate: %s", firstLine(err))
+		return nil, &ModuleError{CodeStart, fmt.Errorf("instantiate: %s", firstLine(err))}
 	}
-	in := &instance{module: module}
-	if err := in.setUp(ctx, p); err != nil {
+	global := func(name string) api.MutableGlobal {
+		g, ok := module.ExportedGlobal(name).(api.MutableGlobal)
+		if !ok {
+			err = fmt.Errorf("instantiate: no mutable global %q", name)
+		}
+		return g
+	}
+	in := &instance{module: module, decide: module.ExportedFunction(exportDecide)}
+	in.fuel, in.depth, in.dirty = global(bytecode.ExportFuel), global(bytecode.ExportDepth), global(bytecode.ExportDirty)
+	for _, g := range t.meter.Globals {
+		in.globals = append(in.globals, global(g.Export))
+	}
+	if err != nil {
 		in.close()
 		return nil, err
+	}
+	in.view()
+	return in, nil
+}
+
+// start makes the first instance and brings it to where it serves: initialised,
+// bound, set up, and warmed by answering an empty record for every slot, so
+// that what a module does at its first call (growing its memory, for example)
+// is done. All of that together spends at most startFuel.
+func (t *template) start(ctx context.Context) (*instance, error) {
+	in, err := t.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	in.fuel.Set(startFuel)
+	if err := in.setUp(ctx, t); err != nil {
+		in.close()
+		return nil, &ModuleError{CodeStart, err}
 	}
 	return in, nil
 }
 
-func (in *instance) setUp(ctx context.Context, p *recipe) error {
-	if err := in.call(ctx, exportInitialize); err != nil {
+func (in *instance) setUp(ctx context.Context, t *template) error {
+	if _, err := in.call(ctx, exportInitialize); err != nil {
 		return err
 	}
 	var err error
@@ -91,54 +113,71 @@ func (in *instance) setUp(ctx context.Context, p *recipe) error {
 	if in.in < in.out+MaxOutputBytes && in.out < in.in+MaxRecordBytes {
 		return errors.New("the buffers of near_in and near_out overlap")
 	}
-	for i, number := range p.bind {
-		if err := in.call(ctx, exportBind, uint64(i), uint64(number)); err != nil {
+	for i, number := range t.bind {
+		if _, err := in.call(ctx, exportBind, uint64(i), uint64(number)); err != nil {
 			return err
 		}
 	}
-	if p.settings != nil {
+	if t.settings != nil {
 		in.view()
-		copy(in.memory[in.in:], p.settings)
-		if err := in.call(ctx, exportSettings, uint64(in.in), uint64(len(p.settings))); err != nil {
+		copy(in.memory[in.in:], t.settings)
+		if _, err := in.call(ctx, exportSettings, uint64(in.in), uint64(len(t.settings))); err != nil {
 			return fmt.Errorf("settings refused: %w", err)
 		}
 	}
-	in.decide = in.module.ExportedFunction(exportDecide)
-	for slot := range p.manifest.Slots {
-		in.view()
-		if _, err := in.answer(ctx, p.empty, slot, len(p.manifest.Slots[slot].Variants)); err != nil {
-			return fmt.Errorf("slot %q, empty record: %w", p.manifest.Slots[slot].Name, err)
+	for slot, role := range t.manifest.Slots {
+		in.empty()
+		if _, err := in.answer(ctx, t.empty, slot, len(role.Variants)); err != nil {
+			return fmt.Errorf("slot %q, empty record: %w", role.Name, err)
 		}
 	}
-	in.view()
-	for _, n := range p.checked.mutable {
-		g := global{Global: in.module.(experimental.InternalModule).Global(n)}
-		if name, ok := p.checked.exported[n]; ok {
-			g.set, _ = in.module.ExportedGlobal(name).(api.MutableGlobal)
-		}
-		in.globals = append(in.globals, g)
-	}
+	in.empty()
+	in.dirty.Set(0)
 	return nil
 }
 
-// call calls an exported function that gives nothing. One the module does not
-// have is not called.
-func (in *instance) call(ctx context.Context, name string, params ...uint64) error {
+// restart makes another instance that is as the snapshot says, without running
+// the module.
+func (t *template) restart(ctx context.Context) (*instance, error) {
+	in, err := t.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	in.in, in.out = t.in, t.out
+	missing := (len(t.snapshot.memory) - len(in.memory)) / pageBytes
+	if _, ok := in.module.Memory().Grow(uint32(missing)); !ok {
+		in.close()
+		return nil, fmt.Errorf("instantiate: the memory does not grow by %d pages", missing)
+	}
+	in.view()
+	copy(in.memory, t.snapshot.memory)
+	for i, g := range in.globals {
+		g.Set(t.snapshot.globals[i])
+	}
+	in.dirty.Set(0)
+	return in, nil
+}
+
+// call calls an exported function with the fuel that is left. One the module
+// does not have gives nothing.
+func (in *instance) call(ctx context.Context, name string, params ...uint64) ([]uint64, error) {
 	f := in.module.ExportedFunction(name)
 	if f == nil {
-		return nil
+		return nil, nil
 	}
-	if _, err := f.Call(ctx, params...); err != nil {
-		return fmt.Errorf("%s: %w", name, trap(err))
+	in.depth.Set(maxDepth)
+	results, err := f.Call(ctx, params...)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, in.trapped(err))
 	}
-	return nil
+	return results, nil
 }
 
 // buffer asks the module for a buffer's address and checks that it is one.
 func (in *instance) buffer(ctx context.Context, name string, size, align uint32) (uint32, error) {
-	results, err := in.module.ExportedFunction(name).Call(ctx)
+	results, err := in.call(ctx, name)
 	if err != nil {
-		return 0, fmt.Errorf("%s: %w", name, trap(err))
+		return 0, err
 	}
 	at, memory := uint32(results[0]), in.module.Memory().Size()
 	if at%align != 0 || uint64(at)+uint64(size) > uint64(memory) {
@@ -153,14 +192,29 @@ func (in *instance) view() {
 	in.memory, _ = memory.Read(0, memory.Size())
 }
 
-// answer runs the module for one slot on a record of at most MaxRecordBytes. An
-// error that wraps ErrTrap leaves the instance useless.
-func (in *instance) answer(ctx context.Context, record []byte, slot, variants int) (edge.Answer, error) {
-	copy(in.memory[in.in:], record)
+// empty says that the output is empty, which is so before every call.
+func (in *instance) empty() {
+	in.view()
 	clear(in.memory[in.out : in.out+4])
+}
+
+// choose answers for one slot and says what it spent of a budget.
+func (in *instance) choose(ctx context.Context, record []byte, slot, variants int, budget int64) (edge.Answer, error) {
+	in.fuel.Set(uint64(budget))
+	answer, err := in.answer(ctx, record, slot, variants)
+	answer.Fuel = budget - int64(in.fuel.Get())
+	return answer, err
+}
+
+// answer runs the module for one slot on a record of at most MaxRecordBytes,
+// with the fuel that is left.
+func (in *instance) answer(ctx context.Context, record []byte, slot, variants int) (edge.Answer, error) {
+	in.depth.Set(maxDepth)
+	in.wrote = copy(in.memory[in.in:], record)
 	in.stack[0] = uint64(slot)
 	if err := in.decide.CallWithStack(ctx, in.stack[:]); err != nil {
-		return edge.Answer{}, trap(err)
+		in.traps++
+		return edge.Answer{}, in.trapped(err)
 	}
 	variant, score := splitResult(in.stack[0])
 	if variant == 0 {
@@ -183,6 +237,19 @@ func splitResult(bits uint64) (variant int, score int64) {
 	return int(bits & 0xff), int64(bits) >> 8
 }
 
+// trapped says why a call ended. Fuel and depth are below 0 only where the
+// code that rewriting added ended it.
+func (in *instance) trapped(err error) error {
+	switch {
+	case int64(in.fuel.Get()) < 0:
+		return edge.ErrBudget
+	case int32(in.depth.Get()) < 0:
+		return ErrDepth
+	}
+	// The lines after the first are a stack trace of function numbers.
+	return fmt.Errorf("%w: %s", ErrTrap, firstLine(err))
+}
+
 // snapshot copies what restore puts back.
 func (in *instance) snapshot() *snapshot {
 	s := &snapshot{memory: bytes.Clone(in.memory)}
@@ -192,36 +259,44 @@ func (in *instance) snapshot() *snapshot {
 	return s
 }
 
-// is reports whether the instance is as the snapshot says.
+// is reports whether the instance is as a snapshot says.
 func (in *instance) is(s *snapshot) bool {
-	return bytes.Equal(in.memory, s.memory) && slices.EqualFunc(in.globals, s.globals, func(g global, v uint64) bool { return g.Get() == v })
+	return bytes.Equal(in.memory, s.memory) && slices.EqualFunc(in.globals, s.globals, func(g api.MutableGlobal, v uint64) bool { return g.Get() == v })
 }
 
-// restore puts the instance back to the snapshot and reports whether it could:
-// not if its memory grew, which cannot be undone, nor if a global changed that
-// is not exported, which cannot be set.
-func (in *instance) restore(s *snapshot) bool {
-	if int64(in.module.Memory().Size()) != int64(len(s.memory)) {
+// grown reports whether the memory has grown since the snapshot. That cannot
+// be undone.
+func (in *instance) grown() bool { return int64(in.module.Memory().Size()) != int64(len(in.memory)) }
+
+// restore puts the instance back to a snapshot and reports whether it may serve
+// on: not if its memory grew, nor after too many traps. It copies the chunks
+// that the module stored to, which the code that rewriting added marked before
+// each store, and what the host wrote.
+func (in *instance) restore(t *template) bool {
+	if in.grown() || in.traps >= maxTraps {
 		return false
 	}
+	s, shift := t.snapshot, t.meter.ChunkShift
 	for i, g := range in.globals {
-		if g.Get() == s.globals[i] {
-			continue
+		if v := s.globals[i]; g.Get() != v {
+			g.Set(v)
 		}
-		if g.set == nil {
-			return false
-		}
-		g.set.Set(s.globals[i])
 	}
-	copy(in.memory, s.memory)
+	dirty := in.dirty.Get()
+	for d := dirty; d != 0; d &= d - 1 {
+		// A memory of more than 64 chunks has several on one bit.
+		for at := bits.TrailingZeros64(d) << shift; at < len(s.memory); at += 64 << shift {
+			copy(in.memory[at:min(at+1<<shift+bytecode.Straddle, len(s.memory))], s.memory[at:])
+		}
+	}
+	if dirty != 0 {
+		in.dirty.Set(0)
+	}
+	copy(in.memory[in.in:][:in.wrote], s.memory[in.in:])
 	return true
 }
 
 func (in *instance) close() { _ = in.module.Close(context.Background()) }
-
-// trap keeps the first line of what wazero says; the lines after it are a stack
-// trace of function numbers.
-func trap(err error) error { return fmt.Errorf("%w: %s", ErrTrap, firstLine(err)) }
 
 func firstLine(err error) string {
 	line, _, _ := strings.Cut(err.Error(), "\n")

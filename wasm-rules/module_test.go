@@ -27,6 +27,23 @@ const (
 	wasmI64 = 0x7e
 )
 
+var wasmHeader = []byte("\x00asm\x01\x00\x00\x00")
+
+// Section ids of the WebAssembly binary format.
+const (
+	sectionCustom = iota
+	sectionType
+	_
+	sectionFunction
+	_
+	sectionMemory
+	sectionGlobal
+	sectionExport
+	_
+	_
+	sectionCode
+)
+
 // constI32 is i32.const n.
 func constI32(n int32) []byte { return append([]byte{0x41}, leb(int64(n))...) }
 

@@ -19,6 +19,10 @@ func (e *ModuleError) Unwrap() error { return e.Err }
 const (
 	CodeUnsigned     = "unsigned"          // no signature where one is needed
 	CodeBadSignature = "bad_signature"     // by a key that is not trusted, or of something else
+	CodeABI          = "abi"               // not the exports that the ABI asks for
+	CodeStart        = "start_failed"      // trapped, or spent too much, before it could serve
+	CodeCanary       = "canary_failed"     // a fault on a sample visit
+	CodeQuota        = "too_many_large"    // more large modules than the node has room for
 	CodeInvalid      = "invalid_module"    // not valid WebAssembly
 	CodeTooSlow      = "compile_too_slow"  // took longer to compile than a module may
 	CodeTooLarge     = "compile_too_large" // took more memory to compile than a module may

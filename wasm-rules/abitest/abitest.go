@@ -143,17 +143,21 @@ func Run(t *testing.T, wasm []byte, cases ...Case) {
 	if wasm, err = Pack(wasm); err != nil {
 		t.Fatal(err)
 	}
-	host, err := wasmrules.New(wasmrules.Options{Source: module{wasm, manifest}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := host.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	code := t.TempDir() // the module is compiled once
 	for _, c := range cases {
-		t.Run(c.Name, func(t *testing.T) { c.run(t, host, wasmrules.HashOf(wasm), &manifest) })
+		// A host for each: it would quarantine a module of so many faults.
+		t.Run(c.Name, func(t *testing.T) {
+			host, err := wasmrules.New(wasmrules.Options{Source: module{wasm, manifest}, CacheDir: code})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() {
+				if err := host.Close(); err != nil {
+					t.Error(err)
+				}
+			})
+			c.run(t, host, wasmrules.HashOf(wasm), &manifest)
+		})
 	}
 }
 
@@ -176,10 +180,17 @@ func (c *Case) run(t *testing.T, host *wasmrules.Host, hash string, manifest *ed
 	}
 	view := edgetest.View(visit, mask(manifest, bind), consent.Purposes(c.Granted))
 	// More than once: what a call leaves behind must not change the next one.
+	var fuel int64
 	for i := range 3 {
 		answer, err := rule.Choose(view, manifest.Slot(c.Slot))
 		if !errors.Is(err, c.wantErr()) {
 			t.Fatalf("call %d gave error %v, want %q", i, err, c.Error)
+		}
+		if i == 0 {
+			fuel = answer.Fuel
+		}
+		if answer.Fuel <= 0 || answer.Fuel != fuel {
+			t.Errorf("call %d spent %d fuel, the first %d", i, answer.Fuel, fuel)
 		}
 		answer.Fuel = 0
 		if got := Answer(answer); err == nil && !reflect.DeepEqual(got, c.Want) {

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package wasmrules
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/tetratelabs/wazero"
+
+	"github.com/nearside/nearside/edge"
+	"github.com/nearside/nearside/wasm-rules/bytecode"
+)
+
+// A module is bytes that may run: verified, rewritten and compiled.
+type module struct {
+	hash      string // of the file
+	rewritten string // hash of what runs in its place
+	large     bool   // it needs the limits of modules that bring a runtime
+	verified  *bytecode.Module
+	meter     *bytecode.Rewritten
+	code      wazero.CompiledModule
+}
+
+// A template is what it takes to make instances of one rule that are all alike.
+// It is immutable once prepare has returned it.
+type template struct {
+	*module
+	runtime  wazero.Runtime
+	manifest *edge.Manifest
+	// bind are the numbers of the own fields the manifest reads, in its order;
+	// own are all of the site's, of which only the number is known here.
+	bind []int
+	own  []edge.OwnField
+	// settings is compact JSON, or nil for a module that takes none.
+	settings []byte
+	// empty is the site's record without any value.
+	empty []byte
+
+	snapshot *snapshot
+	in, out  uint32 // addresses of the buffers
+	canaries []edge.Canary
+	budget   int64 // fuel of one call
+}
+
+// verify reads and rewrites a module. Its error is a *bytecode.Error.
+func verify(wasm []byte, hash string) (*module, error) {
+	limits, large := bytecode.Standard(), false
+	if len(wasm) > limits.Bytes {
+		limits, large = bytecode.Large(), true
+	}
+	verified, err := bytecode.Verify(wasm, limits)
+	if err != nil {
+		return nil, err
+	}
+	meter := verified.Rewrite()
+	return &module{hash: hash, rewritten: HashOf(meter.Wasm), large: large, verified: verified, meter: meter}, nil
+}
+
+// checkExports compares the module's exports with the ABI and returns the
+// settings to hand over: nil for a module that takes none and is given none.
+func (m *module) checkExports(own int, settings []byte) ([]byte, error) {
+	exported := map[string]bytecode.Export{}
+	for _, e := range m.verified.Exports {
+		exported[e.Name] = e
+	}
+	if e, ok := exported[exportMemory]; !ok || e.Kind != bytecode.Memory {
+		return nil, abiError("exports: no memory called %q", exportMemory)
+	}
+	for _, want := range signatures() {
+		e, ok := exported[want.name]
+		needed := want.required || want.name == exportBind && own > 0
+		switch {
+		case ok && e.Kind != bytecode.Function:
+			return nil, abiError("exports: %s is not a function", want.name)
+		case ok && e.Type != want.typ:
+			return nil, abiError("exports: %s is %s, want %s", want.name, e.Type, want.typ)
+		case !ok && needed:
+			return nil, abiError("exports: no function %s%s", want.name, want.typ)
+		}
+	}
+	if _, ok := exported[exportSettings]; ok {
+		return settings, nil
+	}
+	if string(settings) != "{}" {
+		return nil, abiError("settings: the module takes none (it does not export %s)", exportSettings)
+	}
+	return nil, nil
+}
+
+func abiError(format string, args ...any) error {
+	return &ModuleError{CodeABI, fmt.Errorf(format, args...)}
+}
+
+// prepare makes the first instance, keeps what it is then as the state in which
+// every call begins, and lets canaries find out whether it may serve.
+func (t *template) prepare(ctx context.Context) (*instance, error) {
+	in, err := t.start(ctx)
+	if err != nil {
+		return nil, err
+	}
+	t.snapshot, t.in, t.out = in.snapshot(), in.in, in.out
+	limit := int64(maxBudget)
+	if t.manifest.Budget > 0 {
+		limit = min(t.manifest.Budget, maxBudget)
+	}
+	if t.canaries, err = t.fly(ctx, in, limit); err != nil {
+		in.close()
+		return nil, err
+	}
+	if !in.is(t.snapshot) {
+		in.close()
+		return nil, errors.New("an instance was not put back as it was")
+	}
+	t.budget = calibrate(t.manifest, t.canaries)
+	return in, nil
+}
+
+// declared is the mask of what the manifest reads.
+func (t *template) declared() (mask edge.Mask) {
+	own := 0
+	for _, name := range t.manifest.Reads {
+		if f, ok := edge.FieldByName(name); ok {
+			mask = mask.With(f.Number)
+			continue
+		}
+		mask = mask.With(edge.FieldNumber(t.bind[own]))
+		own++
+	}
+	return mask
+}
+
+// ownFields are fields of a site of which only the number is known: what stands
+// for them in a sample visit has no values.
+func ownFields(n int) []edge.OwnField {
+	return slices.Repeat([]edge.OwnField{{Type: edge.TypeString.String(), Purpose: "context"}}, n)
+}
