@@ -37,7 +37,7 @@ cover: ## Coverage by function in cover.out
 tag: ## Rebuild the browser tag, tag/dist
 	go run ./tag/build
 
-rules: ## Rebuild the guest modules from C and AssemblyScript
+rules: ## Rebuild the guest modules from C, Rust and AssemblyScript
 	go run ./wasm-rules/build
 
 generate: ## Rebuild what is generated from Go tables and open data

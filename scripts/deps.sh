@@ -19,6 +19,10 @@ need() {
 need chromium chromium chromium-browser google-chrome google-chrome-stable headless-shell
 need clang-14 clang-14
 need lld-14 wasm-ld-14
+# Debian's rustc: another version gives other bytes, and another place has no
+# library for WebAssembly.
+if [ ! -x /usr/bin/rustc ]; then missing+=(rustc); fi
+if [ ! -e /usr/lib/rustlib/wasm32-unknown-unknown/lib ]; then missing+=(libstd-rust-dev-wasm32); fi
 need nodejs node
 need npm npm
 for font in fonts-noto-core fonts-noto-cjk; do

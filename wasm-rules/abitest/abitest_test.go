@@ -23,6 +23,7 @@ func TestConformance(t *testing.T) {
 	for _, language := range []struct{ name, folder string }{
 		{"C", "echo-c"},
 		{"AssemblyScript", "echo-assemblyscript"},
+		{"Rust", "echo-rust"},
 	} {
 		t.Run(language.name, func(t *testing.T) {
 			wasm, err := os.ReadFile(filepath.Join(language.folder, "rule.wasm"))

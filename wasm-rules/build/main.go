@@ -2,15 +2,16 @@
 
 // Command build makes rule.wasm of every guest module in this repository: the
 // rules and the echo modules of the conformance kit. A guest is a folder that
-// holds one C or one AssemblyScript file and, there or in the folder above, a
+// holds one C, Rust or AssemblyScript file and, there or in the folder above, a
 // manifest.json, which is packed into the module.
 //
 //	go run ./wasm-rules/build              rebuild in place
 //	go run ./wasm-rules/build -out DIR     build into DIR, in the same folders
 //	go run ./wasm-rules/build -check       build aside and compare with what is committed
 //
-// It needs clang-14 and lld-14 for C, Node and npm for AssemblyScript; the
-// AssemblyScript compiler comes from package-lock.json. The same sources and
+// It needs clang-14 and lld-14 for C, Debian's rustc with its wasm32 library for
+// Rust, Node and npm for AssemblyScript; the AssemblyScript compiler comes from
+// package-lock.json. The same sources and
 // compilers give the same bytes. Building the product needs none of this: the
 // built modules are committed.
 package main
@@ -25,6 +26,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 
 	wasmrules "github.com/nearside/nearside/wasm-rules"
 )
@@ -105,8 +107,11 @@ func findRoot() (string, error) {
 // A guest is one module: its source, relative to the wasm-rules folder.
 type guest struct{ source string }
 
-func (g guest) module() string { return filepath.Join(filepath.Dir(g.source), "rule.wasm") }
-func (g guest) isC() bool      { return filepath.Ext(g.source) == ".c" }
+func (g guest) module() string   { return filepath.Join(filepath.Dir(g.source), "rule.wasm") }
+func (g guest) language() string { return filepath.Ext(g.source) }
+
+// languages are the file name extensions of guests' sources.
+var languages = []string{".c", ".rs", ".ts"}
 
 func findGuests(root string) ([]guest, error) {
 	var guests []guest
@@ -117,7 +122,7 @@ func findGuests(root string) ([]guest, error) {
 			return nil, err
 		}
 		for _, file := range files {
-			if ext := filepath.Ext(file); ext != ".c" && ext != ".ts" {
+			if !slices.Contains(languages, filepath.Ext(file)) {
 				continue
 			}
 			source, err := filepath.Rel(root, file)
@@ -177,16 +182,20 @@ func compare(g guest, built, committed string) error {
 }
 
 // tools are the compilers, by path.
-type tools struct{ root, clang, lld, node, asc string }
+type tools struct{ root, clang, lld, rustc, node, asc string }
+
+// rustLibrary is where Debian's package libstd-rust-dev-wasm32 puts what rustc
+// needs for WebAssembly.
+const rustLibrary = "/usr/lib/rustlib/wasm32-unknown-unknown/lib"
 
 func findTools(root string, guests []guest) (*tools, error) {
-	t := &tools{root: root, asc: filepath.Join(root, "node_modules", "assemblyscript", "bin", "asc.js")}
-	var hasC, hasAssemblyScript bool
+	t := &tools{root: root, rustc: "/usr/bin/rustc", asc: filepath.Join(root, "node_modules", "assemblyscript", "bin", "asc.js")}
+	used := map[string]bool{}
 	for _, g := range guests {
-		hasC, hasAssemblyScript = hasC || g.isC(), hasAssemblyScript || !g.isC()
+		used[g.language()] = true
 	}
 	var err error
-	if hasC {
+	if used[".c"] {
 		if t.clang, err = exec.LookPath("clang-14"); err != nil {
 			return nil, fmt.Errorf("%w (Debian package clang-14)", err)
 		}
@@ -194,7 +203,15 @@ func findTools(root string, guests []guest) (*tools, error) {
 			return nil, fmt.Errorf("%w (Debian package lld-14)", err)
 		}
 	}
-	if hasAssemblyScript {
+	if used[".rs"] {
+		// Not the one of PATH: another version gives other bytes.
+		for _, path := range []string{t.rustc, rustLibrary} {
+			if _, err := os.Stat(path); err != nil {
+				return nil, fmt.Errorf("%w (Debian packages rustc, libstd-rust-dev-wasm32)", err)
+			}
+		}
+	}
+	if used[".ts"] {
 		if t.node, err = exec.LookPath("node"); err != nil {
 			return nil, fmt.Errorf("%w (Debian packages nodejs, npm)", err)
 		}
@@ -229,13 +246,20 @@ func readJSON(path string, v any) error {
 	return json.Unmarshal(b, v)
 }
 
+// build compiles one guest. sdk/*/build.sh compiles with the same flags.
 func (t *tools) build(g guest, built string) error {
-	if g.isC() {
+	switch g.language() {
+	case ".c":
 		// The stack stands first so that it overflows into a trap, not into data.
 		return t.run(t.clang, "--target=wasm32", "-O2", "-std=c11", "-nostdlib", "-ffreestanding", "-fno-builtin",
 			"-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter", "-Isdk/c", "-fuse-ld="+t.lld,
 			"-Wl,--no-entry", "-Wl,--strip-all", "-Wl,--stack-first", "-Wl,-z,stack-size=8192",
 			"-o", built, g.source)
+	case ".rs":
+		// rustc puts the stack first by itself, and a megabyte of it. Several units
+		// would be put together in the order in which they are done.
+		return t.run(t.rustc, "--target=wasm32-unknown-unknown", "--crate-type=cdylib", "--edition=2021", "-O", "-Dwarnings",
+			"-Cpanic=abort", "-Clto", "-Ccodegen-units=1", "-Cstrip=symbols", "-Clink-arg=-zstack-size=8192", "-o", built, g.source)
 	}
 	// Without abort a failed assertion is a trap and the module needs no import.
 	return t.run(t.node, t.asc, g.source, "-O3", "--converge", "--runtime", "stub", "--use", "abort=",

@@ -5,14 +5,15 @@
 import {
   GEO_COUNTRY, GEO_LAT, NO_ANSWER, PAGE_PATH, PAGE_TAGS, FloatField, IntField, ItemsField, ListField, MapField,
   TextField, answer, because, choose, count, entries, float, has, int, itemId, itemPrice, itemQuantity, items, keyAt,
-  list, listAt, near_out, ownField, put, putInt, putText, reason, say, setting, settingsText, text, valueAt,
+  list, listAt, near_out, ownField, put, putInt, putText, reason, say, setting, settingBool, settingJson,
+  settingNumber, settingsText, text, valueAt,
 } from "../../sdk/assemblyscript/near";
 
 export { near_in, near_out, near_bind } from "../../sdk/assemblyscript/near";
 
 // Slot 7, "trap", has no case of its own.
 const FIELDS = 0, SETTINGS = 1, SCORE = 2, ITEMS = 3, COUNT = 4, NOTHING = 5, NONSENSE = 6, GROW = 8,
-  UNKNOWN_TAG = 9, NOT_UTF8 = 10, TOO_LONG = 11, FILL = 12;
+  UNKNOWN_TAG = 9, NOT_UTF8 = 10, TOO_LONG = 11, FILL = 12, TYPED_SETTINGS = 13;
 const OWN_TEXT = 0, OWN_NUMBER = 1, OWN_AMOUNT = 2, OWN_FLAG = 3, OWN_SINCE = 4, OWN_LIST = 5, OWN_THINGS = 6,
   OWN_WEIGHTS = 7;
 const SETTINGS_MAX = 256;
@@ -126,6 +127,21 @@ function saySettings(): i64 {
   return answer(1, 0);
 }
 
+function sayTypedSettings(): i64 {
+  const json = settingsText(kept, load<i32>(keptLength)), none: f64 = -1e9;
+  const textJson = settingJson(json, "text"), number = settingNumber(json, "number", none);
+  because();
+  if (count(textJson) > 0 && load<u8>(<usize><u32>textJson) == 0x22) putText(setting(json, "text"));
+  else put("-");
+  put("|");
+  if (number == none) put("-");
+  else thousandths(number);
+  put("|");
+  if (settingBool(json, "flag", true) == settingBool(json, "flag", false)) put(settingBool(json, "flag", true) ? "yes" : "no");
+  else put("-");
+  return answer(1, 0);
+}
+
 function chooseItems(): i64 {
   const l = list(ownField(OWN_LIST));
   for (let i = 0, n = count(l); i < n; i++) {
@@ -191,6 +207,7 @@ export function near_decide(slot: i32): i64 {
       store<i32>(near_out(), 5000);
       return answer(1, 0);
     case FILL: return fill();
+    case TYPED_SETTINGS: return sayTypedSettings();
   }
   unreachable(); // TRAP comes here
   return NO_ANSWER;

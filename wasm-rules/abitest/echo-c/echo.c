@@ -5,7 +5,8 @@
 #define NEAR_OWN_FIELDS 8
 #include "near.h"
 
-enum { FIELDS, SETTINGS, SCORE, ITEMS, COUNT, NOTHING, NONSENSE, TRAP, GROW, UNKNOWN_TAG, NOT_UTF8, TOO_LONG, FILL };
+enum { FIELDS, SETTINGS, SCORE, ITEMS, COUNT, NOTHING, NONSENSE, TRAP, GROW, UNKNOWN_TAG, NOT_UTF8, TOO_LONG, FILL,
+	TYPED_SETTINGS };
 enum { OWN_TEXT, OWN_NUMBER, OWN_AMOUNT, OWN_FLAG, OWN_SINCE, OWN_LIST, OWN_THINGS, OWN_WEIGHTS };
 enum { SETTINGS_MAX = 256 };
 
@@ -110,6 +111,22 @@ static near_i64 say_settings(void) {
 	return near_answer(1, 0);
 }
 
+static near_i64 say_typed_settings(void) {
+	near_text json = {settings, settings_length}, text = near_member_json(json, NEAR_TEXT("text"));
+	near_because();
+	if (text.length > 0 && text.at[0] == '"') near_put_text(near_setting(json, "text")); else near_put("-");
+	near_put("|");
+	double none = -1e9, number = near_setting_number(json, "number", none);
+	if (number == none) near_put("-"); else thousandths(number);
+	near_put("|");
+	switch (near_setting_bool(json, "flag", -1)) {
+	case 1: near_put("yes"); break;
+	case 0: near_put("no"); break;
+	default: near_put("-");
+	}
+	return near_answer(1, 0);
+}
+
 static near_i64 choose_items(void) {
 	near_list l = near_strings(near_own_list(OWN_LIST));
 	for (unsigned i = 0; i < l.count; i++) {
@@ -164,6 +181,7 @@ NEAR_EXPORT(near_decide) long long near_decide(int slot) {
 		*(int *)near_output = 5000;
 		return near_answer(1, 0);
 	case FILL: return fill();
+	case TYPED_SETTINGS: return say_typed_settings();
 	}
 	__builtin_trap();
 }

@@ -8,6 +8,9 @@
 //   export function near_decide(slot: i32): i64 { … }
 //   export function near_settings(at: usize, length: i32): void { … }   // optional
 //
+// A module that re-exports near_settings too reads keptSettings() whenever it
+// likes; one with a near_settings of its own must copy what it wants to keep.
+//
 // A value that is absent or refused is never readable: has is false, texts and
 // lists are empty, numbers are what the caller gives as `otherwise`.
 //
@@ -196,23 +199,72 @@ function part(json: Text, from: i32, to: i32): Text {
 }
 
 /**
- * A member of the settings object: a string without its quotes (escapes are
- * left as they are), anything else as its JSON; empty when there is none. The
- * host hands settings over without white space.
+ * A member of the settings object as its JSON, a string with its quotes; empty
+ * when there is none. The host hands settings over without white space.
  */
-export function setting(json: Text, key: string): Text {
+export function settingJson(json: Text, key: string): Text {
   const n = count(json);
   for (let i = 1; i < n && load<u8>(start(json) + i) == QUOTE;) {
     const after = skipString(json, i), value = after + 1;
     if (value >= n) break;
     const end = skipValue(json, value);
-    if (equals(part(json, i + 1, after - 1), key)) {
-      return load<u8>(start(json) + value) == QUOTE ? part(json, value + 1, end - 1) : part(json, value, end);
-    }
+    if (equals(part(json, i + 1, after - 1), key)) return part(json, value, end);
     i = end + 1;
   }
   return 0;
 }
+
+/** The same with a string's quotes taken off; its escapes are left as they are. */
+export function setting(json: Text, key: string): Text {
+  const value = settingJson(json, key), n = count(value);
+  return n > 1 && load<u8>(start(value)) == QUOTE ? part(value, 1, n - 1) : value;
+}
+
+// @ts-ignore: decorator
+@inline function charAt(t: Text, i: i32): u32 { return i < count(t) ? <u32>load<u8>(start(t) + i) : 0; }
+// @ts-ignore: decorator
+@inline function digitAt(t: Text, i: i32): u32 { return charAt(t, i) - 0x30; }
+
+/** A number setting, to about 15 digits; otherwise when it is missing or no number. */
+export function settingNumber(json: Text, key: string, otherwise: f64): f64 {
+  const t = settingJson(json, key), negative = charAt(t, 0) == 0x2d;
+  let i = negative ? 1 : 0, value: f64 = 0, power = 0;
+  if (digitAt(t, i) > 9) return otherwise;
+  for (; digitAt(t, i) <= 9; i++) value = value * 10 + <f64>digitAt(t, i);
+  if (charAt(t, i) == 0x2e) {
+    for (i++; digitAt(t, i) <= 9; i++, power--) value = value * 10 + <f64>digitAt(t, i);
+  }
+  if ((charAt(t, i) | 0x20) == 0x65) {
+    const down = charAt(t, i + 1) == 0x2d;
+    i += down || charAt(t, i + 1) == 0x2b ? 2 : 1;
+    let exponent = 0;
+    for (; digitAt(t, i) <= 9 && exponent < 1000; i++) exponent = exponent * 10 + <i32>digitAt(t, i);
+    power += down ? -exponent : exponent;
+  }
+  let scale: f64 = 1;
+  for (let n = power < 0 ? -power : power; n > 0; n--) scale *= 10;
+  value = power < 0 ? value / scale : value * scale;
+  return negative ? -value : value;
+}
+
+/** A true-or-false setting; otherwise when it is missing or neither. */
+export function settingBool(json: Text, key: string, otherwise: bool): bool {
+  const t = settingJson(json, key);
+  return equals(t, "true") || (otherwise && !equals(t, "false"));
+}
+
+const kept: usize = memory.data(RECORD_MAX, 8);
+const keptLength: usize = memory.data(4, 4);
+
+/** Re-export it to keep the settings. */
+export function near_settings(at: usize, length: i32): void {
+  if (<u32>length > <u32>RECORD_MAX) unreachable();
+  memory.copy(kept, at, <usize>length);
+  store<i32>(keptLength, length);
+}
+
+/** The settings that near_settings kept. */
+export function keptSettings(): Text { return settingsText(kept, load<i32>(keptLength)); }
 
 // ---- answering ---------------------------------------------------------------
 

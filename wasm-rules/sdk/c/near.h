@@ -12,7 +12,8 @@
 //
 //	NEAR_EXPORT(near_settings) void near_settings(const char *json, unsigned length)
 //
-// The header defines near_in and near_out, and near_bind if NEAR_OWN_FIELDS is
+// or, simpler, defines NEAR_KEEP_SETTINGS before it includes the header. The
+// header defines near_in and near_out, and near_bind if NEAR_OWN_FIELDS is
 // defined before it is included.
 //
 // A value that is absent or refused is never readable: near_has is 0, texts and
@@ -221,24 +222,79 @@ static inline unsigned near_skip_value(near_text json, unsigned i) {
 	return i < json.length ? i : json.length;
 }
 
-// near_member returns a member of the settings object: a string without its
-// quotes (escapes are left as they are), anything else as its JSON; empty when
-// there is none. The host hands settings over without white space.
-static inline near_text near_member(near_text json, near_text key) {
+// near_member_json returns a member of the settings object as its JSON, a
+// string with its quotes; empty when there is none. The host hands settings over
+// without white space.
+static inline near_text near_member_json(near_text json, near_text key) {
 	for (unsigned i = 1; i < json.length && json.at[i] == '"';) {
 		unsigned name = i + 1, after = near_skip_string(json, i), value = after + 1;
 		if (value >= json.length) break;
 		unsigned end = near_skip_value(json, value);
-		if (near_same((near_text){json.at + name, after - 1 - name}, key)) {
-			if (json.at[value] == '"') return (near_text){json.at + value + 1, end - value - 2};
-			return (near_text){json.at + value, end - value};
-		}
+		if (near_same((near_text){json.at + name, after - 1 - name}, key)) return (near_text){json.at + value, end - value};
 		i = end + 1;
 	}
 	return (near_text){near_record, 0};
 }
 
+// near_member returns the same with a string's quotes taken off (its escapes are
+// left as they are).
+static inline near_text near_member(near_text json, near_text key) {
+	near_text value = near_member_json(json, key);
+	return value.length > 1 && value.at[0] == '"' ? (near_text){value.at + 1, value.length - 2} : value;
+}
+
+static inline char near_char(near_text t, unsigned i) { return i < t.length ? t.at[i] : 0; }
+static inline int near_is_digit(near_text t, unsigned i) { return near_char(t, i) >= '0' && near_char(t, i) <= '9'; }
+
+// near_number reads a JSON number to about 15 digits; anything else is
+// otherwise.
+NEAR_SHARED static double near_number(near_text json, double otherwise) {
+	unsigned i = near_char(json, 0) == '-';
+	if (!near_is_digit(json, i)) return otherwise;
+	double value = 0;
+	int power = 0, exponent = 0;
+	for (; near_is_digit(json, i); i++) value = value * 10 + (json.at[i] - '0');
+	if (near_char(json, i) == '.')
+		for (i++; near_is_digit(json, i); i++, power--) value = value * 10 + (json.at[i] - '0');
+	if ((near_char(json, i) | 0x20) == 'e') {
+		int down = near_char(json, i + 1) == '-';
+		i += 1u + (down || near_char(json, i + 1) == '+');
+		for (; near_is_digit(json, i) && exponent < 1000; i++) exponent = exponent * 10 + (json.at[i] - '0');
+		power += down ? -exponent : exponent;
+	}
+	double scale = 1;
+	for (int n = power < 0 ? -power : power; n > 0; n--) scale *= 10;
+	value = power < 0 ? value / scale : value * scale;
+	return near_char(json, 0) == '-' ? -value : value;
+}
+
+static inline int near_truth(near_text json, int otherwise) {
+	if (near_eq(json, "true")) return 1;
+	return near_eq(json, "false") ? 0 : otherwise;
+}
+
+// What near_settings received is gone when it returns. A module that defines
+// NEAR_KEEP_SETTINGS before it includes this header has no near_settings of its
+// own and reads near_kept_settings() whenever it likes.
+#ifdef NEAR_KEEP_SETTINGS
+static char near_kept[NEAR_RECORD_MAX];
+static unsigned near_kept_length;
+
+NEAR_EXPORT(near_settings) void near_settings(const char *json, unsigned length) {
+	if (length > NEAR_RECORD_MAX) __builtin_trap();
+	for (unsigned i = 0; i < length; i++) near_kept[i] = json[i];
+	near_kept_length = length;
+}
+
+static inline near_text near_kept_settings(void) { return (near_text){near_kept, near_kept_length}; }
+#endif
+
+// near_setting is near_member of a literal: a text setting, or anything else as
+// its JSON. The other two give "otherwise" for a setting that is missing or of
+// another type.
 #define near_setting(json, literal) near_member(json, NEAR_TEXT(literal))
+#define near_setting_number(json, literal, otherwise) near_number(near_member_json(json, NEAR_TEXT(literal)), otherwise)
+#define near_setting_bool(json, literal, otherwise) near_truth(near_member_json(json, NEAR_TEXT(literal)), otherwise)
 
 // ---- answering --------------------------------------------------------------
 
