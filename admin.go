@@ -18,7 +18,9 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/nearside/nearside/collector"
+	"github.com/nearside/nearside/console"
+	"github.com/nearside/nearside/edge"
+	"github.com/nearside/nearside/publishing"
 	"github.com/nearside/nearside/stream"
 )
 
@@ -48,56 +50,56 @@ func listenAdmin(data string) (net.Listener, error) {
 }
 
 // admin is what answers on the admin socket.
-func (n *node) admin() *collector.Admin {
-	return collector.NewAdmin(collector.AdminOptions{
+func (n *node) admin() (*console.Console, error) {
+	return console.New(console.Options{
+		Desk:    n.desk,
 		Logger:  n.log,
 		Metrics: []func(io.Writer) error{n.server.WritePrometheus, n.metrics},
-		Events: func(ctx context.Context, q collector.EventQuery, emit func([]byte) error) error {
+		Events: func(ctx context.Context, q console.EventQuery, emit func([]byte) error) error {
 			return n.events.Events(ctx, stream.Query{Site: q.Site, Since: q.Since, Follow: q.Follow}, func(r stream.LogEvent) error {
 				return emit(r.JSON)
 			})
 		},
-		Releases: n.liveReleases,
-		Release: func(ctx context.Context, site string) ([]byte, uint64, error) {
-			number, document, err := n.events.Release(ctx, site)
-			if errors.Is(err, stream.ErrNoRelease) {
-				err = fmt.Errorf("%w: %w", collector.ErrNoSite, err)
-			}
-			return document, number, err
-		},
-		PutRelease: n.putRelease,
 	})
 }
 
-// liveReleases lists the sites that are live with their releases' numbers.
-func (n *node) liveReleases(context.Context) ([]byte, error) {
-	type live struct {
-		Site   string `json:"site"`
-		Number uint64 `json:"number"`
-	}
-	out := []live{}
-	for _, site := range n.engine.Sites() {
-		if r, ok := n.engine.Release(site); ok {
-			out = append(out, live{site, r.Number()})
-		}
-	}
-	return json.Marshal(out)
+// openDesk makes the desk over what the node has open.
+func (n *node) openDesk() {
+	store := deskStore{n.events}
+	n.desk = publishing.New(publishing.Options{
+		Modules: store, Notes: store, Audits: store, Releases: store, Loader: n.rules, Builtin: n.builtin, Checker: unchecked{},
+	})
 }
 
-// putRelease publishes a document that came over the admin socket.
-func (n *node) putRelease(ctx context.Context, site string, document []byte, follows uint64) (uint64, error) {
-	release, err := publishRelease(ctx, n.events, n.rules, site, follows, document)
-	_, conflict := errors.AsType[*stream.ConflictError](err)
-	switch {
-	case conflict:
-		return 0, fmt.Errorf("%w: %w", collector.ErrConflict, err)
-	case errors.Is(err, errRelease):
-		return 0, fmt.Errorf("%w: %w", collector.ErrInvalid, err)
-	case err != nil:
-		return 0, err
+// builtin are the modules that come with the node. A source that cannot be read
+// leaves its modules out.
+func (n *node) builtin() []edge.ModuleRef {
+	listed, err := n.modules.List()
+	if err != nil {
+		n.log.Error("list modules", "error", err)
 	}
-	return release.Number(), nil
+	var refs []edge.ModuleRef
+	for _, m := range listed {
+		refs = append(refs, edge.ModuleRef{Name: m.Manifest.Name, Version: m.Manifest.Version, Hash: m.Hash})
+	}
+	return refs
 }
+
+// unchecked refuses every module that nobody has read.
+type unchecked struct{}
+
+var errUnchecked = errors.New("this node cannot look at modules")
+
+// Check implements publishing.Checker.
+func (unchecked) Check(context.Context, []byte) (*edge.ModuleReport, error) { return nil, errUnchecked }
+
+// Test implements publishing.Checker.
+func (unchecked) Test(context.Context, []byte, []edge.ModuleCase) (*edge.ModuleTestReport, error) {
+	return nil, errUnchecked
+}
+
+// Verify implements publishing.Checker.
+func (unchecked) Verify(string, edge.ModuleRef) error { return nil }
 
 // An adminClient speaks to a running node over its admin socket.
 type adminClient struct{ http http.Client }

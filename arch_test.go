@@ -85,9 +85,14 @@ var architecture = map[string]folder{
 	"docs/genprivacy": {ours: engine},
 	"insight":         {ours: []string{"edge"}, without: []string{"net", "net/http", "os", "os/exec", "syscall"}, tests: []string{"stream"}},
 	"publishing":      {ours: []string{"edge"}, without: inputAndOutput, tests: []string{"stream", "wasm-rules"}},
+	"console": {
+		ours:    []string{"edge", "edge/consent", "publishing"},
+		outside: []string{"golang.org/x/text"},
+		tests:   []string{"stream", "wasm-rules"},
+	},
 	".": {
 		ours: []string{
-			"edge", "edge/consent", "collector", "demo", "geo", "insight", "publishing", "stream", "tag", "wasm-rules",
+			"edge", "edge/consent", "collector", "console", "demo", "geo", "insight", "publishing", "stream", "tag", "wasm-rules",
 		},
 		outside: []string{"github.com/valyala/fasthttp"},
 	},

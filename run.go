@@ -21,6 +21,7 @@ import (
 	"github.com/nearside/nearside/collector"
 	"github.com/nearside/nearside/edge"
 	"github.com/nearside/nearside/geo"
+	"github.com/nearside/nearside/publishing"
 	"github.com/nearside/nearside/stream"
 	"github.com/nearside/nearside/tag"
 	wasmrules "github.com/nearside/nearside/wasm-rules"
@@ -40,6 +41,7 @@ type node struct {
 	events  *stream.Stream
 	engine  *edge.Engine
 	server  *collector.Server
+	desk    *publishing.Desk
 
 	initial chan struct{} // closed when every stored release has been tried
 	closers []func() error
@@ -104,6 +106,7 @@ func (n *node) open() error {
 		return fmt.Errorf("open stream: %w", err)
 	}
 	n.closers = append(n.closers, n.closeEvents)
+	n.openDesk()
 	n.engine = edge.New(edge.Options{Node: n.cfg.Node, Locator: n.places, Loader: n.rules, Sealer: sealer})
 	n.server, err = collector.New(collector.Options{
 		Engine: n.engine, Publisher: n.events, Tag: tag.Script, DevTag: tag.DevScript, Prefix: n.cfg.Prefix,
@@ -168,9 +171,12 @@ func (n *node) serve(ctx context.Context, handler fasthttp.RequestHandler, publi
 			}
 		})
 	}
-	operator := n.admin()
+	operator, err := n.admin()
+	if err != nil {
+		return err
+	}
 	start("serve", func() error { return n.server.Serve(public, handler) })
-	start("admin", func() error { return operator.Serve(admin) })
+	start("admin", func() error { return operator.ServeSocket(admin) })
 	start("watch releases", func() error { return n.watch(ctx) })
 	start("wait until ready", func() error {
 		if err := awaitReady(ctx, "http://"+public.Addr().String()); err != nil {
@@ -183,7 +189,7 @@ func (n *node) serve(ctx context.Context, handler fasthttp.RequestHandler, publi
 	<-ctx.Done()
 	drain, cancel := context.WithTimeout(context.Background(), shutdownTime)
 	defer cancel()
-	err := errors.Join(n.server.Shutdown(drain), operator.Shutdown(drain))
+	err = errors.Join(n.server.Shutdown(drain), operator.Shutdown(drain))
 	wg.Wait()
 	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
 		err = errors.Join(cause, err)

@@ -10,8 +10,7 @@
 //
 // The package never decides what a visitor sees, never stores anything, never
 // reads a signal's meaning, and writes no visitor data into errors, logs or
-// metrics. The admin side (metrics, events, releases) is a handler of its own
-// and is never reachable from the public one.
+// metrics. What operators do is package console's, on listeners of its own.
 //
 // A Server is safe for concurrent use. Each request has one goroutine; what is
 // shared between requests is immutable, atomic or behind a lock.

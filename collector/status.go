@@ -43,9 +43,6 @@ var (
 	errNotReady        = &refusal{503, "not_ready", "", "the server is not ready to serve"}
 	errBusy            = &refusal{503, "too_many_connections", "", "the server has all the connections it can serve"}
 	errTooManyFromHere = &refusal{429, "too_many_connections", "", "too many connections come from this address"}
-	errConflict        = &refusal{412, "conflict", "If-Match", "the release is another one by now"}
-	errNoNumber        = &refusal{428, "precondition_required", "If-Match", "say which release number this follows, 0 for the first"}
-	errQuery           = &refusal{400, "bad_query", "", "a parameter cannot be read"}
 	errInternal        = &refusal{500, "internal", "", "the server failed"}
 )
 
@@ -65,12 +62,8 @@ func refusalOf(err error) *refusal {
 		return known
 	case errors.As(err, &decode):
 		return &refusal{fasthttp.StatusBadRequest, decode.Code, decode.Field, decode.Error()}
-	case errors.Is(err, edge.ErrUnknownSite), errors.Is(err, ErrNoSite):
+	case errors.Is(err, edge.ErrUnknownSite):
 		return errUnknownSite
-	case errors.Is(err, ErrConflict):
-		return errConflict
-	case errors.Is(err, ErrInvalid):
-		return &refusal{422, "invalid_release", "", err.Error()} // the operator's own words
 	case errors.Is(err, edge.ErrUnavailable):
 		return errUnavailable
 	case errors.Is(err, fasthttp.ErrBodyTooLarge):
