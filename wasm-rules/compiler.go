@@ -81,8 +81,8 @@ func (c *compiler) removeTemporary() error {
 }
 
 // compile returns a module's code. Trusted modules are part of the program;
-// any other is compiled by the jail and only loaded here.
-func (c *compiler) compile(ctx context.Context, wasm []byte, trusted bool) (wazero.CompiledModule, error) {
+// any other is compiled by the jail, within limits, and only loaded here.
+func (c *compiler) compile(ctx context.Context, wasm []byte, trusted bool, limits jailLimits) (wazero.CompiledModule, error) {
 	if trusted {
 		return c.load(context.Background(), wasm)
 	}
@@ -105,7 +105,7 @@ func (c *compiler) compile(ctx context.Context, wasm []byte, trusted bool) (waze
 	if err := c.trim(); err != nil {
 		return nil, fmt.Errorf("code cache: %w", err)
 	}
-	if err := c.jail.compile(ctx, wasm); err != nil {
+	if err := c.jail.compile(ctx, wasm, limits); err != nil {
 		return nil, err
 	}
 	return c.cached(wasm)

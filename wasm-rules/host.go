@@ -68,21 +68,31 @@ func New(o Options) (*Host, error) {
 	if o.Instances == 0 {
 		o.Instances = runtime.GOMAXPROCS(0) + 1
 	}
-	builtIn, err := Embedded().List()
+	builtIn, err := builtInHashes()
 	if err != nil {
-		return nil, fmt.Errorf("wasmrules: built-in modules: %w", err)
+		return nil, err
 	}
 	h := &Host{
-		source: o.Source, instances: o.Instances, keys: o.TrustedKeys, builtIn: map[string]bool{},
+		source: o.Source, instances: o.Instances, keys: o.TrustedKeys, builtIn: builtIn,
 		rules: map[string]weak.Pointer[rule]{}, loading: map[string]*loading{},
-	}
-	for _, m := range builtIn {
-		h.builtIn[m.Hash] = true
 	}
 	if h.compiler, err = openCompiler(o.CacheDir); err != nil {
 		return nil, fmt.Errorf("wasmrules: %w", err)
 	}
 	return h, nil
+}
+
+// builtInHashes are the hashes of the modules that are part of the program.
+func builtInHashes() (map[string]bool, error) {
+	list, err := Embedded().List()
+	if err != nil {
+		return nil, fmt.Errorf("wasmrules: built-in modules: %w", err)
+	}
+	hashes := map[string]bool{}
+	for _, m := range list {
+		hashes[m.Hash] = true
+	}
+	return hashes, nil
 }
 
 // Close releases everything the host made. Call it after the last Choose; a
@@ -170,14 +180,14 @@ func (h *Host) makeRule(wasm []byte, hash string, t *template) (*rule, error) {
 	}
 	ctx := context.Background()
 	t.runtime = h.compiler.runtime
-	if t.code, err = h.compiler.compile(ctx, t.meter.Wasm, h.builtIn[hash]); err != nil {
+	if t.code, err = h.compiler.compile(ctx, t.meter.Wasm, h.builtIn[hash], standardLimits); err != nil {
 		return nil, err
 	}
 	first, err := t.prepare(ctx)
 	if err != nil {
 		return nil, errors.Join(err, t.code.Close(ctx))
 	}
-	r := &rule{manifest: t.manifest, template: t, pool: newPool(t, first, h.instances)}
+	r := &rule{manifest: t.manifest, template: t, loaded: time.Now(), pool: newPool(t, first, h.instances)}
 	r.breaker.now = time.Now
 	runtime.AddCleanup(r, (*pool).close, r.pool)
 	return r, nil

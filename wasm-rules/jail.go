@@ -33,10 +33,9 @@ const CompileCommand = "compile-module"
 // the one thing in a module's life that no fuel bounds: within the limits that
 // verification sets, a hostile module can still ask for seconds of it.
 type jail struct {
-	dir    string // of the code cache, absolute
-	limits jailLimits
-	turn   chan struct{} // holds one token: who has it may compile
-	apart  apartness
+	dir   string        // of the code cache, absolute
+	turn  chan struct{} // holds one token: who has it may compile
+	apart apartness
 }
 
 // jailLimits bound one compilation. On Linux the kernel enforces all of them;
@@ -63,7 +62,7 @@ const (
 const maxJailOutput = 4 << 10
 
 func newJail(dir string) *jail {
-	j := &jail{dir: dir, limits: standardLimits, turn: make(chan struct{}, 1)}
+	j := &jail{dir: dir, turn: make(chan struct{}, 1)}
 	j.turn <- struct{}{}
 	return j
 }
@@ -71,13 +70,13 @@ func newJail(dir string) *jail {
 // compile writes the code of a module into the cache. The module has been
 // verified and rewritten. The error is a *ModuleError that says what the module
 // did to the compiler, or tells that the machine could not start one.
-func (j *jail) compile(ctx context.Context, wasm []byte) error {
+func (j *jail) compile(ctx context.Context, wasm []byte, limits jailLimits) error {
 	if len(os.Args) > 1 && os.Args[1] == CompileCommand {
 		return errors.New("compile: the program must call CompileMain before it loads modules")
 	}
-	ctx, cancel := context.WithTimeout(ctx, j.limits.wall)
+	ctx, cancel := context.WithTimeout(ctx, limits.wall)
 	defer cancel()
-	said, state, err := j.run(ctx, wasm)
+	said, state, err := j.run(ctx, wasm, limits)
 	switch {
 	case err != nil:
 		return fmt.Errorf("compile: %w", err)
@@ -88,24 +87,24 @@ func (j *jail) compile(ctx context.Context, wasm []byte) error {
 	case state.ExitCode() == jailBroken:
 		return errors.New("compile: " + said)
 	// The kernel counts finer when it kills than when it reports.
-	case ctx.Err() != nil || state.UserTime()+state.SystemTime() > j.limits.cpu*3/4:
-		return &ModuleError{CodeTooSlow, fmt.Errorf("compile: not done after %v", j.limits.cpu)}
+	case ctx.Err() != nil || state.UserTime()+state.SystemTime() > limits.cpu*3/4:
+		return &ModuleError{CodeTooSlow, fmt.Errorf("compile: not done after %v", limits.cpu)}
 	case outOfRoom(said):
-		return &ModuleError{CodeTooLarge, fmt.Errorf("compile: needs more than %d MiB of memory or %d MiB of code", j.limits.address>>20, j.limits.file>>20)}
+		return &ModuleError{CodeTooLarge, fmt.Errorf("compile: needs more than %d MiB of memory or %d MiB of code", limits.address>>20, limits.file>>20)}
 	}
 	return &ModuleError{CodeCrashed, fmt.Errorf("compile: the compiler crashed: %v", state)}
 }
 
 // run starts the process and waits for it. said is the first line it wrote.
-func (j *jail) run(ctx context.Context, wasm []byte) (said string, state *os.ProcessState, err error) {
+func (j *jail) run(ctx context.Context, wasm []byte, limits jailLimits) (said string, state *os.ProcessState, err error) {
 	// Past the deadline the process is killed; this is for one that cannot die.
 	const grace = time.Second
 	var words boundedWriter
 	started := func() (*exec.Cmd, error) {
 		cmd := exec.CommandContext(ctx, ownProgram(), CompileCommand, j.dir,
-			strconv.FormatInt(int64(j.limits.cpu/time.Second), 10),
-			strconv.FormatUint(j.limits.address, 10),
-			strconv.FormatUint(j.limits.file, 10))
+			strconv.FormatInt(int64(limits.cpu/time.Second), 10),
+			strconv.FormatUint(limits.address, 10),
+			strconv.FormatUint(limits.file, 10))
 		cmd.Env = []string{}
 		cmd.Dir = os.TempDir()
 		cmd.Stdin = bytes.NewReader(wasm)

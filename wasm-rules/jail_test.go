@@ -78,7 +78,7 @@ func TestAJailedModuleIsLoadedFromTheCache(t *testing.T) {
 		t.Fatalf("before it was compiled: %v", err)
 	}
 	for range 2 {
-		code, err := c.compile(t.Context(), wasm, false)
+		code, err := c.compile(t.Context(), wasm, false, standardLimits)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -96,7 +96,7 @@ func TestAJailedModuleIsLoadedFromTheCache(t *testing.T) {
 func TestTheServerNeverCompilesAStrangersModule(t *testing.T) {
 	c := newTestCompiler(t)
 	c.jail.dir = t.TempDir() // not where the server looks
-	if _, err := c.compile(t.Context(), assemble(minimal()), false); !errors.Is(err, errNotCached) {
+	if _, err := c.compile(t.Context(), assemble(minimal()), false, standardLimits); !errors.Is(err, errNotCached) {
 		t.Errorf("without an entry in the cache: %v", err)
 	}
 	if _, err := c.cached(nestedIfs(50_000)); !errors.Is(err, errNotCached) {
@@ -117,7 +117,7 @@ func TestADamagedCacheIsMadeAnew(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := c.compile(t.Context(), wasm, false); err != nil {
+		if _, err := c.compile(t.Context(), wasm, false, standardLimits); err != nil {
 			t.Error(err)
 		}
 		path := c.entries()[0].path
@@ -133,7 +133,7 @@ func TestADamagedCacheIsMadeAnew(t *testing.T) {
 
 func TestACacheThatIsTooLargeLosesItsOldest(t *testing.T) {
 	c := newTestCompiler(t)
-	if _, err := c.compile(t.Context(), assemble(minimal()), false); err != nil {
+	if _, err := c.compile(t.Context(), assemble(minimal()), false, standardLimits); err != nil {
 		t.Fatal(err)
 	}
 	dir := filepath.Dir(c.entries()[0].path)
@@ -195,11 +195,10 @@ func TestAHostileCompilationIsKilled(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			c := newTestCompiler(t)
-			c.jail.limits = tt.limits
 			done := make(chan error, 1)
 			go func() {
 				// Verification would refuse these before the jail sees them.
-				done <- c.jail.compile(context.Background(), tt.wasm)
+				done <- c.jail.compile(context.Background(), tt.wasm, tt.limits)
 			}()
 			for calls := 0; ; calls++ {
 				if answer, err := r.Choose(view, 0); err != nil || answer.Variant == 0 {
@@ -212,7 +211,7 @@ func TestAHostileCompilationIsKilled(t *testing.T) {
 					if calls < 10 {
 						t.Errorf("the other module answered %d times", calls)
 					}
-					if _, err := c.compile(t.Context(), assemble(minimal()), false); tt.limits == standardLimits && err != nil {
+					if _, err := c.compile(t.Context(), assemble(minimal()), false, standardLimits); tt.limits == standardLimits && err != nil {
 						t.Errorf("afterwards: %v", err)
 					}
 					return
@@ -228,7 +227,7 @@ func TestWhoWaitsTooLongForTheJailIsTold(t *testing.T) {
 	<-c.jail.turn
 	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
-	_, err := c.compile(ctx, assemble(minimal()), false)
+	_, err := c.compile(ctx, assemble(minimal()), false, standardLimits)
 	wantCode(t, err, CodeBusy)
 	c.jail.turn <- struct{}{}
 }
@@ -256,7 +255,7 @@ func TestTheJailedProcessSeesNothingOfTheServer(t *testing.T) {
 	}
 	defer open.Close()
 	j := newJail(probeDir)
-	err = j.compile(t.Context(), nil)
+	err = j.compile(t.Context(), nil, standardLimits)
 	var got sight
 	if err == nil || json.Unmarshal([]byte(strings.TrimPrefix(err.Error(), "compile: ")), &got) != nil {
 		t.Fatalf("the probe says %v", err)

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/nearside/nearside/edge"
+	"github.com/nearside/nearside/edge/consent"
+	"github.com/nearside/nearside/edge/edgetest"
 	"github.com/nearside/nearside/wasm-rules/bytecode"
 )
 
@@ -159,10 +161,16 @@ func oneSlot() edge.Manifest {
 	return edge.Manifest{ABI: 1, Name: "test", Version: "1.0.0", Slots: []edge.ManifestSlot{{Name: "slot", Variants: []string{"one"}}}}
 }
 
-// handMade is a source of a module made of these functions.
-func handMade(wasm []byte) testSource {
-	wasm = packAnything(wasm, oneSlot())
-	return testSource{wasm, oneSlot(), HashOf(wasm)}
+// handMade is a source of a module made of these functions, with oneSlot's
+// manifest but for the changes.
+func handMade(wasm []byte, changes ...func(m *edge.Manifest)) testSource {
+	s := testSource{wasm: wasm, manifest: oneSlot()}
+	s.declare(func(m *edge.Manifest) {
+		for _, change := range changes {
+			change(m)
+		}
+	})
+	return s
 }
 
 // echo is a source of the conformance kit's echo module in one language.
@@ -235,4 +243,17 @@ func declared(m edge.Manifest) (mask edge.Mask) {
 		mask = mask.With(n)
 	}
 	return mask
+}
+
+// bound is the function that a module needs which reads the site's own fields.
+var bound = testFunc{"near_bind", []byte{wasmI32, wasmI32}, nil, []byte{}}
+
+// readsOwn makes a module read one text of the site's own, which no canary has a
+// value for.
+func readsOwn(m *edge.Manifest) { m.Reads = []string{"own.text"} }
+
+// ownTextView is a view in which that field, and nothing else, is present.
+func ownTextView(s testSource) *edge.View {
+	visit := &edge.Visit{Own: []edge.OwnValue{{Value: edge.Value{Type: edge.TypeString, Str: "present"}}}}
+	return edgetest.View(visit, declared(s.manifest), consent.All)
 }

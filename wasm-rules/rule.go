@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"runtime"
 	"sync/atomic"
+	"time"
 
 	"github.com/nearside/nearside/edge"
 )
@@ -15,6 +16,7 @@ import (
 type rule struct {
 	manifest *edge.Manifest
 	template *template
+	loaded   time.Time
 	pool     *pool
 	breaker  breaker
 	refused  atomic.Uint64 // calls while quarantined

@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package wasmrules
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/nearside/nearside/edge"
+	"github.com/nearside/nearside/edge/consent"
+)
+
+func newChecker(t testing.TB) *Checker {
+	t.Helper()
+	c, err := OpenChecker(t.TempDir(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return c
+}
+
+func TestCheckReportsWhatAModuleIs(t *testing.T) {
+	source := echo(t, "assemblyscript")
+	report, err := newChecker(t).Check(t.Context(), source.wasm)
+	if err != nil || !report.OK {
+		t.Fatalf("%+v, %v", report, err)
+	}
+	if report.Hash != source.hash || report.Rewritten == "" || report.Rewritten == report.Hash {
+		t.Errorf("hashes %s and %s", report.Hash, report.Rewritten)
+	}
+	if report.Bytes != len(source.wasm) || report.RewrittenBytes <= report.Bytes/2 || report.MemoryPages < 1 {
+		t.Errorf("%d bytes, %d rewritten, %d pages", report.Bytes, report.RewrittenBytes, report.MemoryPages)
+	}
+	if report.Manifest == nil || report.Manifest.ID() != source.manifest.ID() {
+		t.Errorf("manifest %+v", report.Manifest)
+	}
+	if report.Budget < minBudget || report.MaxFuel <= 0 || report.MaxFuel > report.Budget {
+		t.Errorf("budget %d, dearest canary %d", report.Budget, report.MaxFuel)
+	}
+	used := map[string]edge.LimitUse{}
+	for _, l := range report.Limits {
+		used[l.Name] = l
+	}
+	if l := used["size"]; l.Used != uint64(len(source.wasm)) || l.Limit != 512<<10 {
+		t.Errorf("size: %+v", l)
+	}
+	if l := used["functions"]; l.Used == 0 || l.Used > l.Limit {
+		t.Errorf("functions: %+v", l)
+	}
+}
+
+// TestCheckAndLoadAgree checks and loads the same modules: whatever passes one
+// passes the other, with the same budget.
+func TestCheckAndLoadAgree(t *testing.T) {
+	unreachable := []byte{0}
+	for name, wasm := range map[string][]byte{
+		"good":          assemble(minimal()),
+		"traps":         assemble(minimal(testFunc{"near_decide", []byte{wasmI32}, []byte{wasmI64}, unreachable})),
+		"not its type":  assemble(minimal(testFunc{"near_in", nil, []byte{wasmI64}, constI64(0)})),
+		"overlaps":      assemble(minimal(testFunc{"near_out", nil, []byte{wasmI32}, constI32(8)})),
+		"fails a visit": assemble(minimal(testFunc{"near_decide", []byte{wasmI32}, []byte{wasmI64}, trapIfPresent})),
+	} {
+		t.Run(name, func(t *testing.T) {
+			source := handMade(wasm)
+			h := newHost(t, Options{Source: source})
+			report, err := h.Checker().Check(t.Context(), source.wasm)
+			if err != nil {
+				t.Fatal(err)
+			}
+			loaded, err := h.Load("demo", source.ref(), nil)
+			if report.OK != (err == nil) {
+				t.Fatalf("the check says %t %s %q, loading %v", report.OK, report.Code, report.Message, err)
+			}
+			if err != nil {
+				wantCode(t, err, report.Code)
+				return
+			}
+			if got := loaded.(*rule).template.budget; got != report.Budget {
+				t.Errorf("budget %d, the check says %d", got, report.Budget)
+			}
+		})
+	}
+}
+
+// trapIfPresent answers 0 unless the record says that any field is present.
+var trapIfPresent = []byte{
+	0x41, 16, 0x29, 3, 0, // i64.load of the first presence word
+	0x50, 0x45, 0x04, 0x40, 0x00, 0x0b, // if it is not 0, unreachable
+	0x42, 0, // i64.const 0
+}
+
+func TestCheckSaysWhyNot(t *testing.T) {
+	good := assemble(minimal())
+	tests := []struct {
+		name, code, message string
+		wasm                []byte
+	}{
+		{"nothing", "header", "not a WebAssembly 1.0 module", nil},
+		{"a picture", "header", "not a WebAssembly 1.0 module", []byte("\x89PNG\r\n")},
+		{"too large", "size", "4194305 bytes, at most 4194304", make([]byte, MaxModuleBytes+1)},
+		{"no manifest", CodeManifest, "nearside module pack", good},
+		{"a manifest that reads what it needs no purpose for", CodeManifest, "needs", packAnything(good, func() edge.Manifest {
+			m := oneSlot()
+			m.Needs, m.Reads = 0, []string{"geo.country"}
+			return m
+		}())},
+		{"no near_decide", CodeABI, "no function near_decide(i32) -> (i64)", packAnything(assemble(minimal(testFunc{name: "near_decide"})), oneSlot())},
+		{"a canary that traps", CodeCanary, `slot "slot", canary "a device that is none of the known": module trapped`,
+			packAnything(assemble(minimal(testFunc{"near_decide", []byte{wasmI32}, []byte{wasmI64}, trapIfPresent})), withPath())},
+		{"settings that nothing says", CodeSettings, "needs a default or examples", packAnything(good, func() edge.Manifest {
+			m := oneSlot()
+			m.Settings = []byte(`{"required":["north"]}`)
+			return m
+		}())},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			report, err := newChecker(t).Check(t.Context(), tt.wasm)
+			if err != nil || report.OK || report.Code != tt.code || !strings.Contains(report.Message, tt.message) || strings.Contains(report.Message, "\n") {
+				t.Errorf("%v %+v, want code %s and %q", err, report, tt.code, tt.message)
+			}
+		})
+	}
+}
+
+func withPath() edge.Manifest {
+	m := oneSlot()
+	m.Reads = []string{"page.path"}
+	return m
+}
+
+func TestCheckTakesSettingsFromTheSchema(t *testing.T) {
+	source := echo(t, "c")
+	for _, schema := range []string{
+		`{"required":["say"],"default":{"say":"x"}}`,
+		`{"required":["say"],"default":{"say":1},"properties":{"say":{"type":"string"}},"examples":[{},{"say":"x"}]}`,
+	} {
+		source.declare(func(m *edge.Manifest) { m.Settings = json.RawMessage(schema) })
+		report, err := newChecker(t).Check(t.Context(), source.wasm)
+		if err != nil || !report.OK {
+			t.Errorf("%s: %v, %s", schema, err, report.Message)
+		}
+	}
+}
+
+func TestTestRunsCases(t *testing.T) {
+	source := echo(t, "c")
+	score, because := int64(2), "/hats|-|-|-|FR|-|-|-|-|-|-|-"
+	visit := edge.SampleVisit{Granted: consent.Set(consent.All), Fields: map[string]json.RawMessage{"page.path": []byte(`"/hats"`), "geo.country": []byte(`"FR"`)}}
+	with := func(name, value string) edge.SampleVisit {
+		return edge.SampleVisit{Granted: consent.Set(consent.All), Fields: map[string]json.RawMessage{"page.path": []byte(`"/"`), name: []byte(value)}}
+	}
+	wants := func(because string) edge.ModuleWant { return edge.ModuleWant{Variant: "one", Because: &because} }
+	items := []edge.AnswerItem{{ID: "a", Reason: "seen", Text: "You saw a"}}
+	tests := []struct {
+		name    string
+		give    edge.ModuleCase
+		message string // "" for one that passes
+	}{
+		{"everything is as it should be", edge.ModuleCase{SampleVisit: visit, Want: edge.ModuleWant{Variant: "one", Score: &score, Because: &because}}, ""},
+		{"what is not said is not compared", edge.ModuleCase{SampleVisit: visit, Want: edge.ModuleWant{Variant: "one"}}, ""},
+		{"another variant", edge.ModuleCase{SampleVisit: visit, Want: edge.ModuleWant{Variant: "two"}}, "answered one, want two"},
+		{"no answer", edge.ModuleCase{SampleVisit: visit, Slot: "nothing", Want: edge.ModuleWant{Variant: "one"}}, "answered no answer, want one"},
+		{"no answer is expected", edge.ModuleCase{SampleVisit: visit, Slot: "nothing"}, ""},
+		{"another score", edge.ModuleCase{SampleVisit: visit, Want: edge.ModuleWant{Variant: "one", Score: new(int64)}}, "score 2, want 0"},
+		{"another reason", edge.ModuleCase{SampleVisit: visit, Want: wants("")}, `reason "/hats|-|-|-|FR|-|-|-|-|-|-|-", want ""`},
+		{"a text of the site's own", edge.ModuleCase{SampleVisit: with("own.text", `"x"`), Want: wants("/|x|-|-|-|-|-|-|-|-|-|-")}, ""},
+		{"a number", edge.ModuleCase{SampleVisit: with("own.number", `-3`), Want: wants("/|-|-|-3|-|-|-|-|-|-|-|-")}, ""},
+		{"a number with a fraction", edge.ModuleCase{SampleVisit: with("own.amount", `0.5`), Want: wants("/|-|-|-|-|500m|-|-|-|-|-|-")}, ""},
+		{"a truth", edge.ModuleCase{SampleVisit: with("own.flag", `true`), Want: wants("/|-|-|-|-|-|-|1|-|-|-|-")}, ""},
+		{"a list", edge.ModuleCase{SampleVisit: with("own.list", `["a","b"]`), Want: wants("/|-|-|-|-|-|-|-|-|a,b|-|-")}, ""},
+		{"items", edge.ModuleCase{SampleVisit: with("own.things", `[{"id":"s","quantity":2,"price":1}]`), Want: wants("/|-|-|-|-|-|-|-|-|-|s*2@1000m|-")}, ""},
+		{"a map", edge.ModuleCase{SampleVisit: with("own.weights", `{"a":1}`), Want: wants("/|-|-|-|-|-|-|-|-|-|-|a:1000m")}, ""},
+		{"nothing", edge.ModuleCase{SampleVisit: with("own.text", `null`)}, `field "own.text": not a value`},
+		{"chosen items", edge.ModuleCase{SampleVisit: with("own.list", `["a"]`), Slot: "items", Want: edge.ModuleWant{Variant: "one", Items: items}}, ""},
+		{"other items", edge.ModuleCase{SampleVisit: with("own.list", `["b"]`), Slot: "items", Want: edge.ModuleWant{Variant: "one", Items: items}}, "items [{b seen You saw b}], want"},
+		{"settings", edge.ModuleCase{SampleVisit: visit, Slot: "settings", Settings: []byte(`{"say": "hi"}`), Want: wants(`{"say":"hi"}|hi|`)}, ""},
+		{"settings that are none", edge.ModuleCase{SampleVisit: visit, Slot: "settings", Settings: []byte(`[]`)}, "settings: not a JSON object"},
+		{"a field nobody has", edge.ModuleCase{SampleVisit: with("own.nothing", `1`)}, `field "own.nothing": neither built in nor read by the module`},
+		{"a value of another type", edge.ModuleCase{SampleVisit: with("geo.lat", `"north"`)}, `field "geo.lat": want a value of type f64`},
+		{"a slot nobody has", edge.ModuleCase{SampleVisit: visit, Slot: "foot"}, `the manifest has no slot "foot"`},
+		{"a trap", edge.ModuleCase{SampleVisit: with("own.number", `1`), Slot: "trap"}, "the module failed: module trapped"},
+		{"after a trap", edge.ModuleCase{SampleVisit: visit, Want: edge.ModuleWant{Variant: "one", Because: &because}}, ""},
+		{"a memory that grows", edge.ModuleCase{SampleVisit: with("own.number", `1`), Slot: "grow", Want: edge.ModuleWant{Variant: "one", Score: &score}}, ""},
+		{"a memory that grows again", edge.ModuleCase{SampleVisit: with("own.number", `1`), Slot: "grow", Want: edge.ModuleWant{Variant: "one", Score: &score}}, ""},
+		{"nothing is granted", edge.ModuleCase{SampleVisit: edge.SampleVisit{Fields: visit.Fields}, Want: wants("/hats|-|-|-|-|-|-|-|-|-|-|-")}, ""},
+	}
+	cases := make([]edge.ModuleCase, len(tests))
+	for i, tt := range tests {
+		cases[i] = tt.give
+		cases[i].Name = tt.name
+	}
+	report, err := newChecker(t).Test(t.Context(), source.wasm, cases)
+	if err != nil || report.Code != "" || len(report.Cases) != len(tests) {
+		t.Fatalf("%v, %+v", err, report)
+	}
+	failed := 0
+	for i, got := range report.Cases {
+		tt := tests[i]
+		if got.OK != (tt.message == "") || !strings.Contains(got.Message, tt.message) || got.Name != tt.name {
+			t.Errorf("%s: %t %q, want %q", tt.name, got.OK, got.Message, tt.message)
+		}
+		if got.OK && got.Fuel <= 0 {
+			t.Errorf("%s: spent %d", tt.name, got.Fuel)
+		}
+		if !got.OK {
+			failed++
+		}
+	}
+	if report.OK || report.Failed != failed || report.Passed != len(tests)-failed {
+		t.Errorf("%t, %d passed, %d failed", report.OK, report.Passed, report.Failed)
+	}
+}
+
+func TestTestSaysWhyNot(t *testing.T) {
+	one := []edge.ModuleCase{{}}
+	tests := []struct {
+		name, code string
+		wasm       []byte
+		cases      []edge.ModuleCase
+	}{
+		{"no module", "header", nil, one},
+		{"no manifest", CodeManifest, assemble(minimal()), one},
+		{"too many cases", CodeCases, nil, make([]edge.ModuleCase, MaxCases+1)},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			report, err := newChecker(t).Test(t.Context(), tt.wasm, tt.cases)
+			if err != nil || report.OK || report.Code != tt.code || report.Message == "" {
+				t.Errorf("%v, %+v", err, report)
+			}
+		})
+	}
+}
+
+// TestAReportIsJSONThatHasNoNull reads a report as a page would.
+func TestAReportIsJSONThatHasNoNull(t *testing.T) {
+	c := newChecker(t)
+	source := handMade(assemble(minimal()))
+	check, err := c.Check(t.Context(), source.wasm)
+	if err != nil {
+		t.Fatal(err)
+	}
+	test, err := c.Test(t.Context(), source.wasm, nil)
+	if err != nil || !test.OK {
+		t.Fatal(err, test)
+	}
+	for _, report := range []any{check, test} {
+		b, err := json.Marshal(report)
+		if err != nil || bytes.Contains(b, []byte("null")) {
+			t.Errorf("%v: %s", err, b)
+		}
+	}
+}

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package wasmrules
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+)
+
+// A ModuleStatus is what a Host knows of one rule it has loaded. A module with
+// other settings, or at a site with other own fields, is another rule.
+type ModuleStatus struct {
+	Module    string // name@version
+	Hash      string
+	Rewritten string // hash of what runs in its place
+	// Loaded is when the rule was made. The counts begin there.
+	Loaded time.Time
+	// Calls are all calls but for Refused ones, which a quarantine kept from the
+	// module. Faults are those that failed, by Fault.
+	Calls   uint64
+	Refused uint64
+	Faults  [faults]uint64
+	// Grown are the calls that grew the memory and cost the instance.
+	Grown uint64
+	// Budget is the fuel a call may spend, Fuel what all calls spent together,
+	// MaxFuel the most that one did.
+	Budget  int64
+	Fuel    uint64
+	MaxFuel int64
+	// QuarantinedUntil is when the module may be tried again; zero while it
+	// serves. Quarantines counts how often it was taken out, a failed trial
+	// included.
+	QuarantinedUntil time.Time
+	Quarantines      uint32
+	// Instances are those alive now, MemoryBytes their memories and the snapshot
+	// together.
+	Instances   int64
+	MemoryBytes int64
+}
+
+// Failed returns how many calls failed for any reason.
+func (s *ModuleStatus) Failed() (n uint64) {
+	for _, f := range s.Faults {
+		n += f
+	}
+	return n
+}
+
+// MeanFuel returns what a call spent on average.
+func (s *ModuleStatus) MeanFuel() int64 {
+	if s.Calls == 0 {
+		return 0
+	}
+	return int64(s.Fuel / s.Calls)
+}
+
+// Status returns what is known of each rule that something refers to, by module
+// and hash. Counts of calls that are under way may be missing.
+func (h *Host) Status() []ModuleStatus {
+	h.mu.Lock()
+	rules := make([]*rule, 0, len(h.rules))
+	for _, weak := range h.rules {
+		if r := weak.Value(); r != nil {
+			rules = append(rules, r)
+		}
+	}
+	h.mu.Unlock()
+	list := make([]ModuleStatus, len(rules))
+	for i, r := range rules {
+		list[i] = r.status()
+	}
+	slices.SortFunc(list, func(a, b ModuleStatus) int {
+		return cmp.Or(cmp.Compare(a.Module, b.Module), cmp.Compare(a.Hash, b.Hash), a.Loaded.Compare(b.Loaded))
+	})
+	return list
+}
+
+func (r *rule) status() ModuleStatus {
+	c := r.pool.total()
+	s := ModuleStatus{
+		Module: r.manifest.ID(), Hash: r.template.hash, Rewritten: r.template.rewritten, Loaded: r.loaded,
+		Calls: c.calls.Load(), Refused: r.refused.Load(), Grown: c.grown.Load(),
+		Budget: r.template.budget, Fuel: c.fuel.Load(), MaxFuel: c.maxFuel.Load(),
+		QuarantinedUntil: r.breaker.quarantinedUntil(), Quarantines: r.breaker.trips.Load(),
+		Instances: r.pool.alive.Load(),
+	}
+	s.MemoryBytes = (s.Instances + 1) * int64(len(r.template.snapshot.memory))
+	for i := range s.Faults {
+		s.Faults[i] = c.faults[i].Load()
+	}
+	return s
+}
+
+// maxSeries bounds the label values of the metrics; what is beyond shares the
+// label "other".
+const maxSeries = 256
+
+// WritePrometheus writes the counts of the loaded modules in the Prometheus
+// text format, one series for each name@version. Counts of a module that is not
+// loaded any more go away.
+func (h *Host) WritePrometheus(w io.Writer) {
+	series := bySeries(h.Status())
+	family := func(kind, name, help string, value func(s *ModuleStatus) any) {
+		fmt.Fprintf(w, "# HELP nearside_module_%s %s\n# TYPE nearside_module_%s %s\n", name, help, name, kind)
+		for i := range series {
+			fmt.Fprintf(w, "nearside_module_%s{module=%q} %v\n", name, series[i].Module, value(&series[i]))
+		}
+	}
+	family("counter", "calls_total", "calls of a rule module", func(s *ModuleStatus) any { return s.Calls })
+	fmt.Fprint(w, "# HELP nearside_module_faults_total calls that failed, by kind\n# TYPE nearside_module_faults_total counter\n")
+	for i := range series {
+		for kind, n := range series[i].Faults {
+			fmt.Fprintf(w, "nearside_module_faults_total{module=%q,kind=%q} %d\n", series[i].Module, Fault(kind), n)
+		}
+	}
+	family("counter", "refused_total", "calls that a quarantine kept from a module", func(s *ModuleStatus) any { return s.Refused })
+	family("counter", "fuel_total", "fuel that calls spent", func(s *ModuleStatus) any { return s.Fuel })
+	family("gauge", "fuel_max", "most fuel that one call spent", func(s *ModuleStatus) any { return s.MaxFuel })
+	family("counter", "grown_total", "calls that grew the memory and cost the instance", func(s *ModuleStatus) any { return s.Grown })
+	family("counter", "quarantines_total", "times a module was taken out", func(s *ModuleStatus) any { return s.Quarantines })
+	family("gauge", "quarantined", "whether a module is out: 1 or 0", func(s *ModuleStatus) any {
+		if s.QuarantinedUntil.IsZero() {
+			return 0
+		}
+		return 1
+	})
+	family("gauge", "instances", "instances alive", func(s *ModuleStatus) any { return s.Instances })
+	family("gauge", "memory_bytes", "memory of instances and snapshots", func(s *ModuleStatus) any { return s.MemoryBytes })
+}
+
+// bySeries adds up the rules of each module, and those past maxSeries.
+func bySeries(list []ModuleStatus) []ModuleStatus {
+	var series []ModuleStatus
+	for _, s := range list {
+		last := len(series) - 1
+		switch {
+		case last >= 0 && series[last].Module == s.Module:
+			series[last].add(&s)
+		case len(series) < maxSeries:
+			series = append(series, s)
+		default:
+			series[last].Module = "other"
+			series[last].add(&s)
+		}
+	}
+	return series
+}
+
+// add adds the counts of another rule. One rule that is out makes both out.
+func (s *ModuleStatus) add(o *ModuleStatus) {
+	s.Calls += o.Calls
+	s.Refused += o.Refused
+	s.Grown += o.Grown
+	s.Fuel += o.Fuel
+	s.MaxFuel = max(s.MaxFuel, o.MaxFuel)
+	s.Quarantines += o.Quarantines
+	s.Instances += o.Instances
+	s.MemoryBytes += o.MemoryBytes
+	for i := range s.Faults {
+		s.Faults[i] += o.Faults[i]
+	}
+	if o.QuarantinedUntil.After(s.QuarantinedUntil) {
+		s.QuarantinedUntil = o.QuarantinedUntil
+	}
+}
