@@ -263,7 +263,7 @@ func (t *tools) build(g guest, built string) error {
 	}
 	// Without abort a failed assertion is a trap and the module needs no import.
 	return t.run(t.node, t.asc, g.source, "-O3", "--converge", "--runtime", "stub", "--use", "abort=",
-		"--disable", "bulk-memory", "--exportStart", "_initialize", "-o", built)
+		"--exportStart", "_initialize", "-o", built)
 }
 
 // run runs a compiler in the wasm-rules folder; what it says is shown only if

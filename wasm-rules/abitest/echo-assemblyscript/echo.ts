@@ -21,9 +21,9 @@ const SETTINGS_MAX = 256;
 const kept: usize = memory.data(SETTINGS_MAX, 4);
 const keptLength: usize = memory.data(4, 4);
 
-/** An exported global, which the host can put back. */
+/** An exported global. */
 export let calls: i32 = 0;
-// One that it can only watch: a call that changes it costs the instance.
+// One that only the rewritten module exports.
 let counts: i32 = 0;
 
 export function near_settings(at: usize, length: i32): void {

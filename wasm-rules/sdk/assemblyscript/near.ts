@@ -14,9 +14,8 @@
 // A value that is absent or refused is never readable: has is false, texts and
 // lists are empty, numbers are what the caller gives as `otherwise`.
 //
-// Nothing here allocates. A rule that makes strings, arrays or objects moves
-// the allocator's private pointer, which the host cannot put back: its instance
-// is thrown away after the call, and the next call waits for a new one.
+// Nothing here allocates, which keeps a call short. A rule may make strings,
+// arrays and objects; the host puts the allocator back with the rest.
 
 export * from "./fields";
 
@@ -276,9 +275,8 @@ export const NO_ANSWER: i64 = 0;
 /** near_decide's result: a variant of the slot, from 1, and a score of 56 signed bits. */
 export function answer(variant: i32, score: i64): i64 { return (score << 8) | <i64>(variant & 0xff); }
 
-// The address of the open entry is kept in memory, which the host puts back,
-// and not in a global, which it cannot. FULL follows an entry that did not fit:
-// what comes after it would be taken for another item's.
+// The address of the open entry. FULL follows an entry that did not fit: what
+// comes after it would be taken for another item's.
 const open: usize = memory.data(4, 4);
 const FULL: i32 = -1;
 
