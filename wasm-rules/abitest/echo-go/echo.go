@@ -2,7 +2,7 @@
 
 //go:build wasip1
 
-// echo says what it was given. Its slots are those of ../manifest.json; the C
+// Command echo says what it was given. Its slots are those of ../manifest.json; the C
 // echo does the same. It is built together with the two files of sdk/go.
 package main
 
@@ -23,13 +23,11 @@ var (
 
 const settingsMax = 256
 
-func init() {
-	takeSettings = func() {
-		if len(settings) > settingsMax {
-			panic("too long")
-		}
+var _ = OnSettings(func() {
+	if len(settings) > settingsMax {
+		panic("too long")
 	}
-}
+})
 
 // values says one value after the other and counts those that are present.
 type values struct {

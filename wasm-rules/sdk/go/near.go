@@ -19,6 +19,7 @@
 // memory outlives a call: the host puts the memory back. A panic is a trap,
 // which costs this answer only. There are no files, no network, no arguments;
 // the clock and the random numbers are the same at every call.
+
 package main
 
 import (
@@ -57,10 +58,15 @@ var (
 	settings string
 	entry    int // where the header of the open entry is; full after one that did not fit
 
-	// takeSettings, if a rule sets it, is called once when the settings are
-	// there; it refuses them by a panic. Set it in an init function.
-	takeSettings func()
+	takeSettings = func() {}
 )
+
+// OnSettings has check called once when the settings are there; it refuses them
+// by a panic. Use it as `var _ = OnSettings(check)`.
+func OnSettings(check func()) bool {
+	takeSettings = check
+	return true
+}
 
 //go:wasmexport near_in
 func nearIn() unsafe.Pointer { return unsafe.Pointer(&record) }
@@ -74,9 +80,7 @@ func nearBind(index, number int32) { own[index] = number }
 //go:wasmexport near_settings
 func nearSettings(_, length int32) { // the address is near_in's
 	settings = strings.Clone(textAt(0, int(length)))
-	if takeSettings != nil {
-		takeSettings()
-	}
+	takeSettings()
 }
 
 //go:wasmexport near_decide

@@ -2,6 +2,10 @@
 
 //go:build wasip1
 
+// Command rule is an example to change: a rule module that shows the warm hero
+// in the evening and the summer one by day. Setting "evening" is the hour at
+// which the evening begins; visitors from the country of setting "sunny" always
+// see summer.
 package main
 
 // The numbers of the manifest's variants.
@@ -14,9 +18,7 @@ const (
 
 const morning = 6
 
-// decide is an example to change: it shows the warm hero in the evening and the
-// summer one by day. Setting "evening" is the hour at which the evening begins;
-// visitors from the country of setting "sunny" always see summer.
+// decide answers for the manifest's only slot.
 func decide(int) Answer {
 	hour, ok := TimeHour.Get()
 	if !ok {
