@@ -92,7 +92,7 @@ var architecture = map[string]folder{
 	},
 	".": {
 		ours: []string{
-			"edge", "edge/consent", "collector", "console", "demo", "geo", "insight", "publishing", "stream", "tag", "wasm-rules",
+			"edge", "edge/consent", "collector", "console", "demo", "geo", "insight", "publishing", "stream", "tag", "wasm-rules", "wasm-rules/sdk",
 		},
 		outside: []string{"github.com/valyala/fasthttp"},
 	},

@@ -13,7 +13,7 @@ import (
 	"github.com/nearside/nearside/edge/edgetest"
 )
 
-var languages = []string{"c", "assemblyscript"}
+var languages = []string{"c", "assemblyscript", "rust"}
 
 // echoVisit is a visit on which every slot of the echo modules does what it is
 // for.
