@@ -72,19 +72,25 @@ type OwnField struct {
 
 // OwnFields returns the own fields of the kit's site in its order, which is not
 // the order in which the manifest reads them: a module that does not use the
-// numbers near_bind gives it reads the wrong ones.
+// numbers near_bind gives it reads the wrong ones. Some stand behind the first
+// word of presence bits.
 func OwnFields() []OwnField {
-	return []OwnField{
+	fields := []OwnField{
 		{"own.unread", edge.TypeString, 0},
 		{"own.weights", edge.TypeMap, consent.Personalise},
 		{"own.things", edge.TypeItems, consent.Personalise},
 		{"own.list", edge.TypeList, consent.Context},
 		{"own.since", edge.TypeTime, consent.Storage},
-		{"own.flag", edge.TypeBool, 0},
-		{"own.amount", edge.TypeFloat, consent.Context},
-		{"own.number", edge.TypeInt, consent.Context},
-		{"own.text", edge.TypeString, consent.Personalise},
 	}
+	for i := edge.BuiltinFields + len(fields); i < 64; i++ {
+		fields = append(fields, OwnField{fmt.Sprintf("own.unread-%d", i), edge.TypeInt, 0})
+	}
+	return append(fields,
+		OwnField{"own.flag", edge.TypeBool, 0},
+		OwnField{"own.amount", edge.TypeFloat, consent.Context},
+		OwnField{"own.number", edge.TypeInt, consent.Context},
+		OwnField{"own.text", edge.TypeString, consent.Personalise},
+	)
 }
 
 // Manifest returns the manifest of every echo module.
