@@ -119,11 +119,16 @@ func (r *reader) read(ctx context.Context, b *broker) error {
 			return err
 		case n > 0:
 			continue
-		case !r.follow:
-			if more, err := scan.pending(ctx); err != nil || more == 0 {
-				return err
-			}
+		}
+		// A busy server may have more than it answered with.
+		more, err := scan.pending(ctx)
+		switch {
+		case err != nil:
+			return err
+		case more > 0:
 			continue
+		case !r.follow:
+			return nil
 		case closed:
 			return ErrClosed
 		}
