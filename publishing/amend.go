@@ -135,8 +135,10 @@ func (d *Desk) compile(ctx context.Context, a *amended, next *edge.ReleaseDocume
 	if next.Site != a.site {
 		return refuse(CodeInvalid, "site", "the document is of site %.64q", next.Site)
 	}
-	if err := d.brought(ctx, a.site, next.Modules); err != nil {
-		return err
+	if a.restores == 0 { // what was live here before may be live again
+		if err := d.brought(ctx, a, next.Modules); err != nil {
+			return err
+		}
 	}
 	next.Number = a.was.Number + 1
 	document, err := json.Marshal(next)
@@ -152,18 +154,21 @@ func (d *Desk) compile(ctx context.Context, a *amended, next *edge.ReleaseDocume
 	return nil
 }
 
-// brought refuses modules that nobody has uploaded to the site: a hash alone
-// must not bring another site's module in.
-func (d *Desk) brought(ctx context.Context, site string, modules []edge.ModuleRef) error {
+// brought refuses modules that are neither live already nor uploaded to the
+// site: a hash alone must not bring another site's module in.
+func (d *Desk) brought(ctx context.Context, a *amended, modules []edge.ModuleRef) error {
 	for _, ref := range modules {
-		u, _, err := d.upload(ctx, site, ref.Name, ref.Version)
+		if live := refOf(a.was.doc, ref.ID()); live.Hash == ref.Hash {
+			continue
+		}
+		u, _, err := d.upload(ctx, a.site, ref.Name, ref.Version)
 		switch {
 		case err != nil:
 			return err
 		case u == nil:
-			return refuse(CodeNotFound, "module", "site %s has no module %.100q: upload it first", site, ref.ID())
+			return refuse(CodeNotFound, "module", "site %s has no module %.100q: upload it first", a.site, ref.ID())
 		case u.Hash != ref.Hash:
-			return refuse(CodeInvalid, "module", "%s has the hash %s at site %s, not %.64q", ref.ID(), u.Hash, site, ref.Hash)
+			return refuse(CodeInvalid, "module", "%s has the hash %s at site %s, not %.64q", ref.ID(), u.Hash, a.site, ref.Hash)
 		}
 	}
 	return nil

@@ -141,6 +141,9 @@ func (d *Desk) apply(ctx context.Context, by Actor, site string, c Change, propo
 			return d.o.Releases.PutRelease(ctx, site, next.was.Number, next.number, next.document)
 		})
 		if err == nil {
+			if d.o.Live != nil {
+				d.o.Live.Await(ctx, site, next.number)
+			}
 			return next.outcome(), nil
 		}
 		if !errors.Is(err, ErrChanged) {

@@ -80,8 +80,11 @@ type Checker interface {
 // Live is what a running node knows of the modules it serves. A desk without a
 // node has none.
 type Live interface {
-	// Health returns how the site's modules do, in any order.
-	Health(site string) []Health
+	// Await waits until the node serves a site's release, or a later one, but not
+	// for long: the store has it, and other nodes come later too.
+	Await(ctx context.Context, site string, number uint64)
+	// Health returns how modules do, in any order.
+	Health(modules []edge.ModuleRef) []Health
 	// Shadows returns what the site's shadow rules would have changed.
 	Shadows(site string) []edge.ShadowReport
 	// Counts returns how often each variant was shown and clicked, day by day
@@ -92,7 +95,7 @@ type Live interface {
 // A Replayer answers a recorded decision again.
 type Replayer interface {
 	// Find returns the site of a decision by its token.
-	Find(decision string) (site string, err error)
+	Find(ctx context.Context, decision string) (site string, err error)
 	// Replay decides again on the recorded fields.
 	Replay(ctx context.Context, site, decision string) (*edge.Replay, error)
 }

@@ -108,7 +108,7 @@ func (d *Desk) Status(ctx context.Context, by Actor, site string) (*Status, erro
 	}
 	shadows := map[string]*edge.ShadowReport{}
 	if d.o.Live != nil {
-		s.Health = append(s.Health, d.o.Live.Health(site)...)
+		s.Health = append(s.Health, d.o.Live.Health(live.doc.Modules)...)
 		for _, r := range d.o.Live.Shadows(site) {
 			shadows[r.Slot] = &r
 		}
@@ -248,7 +248,7 @@ func (d *Desk) Replay(ctx context.Context, by Actor, decision string) (*edge.Rep
 	if d.o.Replayer == nil {
 		return nil, refuse(CodeUnavailable, "", "decisions cannot be replayed here")
 	}
-	site, err := d.o.Replayer.Find(decision)
+	site, err := d.o.Replayer.Find(ctx, decision)
 	if err != nil {
 		return nil, stored(err, "decision", "such decision")
 	}
