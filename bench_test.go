@@ -23,7 +23,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
-	"github.com/nearside/nearside/stream"
+	"github.com/nearside/nearside/publishing"
 	wasmrules "github.com/nearside/nearside/wasm-rules"
 )
 
@@ -106,23 +106,20 @@ func benchBeacon(granted int, events, slots string) string {
 // publishBench stores the demo's release with the bench's own origin.
 func publishBench(b *testing.B, data string) {
 	b.Helper()
-	rules, err := wasmrules.New(wasmrules.Options{Source: wasmrules.Embedded()})
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer rules.Close()
 	shop, err := newDemo(defaults(), wasmrules.Embedded())
 	if err != nil {
 		b.Fatal(err)
 	}
-	store, err := stream.Open(stream.Options{Dir: data, Logger: slog.New(slog.DiscardHandler)})
+	cfg := defaults()
+	cfg.Data = data
+	w, err := openWorkshop(cfg, slog.New(slog.DiscardHandler), nil)
 	if err != nil {
 		b.Fatal(err)
 	}
-	if _, err := publishRelease(context.Background(), store, rules, "demo", 0, shop.Release([]string{shopOrigin})); err != nil {
+	if _, err := w.desk.Put(context.Background(), publishing.Operator(), "demo", shop.Release([]string{shopOrigin}), 0); err != nil {
 		b.Fatal(err)
 	}
-	if err := store.Close(context.Background()); err != nil {
+	if err := w.close(); err != nil {
 		b.Fatal(err)
 	}
 }

@@ -37,6 +37,9 @@ const usage = `Nearside personalizes a site at its edge, under the visitor's con
   nearside demo                        a small shop that shows everything, on 127.0.0.1:8080
   nearside serve                       the collector and edge node
   nearside site add ID --origin URL    a site with a first rule; prints the snippet for its pages
+  nearside module                      rule modules: check, upload, publish, roll back
+  nearside token                       who may do what on a node
+  nearside replay DECISION             answers a recorded decision again, and says what it saw
   nearside events                      stored events as JSON lines (--follow to go on)
   nearside health                      whether a node answers that it is ready
   nearside version                     the version
@@ -51,6 +54,9 @@ var commands = map[string]func(ctx context.Context, args []string, io stdio) err
 	"demo":   demoCommand,
 	"serve":  serveCommand,
 	"site":   siteCommand,
+	"module": moduleCommand,
+	"token":  tokenCommand,
+	"replay": replayCommand,
 	"events": eventsCommand,
 	"health": healthCommand,
 	"version": func(_ context.Context, _ []string, io stdio) error {
@@ -89,6 +95,7 @@ func isHelp(word string) bool {
 func demoCommand(ctx context.Context, args []string, io stdio) error {
 	cfg := defaults()
 	cfg.Data = "nearside-data/demo"
+	cfg.AdminAddr = "127.0.0.1:0"
 	fs := cfg.flags("demo [settings]", io.out)
 	public := fs.Bool("public", false, "allow an address that others can reach: the demo lets everybody play being somebody else")
 	addOrigins(fs, &cfg.DemoOrigins, "another `URL` that the shop is reached at, with --public; may be given several times")
@@ -100,8 +107,11 @@ func demoCommand(ctx context.Context, args []string, io stdio) error {
 	}
 	io.warnOfStrays()
 	cfg.Demo = true
-	return run(ctx, cfg, io.logger(), func(base string) {
-		fmt.Fprintf(io.out, "The demo shop is open: %s/\nIts events: %s\n", base, cfg.eventsLine())
+	return run(ctx, cfg, io.logger(), func(on listeners, secret string) {
+		fmt.Fprintf(io.out, "The demo shop is open: %s/\nIts events: %s\n", on.base(), cfg.eventsLine())
+		if on.admin != nil {
+			fmt.Fprintf(io.out, "Its console: %s\n  sign in with %s\n", on.console(), secret)
+		}
 	})
 }
 
@@ -112,8 +122,11 @@ func serveCommand(ctx context.Context, args []string, io stdio) error {
 		return err
 	}
 	io.warnOfStrays()
-	return run(ctx, cfg, io.logger(), func(base string) {
-		fmt.Fprintf(io.out, "nearside is ready on %s, data in %s\n", base, cfg.Data)
+	return run(ctx, cfg, io.logger(), func(on listeners, _ string) {
+		fmt.Fprintf(io.out, "nearside is ready on %s, data in %s\n", on.base(), cfg.Data)
+		if on.admin != nil {
+			fmt.Fprintf(io.out, "The console is on %s\n", on.console())
+		}
 	})
 }
 
@@ -131,11 +144,11 @@ func (io stdio) warnOfStrays() {
 // help writes what a command takes.
 func help(out io.Writer, fs *flag.FlagSet) {
 	fmt.Fprintf(out, "Usage: nearside %s\n", fs.Name())
-	settings := new(Config).settings()
+	settings, client := new(Config).settings(), new(Config).client()
 	fs.VisitAll(func(f *flag.Flag) {
 		value, text := flag.UnquoteUsage(f)
 		words := strings.TrimSpace("--" + f.Name + " " + value)
-		if settings.Lookup(f.Name) != nil {
+		if settings.Lookup(f.Name) != nil || client.Lookup(f.Name) != nil {
 			words += ", or " + variable(f.Name)
 		}
 		if f.DefValue != "" && f.DefValue != "false" {

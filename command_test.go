@@ -56,6 +56,22 @@ func TestCommandLine(t *testing.T) {
 		{"no events from a directory of other files", []string{"events", "--data", data}, "", exitError, "no data directory at " + data},
 		{"a variable that is no setting is named", []string{"serve", "--addr", "127.0.0.1:0", "--data", data, "--geo.database", "README.md"}, "NEARSIDE_GEO_DATABSE=x", exitError, "no setting is called NEARSIDE_GEO_DATABSE"},
 		{"no node to be healthy", []string{"health", "--addr", "127.0.0.1:1"}, "", exitError, "readyz"},
+		{"an admin address without a port", []string{"serve", "--admin.addr", "localhost"}, "", exitUsage, "--admin.addr"},
+		{"a key that is none", []string{"serve", "--addr", "127.0.0.1:0", "--data", data, "--rules.keys", "RWQ"}, "", exitError, "--rules.keys: trusted key 1"},
+		{"module lists its words", []string{"module"}, "", exitOK, "nearside module rollback"},
+		{"a module's word that is none", []string{"module", "upgrade"}, "", exitUsage, "rollback"},
+		{"a module's command explains itself", []string{"module", "publish", "--help"}, "", exitOK, "Usage: nearside module publish NAME[@VERSION] --slot SLOT --site ID [settings]\n"},
+		{"the token is not printed", []string{"module", "status", "--help"}, "NEARSIDE_TOKEN=near_secret", exitOK, "or NEARSIDE_TOKEN\n      the secret that proves who asks, for --url; better in the environment, where others do not see it\n"},
+		{"a module's site must be given", []string{"module", "status", "--data", data}, "", exitUsage, "--site is missing"},
+		{"a module's slot must be given", []string{"module", "publish", "weather", "--site", "shop", "--data", data}, "", exitUsage, "--slot is missing"},
+		{"settings are JSON", []string{"module", "publish", "weather", "--site", "shop", "--slot", "hero", "--settings", "{north", "--data", data}, "", exitUsage, "--settings is not JSON"},
+		{"a share is a part", []string{"module", "rollout", "weather", "--site", "shop", "--slot", "hero", "--share", "101%", "--data", data}, "", exitUsage, "--share: a share is like 12.5%"},
+		{"no site without a data directory", []string{"module", "status", "--site", "shop", "--data", filepath.Join(data, "typo")}, "", exitError, "no node is running on"},
+		{"a node's address is one", []string{"module", "status", "--site", "shop", "--url", "node.example"}, "", exitUsage, "--url"},
+		{"a token needs a role", []string{"token", "create", "ada", "--site", "shop", "--data", data}, "", exitUsage, "--role"},
+		{"a token needs a site", []string{"token", "create", "ada", "--role", "viewer", "--data", data}, "", exitUsage, "--site is missing"},
+		{"token knows three words", []string{"token", "steal"}, "", exitUsage, "token create NAME"},
+		{"a replay needs a decision", []string{"replay", "--data", data}, "", exitUsage, "DECISION is missing"},
 		{"a database that is none", []string{"serve", "--addr", "127.0.0.1:0", "--data", data, "--geo.database", "README.md"}, "", exitError, "open places"},
 	}
 	for _, tt := range tests {
@@ -77,7 +93,8 @@ func TestCommandLine(t *testing.T) {
 
 // A command that has no use for a setting does not speak of it.
 func TestCommandLineHelpNamesOnlyWhatIsUsed(t *testing.T) {
-	all := []string{"addr", "data", "geo.database", "geo.reload", "http.prefix", "http.proxies", "node", "rules.modules", "stream.max-bytes", "stream.window"}
+	all := []string{"addr", "admin.addr", "data", "geo.database", "geo.reload", "http.prefix", "http.proxies", "node", "rules.keys", "rules.modules", "stream.max-bytes", "stream.window"}
+	client := []string{"data", "rules.keys", "rules.modules", "token", "url"}
 	tests := []struct {
 		command string
 		want    []string
@@ -87,6 +104,13 @@ func TestCommandLineHelpNamesOnlyWhatIsUsed(t *testing.T) {
 		{"site add", []string{"data", "http.prefix", "languages", "origin", "rules.modules"}},
 		{"events", []string{"data", "follow", "since", "site"}},
 		{"health", []string{"addr"}},
+		{"module check", []string{"json"}},
+		{"module pack", []string{"manifest", "out"}},
+		{"module sign", []string{"key", "out", "password-file", "site"}},
+		{"module publish", append([]string{"json", "priority", "role", "rung", "settings", "share", "site", "slot"}, client...)},
+		{"module rollback", append([]string{"json", "site", "to"}, client...)},
+		{"token create", append([]string{"role", "site", "valid"}, client...)},
+		{"replay", append([]string{"json"}, client...)},
 	}
 	for _, tt := range tests {
 		t.Run(tt.command, func(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"net/url"
 	"os"
 	"regexp"
 	"slices"
@@ -42,10 +43,20 @@ type Config struct {
 	// Modules is a directory of rule modules beside the built-in ones; empty
 	// means DATA/modules.
 	Modules string
+	// RulesKeys are the trusted public keys of module publishers: files, or keys
+	// as minisign prints them. Without any, no signature is needed.
+	RulesKeys []string
+	// AdminAddr is the host:port of the listener of the admin API and the
+	// console, for who has a token; empty for none. Port 0 takes any free one.
+	AdminAddr string
 	// Demo serves the demo shop beside the collector, at the listener's own
 	// address and at DemoOrigins.
 	Demo        bool
 	DemoOrigins []string
+
+	// URL is the admin listener of the node that a command speaks to; empty is
+	// the one on Data. Token proves who asks.
+	URL, Token string
 
 	env []error // what the environment said that no setting takes
 }
@@ -83,26 +94,52 @@ func (c *Config) settings() *flag.FlagSet {
 	fs.Var((*span)(&c.StreamWindow), "stream.window", "`duration` for which events wait for others before one fsync, 0s to 1s")
 	fs.Int64Var(&c.StreamMaxBytes, "stream.max-bytes", c.StreamMaxBytes, "bound of the event log on disk in `bytes`; 0 is 32 GiB")
 	fs.StringVar(&c.Modules, "rules.modules", c.Modules, "`directory` of rule modules beside the built-in ones (default DATA/modules)")
+	fs.Func("rules.keys", "trusted minisign public `keys` or files of them, comma-separated; with any, every module that is not built in must be signed (default none)", func(s string) error {
+		c.RulesKeys = split(s)
+		return nil
+	})
+	fs.StringVar(&c.AdminAddr, "admin.addr", c.AdminAddr, "`host:port` of the console and the admin API, for who has a token (default none)")
 	return fs
 }
 
-// flags are a command's flags for the settings that it uses, for all of them
+// clientSettings are what a command uses that speaks to a node.
+var clientSettings = []string{"data", "url", "token", "rules.modules", "rules.keys"}
+
+// client binds the settings of commands that speak to a node.
+func (c *Config) client() *flag.FlagSet {
+	fs := flag.NewFlagSet("", flag.ContinueOnError)
+	fs.StringVar(&c.URL, "url", c.URL, "`address` of a node's admin listener, like http://127.0.0.1:8090 (default the node on --data)")
+	fs.Func("token", "the `secret` that proves who asks, for --url; better in the environment, where others do not see it", func(s string) error {
+		c.Token = s // by Func, so that help does not print it
+		return nil
+	})
+	return fs
+}
+
+// flags are a command's flags for the settings that it uses, for all of a node's
 // if it names none. Their defaults may come from the environment. line is the
 // command line as help writes it to out.
 func (c *Config) flags(line string, out io.Writer, uses ...string) *flag.FlagSet {
 	fs := flag.NewFlagSet(line, flag.ContinueOnError)
 	fs.SetOutput(io.Discard) // parse returns what is wrong
 	fs.Usage = func() { help(out, fs) }
-	c.settings().VisitAll(func(f *flag.Flag) {
-		if len(uses) > 0 && !slices.Contains(uses, f.Name) {
-			return
-		}
+	bind := func(f *flag.Flag) {
 		if value, ok := os.LookupEnv(variable(f.Name)); ok {
 			if err := f.Value.Set(value); err != nil {
 				c.env = append(c.env, usagef("%s=%q: %v", variable(f.Name), value, err))
 			}
 		}
 		fs.Var(f.Value, f.Name, f.Usage)
+	}
+	c.settings().VisitAll(func(f *flag.Flag) {
+		if len(uses) == 0 || slices.Contains(uses, f.Name) {
+			bind(f)
+		}
+	})
+	c.client().VisitAll(func(f *flag.Flag) {
+		if slices.Contains(uses, f.Name) {
+			bind(f)
+		}
 	})
 	return fs
 }
@@ -121,7 +158,9 @@ func environment() []string { return os.Environ() }
 // and are none: a misspelt one would otherwise do nothing, unseen.
 func strayVariables(environ []string) []string {
 	known := make(map[string]bool)
-	new(Config).settings().VisitAll(func(f *flag.Flag) { known[variable(f.Name)] = true })
+	for _, settings := range []*flag.FlagSet{new(Config).settings(), new(Config).client()} {
+		settings.VisitAll(func(f *flag.Flag) { known[variable(f.Name)] = true })
+	}
 	var stray []string
 	for _, entry := range environ {
 		name, _, _ := strings.Cut(entry, "=")
@@ -189,6 +228,16 @@ func (c *Config) Validate() error {
 	}
 	if c.StreamMaxBytes < 0 {
 		bad("--stream.max-bytes is negative")
+	}
+	if c.AdminAddr != "" {
+		if _, _, err := net.SplitHostPort(c.AdminAddr); err != nil {
+			bad("--admin.addr %q is not host:port", c.AdminAddr)
+		}
+	}
+	if c.URL != "" {
+		if u, err := url.Parse(c.URL); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || strings.Trim(u.Path, "/") != "" {
+			bad("--url %q is not like http://127.0.0.1:8090", c.URL)
+		}
 	}
 	return errors.Join(errs...)
 }

@@ -46,9 +46,11 @@ func TestMain(m *testing.M) {
 
 // A testNode is a node that runs in this process, as run starts it.
 type testNode struct {
-	base string // http://127.0.0.1:port
-	data string
-	stop func()
+	base  string // http://127.0.0.1:port
+	data  string
+	admin string // http://127.0.0.1:port of the admin listener, "" without
+	token string // the demo's, "" without
+	stop  func()
 }
 
 // startNode starts a node on a free port and waits until it is ready. It ends
@@ -60,11 +62,14 @@ func startNode(t testing.TB, cfg Config) *testNode {
 	}
 	cfg.Addr = "127.0.0.1:0"
 	ctx, cancel := context.WithCancel(context.Background())
-	base, done := make(chan string, 1), make(chan error, 1)
-	go func() {
-		done <- run(ctx, cfg, slog.New(slog.DiscardHandler), func(b string) { base <- b })
-	}()
 	n := &testNode{data: cfg.Data}
+	ready, done := make(chan struct{}), make(chan error, 1)
+	go func() {
+		done <- run(ctx, cfg, slog.New(slog.DiscardHandler), func(on listeners, secret string) {
+			n.base, n.admin, n.token = on.base(), strings.TrimSuffix(on.console(), "/console"), secret
+			close(ready)
+		})
+	}()
 	n.stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-done; err != nil {
@@ -73,7 +78,7 @@ func startNode(t testing.TB, cfg Config) *testNode {
 	})
 	t.Cleanup(n.stop)
 	select {
-	case n.base = <-base:
+	case <-ready:
 	case err := <-done:
 		done <- nil
 		t.Fatalf("the node did not start: %v", err)

@@ -3,8 +3,6 @@
 package main
 
 import (
-	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,29 +12,9 @@ import (
 
 	"github.com/nearside/nearside/demo"
 	"github.com/nearside/nearside/edge"
-	"github.com/nearside/nearside/stream"
 	"github.com/nearside/nearside/tag"
 	wasmrules "github.com/nearside/nearside/wasm-rules"
 )
-
-// publishRelease checks a release document and stores it as a site's next
-// release: it becomes live when the watch sees it. follows is the live number
-// the caller knows, 0 for none; another one is a *stream.ConflictError. A
-// document that does not compile is errRelease and changes nothing.
-func publishRelease(ctx context.Context, store *stream.Stream, loader edge.RuleLoader, site string, follows uint64, document []byte) (*edge.Release, error) {
-	release, err := edge.CompileRelease(document, loader)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errRelease, err)
-	}
-	if release.Site() != site {
-		return nil, fmt.Errorf("%w: the document is of site %q", errRelease, release.Site())
-	}
-	release = release.Renumbered(follows + 1)
-	if err := store.PutRelease(ctx, site, follows, release.Number(), release.Document()); err != nil {
-		return nil, fmt.Errorf("store release: %w", err)
-	}
-	return release, nil
-}
 
 // errRelease reports a release document that does not compile.
 var errRelease = errors.New("release refused")
@@ -96,21 +74,4 @@ func demoOrigins(base string) []string {
 	}
 	slices.Sort(origins)
 	return slices.Compact(origins)
-}
-
-// publishDemo stores the demo site's release unless it is live already.
-func (n *node) publishDemo(ctx context.Context, document []byte) error {
-	number, live, err := n.events.Release(ctx, demo.Site)
-	if err != nil && !errors.Is(err, stream.ErrNoRelease) {
-		return err
-	}
-	next, err := edge.CompileRelease(document, n.rules)
-	if err != nil {
-		return fmt.Errorf("%w: %w", errRelease, err)
-	}
-	if number > 0 && bytes.Equal(next.Renumbered(number).Document(), live) {
-		return nil
-	}
-	_, err = publishRelease(ctx, n.events, n.rules, demo.Site, number, document)
-	return err
 }

@@ -11,7 +11,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"path/filepath"
 	"runtime"
 	"sync"
 	"time"
@@ -21,10 +20,9 @@ import (
 	"github.com/nearside/nearside/collector"
 	"github.com/nearside/nearside/edge"
 	"github.com/nearside/nearside/geo"
-	"github.com/nearside/nearside/publishing"
+	"github.com/nearside/nearside/insight"
 	"github.com/nearside/nearside/stream"
 	"github.com/nearside/nearside/tag"
-	wasmrules "github.com/nearside/nearside/wasm-rules"
 )
 
 // shutdownTime is how long a node takes at most to finish what it has begun.
@@ -33,101 +31,111 @@ const shutdownTime = 20 * time.Second
 // A node is everything one process runs. It is the only place that knows every
 // package.
 type node struct {
-	cfg     Config
-	log     *slog.Logger
-	places  *geo.DB
-	modules wasmrules.ModuleSource
-	rules   *wasmrules.Host
-	events  *stream.Stream
-	engine  *edge.Engine
-	server  *collector.Server
-	desk    *publishing.Desk
+	*workshop
+	places *geo.DB
+	engine *edge.Engine
+	server *collector.Server
+	tally  *insight.Tally
 
 	initial chan struct{} // closed when every stored release has been tried
-	closers []func() error
 }
 
 // run serves until ctx ends, then drains: requests under way are answered and
-// what was accepted is on disk before it returns. ready is called once with
-// the base URL, when the node answers that it is ready.
-func run(ctx context.Context, cfg Config, log *slog.Logger, ready func(base string)) (err error) {
+// what was accepted is on disk before it returns. ready is called once, when
+// the node answers that it is ready; for the demo with a token for its console.
+func run(ctx context.Context, cfg Config, log *slog.Logger, ready func(on listeners, secret string)) (err error) {
 	if os.Getenv("GOMAXPROCS") == "" {
 		// A sync holds a processor while it blocks (package stream).
 		runtime.GOMAXPROCS(runtime.NumCPU() + 1)
 	}
-	n := &node{cfg: cfg, log: log, initial: make(chan struct{})}
+	n := &node{initial: make(chan struct{})}
+	n.workshop, err = openWorkshop(cfg, log, liveNode{n})
 	defer func() { err = errors.Join(err, n.close()) }()
-	if err := n.open(); err != nil {
-		return err
-	}
-	public, err := net.Listen("tcp", cfg.Addr)
-	if err != nil {
-		return fmt.Errorf("listen: %w", err)
-	}
-	defer public.Close()
-	admin, err := listenAdmin(cfg.Data)
 	if err != nil {
 		return err
 	}
-	defer admin.Close()
-
-	base := "http://" + public.Addr().String()
-	handler, err := n.handler(ctx, base)
+	if err := n.open(ctx); err != nil {
+		return err
+	}
+	on, err := listen(cfg)
 	if err != nil {
 		return err
 	}
-	return n.serve(ctx, handler, public, admin, func() { ready(base) })
+	defer on.close()
+	handler, err := n.handler(ctx, on.base())
+	if err != nil {
+		return err
+	}
+	secret := ""
+	if cfg.Demo && on.admin != nil {
+		if secret, err = n.demoToken(ctx); err != nil {
+			return err
+		}
+	}
+	return n.serve(ctx, handler, on, func() { ready(on, secret) })
 }
 
-// open opens what the node owns, in the order it needs them.
-func (n *node) open() error {
-	if err := os.MkdirAll(n.cfg.Data, 0o700); err != nil {
-		return fmt.Errorf("data directory: %w", err)
+// listeners are where a node answers.
+type listeners struct {
+	public net.Listener
+	socket net.Listener // the operator's
+	admin  net.Listener // for who has a token; nil without
+}
+
+func listen(cfg Config) (on listeners, err error) {
+	if on.public, err = net.Listen("tcp", cfg.Addr); err != nil {
+		return on, fmt.Errorf("listen: %w", err)
 	}
-	sealer, err := openSealer(n.cfg.Data)
-	if err != nil {
-		return err
+	if on.socket, err = listenAdmin(cfg.Data); err != nil {
+		on.close()
+		return on, err
 	}
+	if cfg.AdminAddr == "" {
+		return on, nil
+	}
+	if on.admin, err = net.Listen("tcp", cfg.AdminAddr); err != nil {
+		on.close()
+		return on, fmt.Errorf("listen for the admin API: %w", err)
+	}
+	return on, nil
+}
+
+func (on listeners) close() {
+	for _, l := range []net.Listener{on.public, on.socket, on.admin} {
+		if l != nil {
+			l.Close()
+		}
+	}
+}
+
+// base is the public listener's address.
+func (on listeners) base() string { return "http://" + on.public.Addr().String() }
+
+// console is the admin listener's address, "" without one.
+func (on listeners) console() string {
+	if on.admin == nil {
+		return ""
+	}
+	return "http://" + on.admin.Addr().String() + "/console"
+}
+
+// open opens what the node has beside the workshop.
+func (n *node) open(ctx context.Context) (err error) {
 	n.places, err = geo.Open(geo.Options{File: n.cfg.GeoDatabase, ReloadEvery: n.cfg.GeoReload, Logger: n.log})
 	if err != nil {
 		return fmt.Errorf("open places: %w", err)
 	}
 	n.closers = append(n.closers, n.places.Close)
-	n.modules = openModules(n.cfg)
-	n.rules, err = wasmrules.New(wasmrules.Options{Source: n.modules, CacheDir: filepath.Join(n.cfg.Data, "cache")})
-	if err != nil {
-		return fmt.Errorf("open rules: %w", err)
+	if err := n.keepModules(ctx); err != nil {
+		return err
 	}
-	n.closers = append(n.closers, n.rules.Close)
-	n.events, err = stream.Open(stream.Options{
-		Dir: n.cfg.Data, Node: n.cfg.Node, Window: n.cfg.StreamWindow, MaxLogBytes: n.cfg.StreamMaxBytes, Logger: n.log,
-	})
-	if err != nil {
-		return fmt.Errorf("open stream: %w", err)
-	}
-	n.closers = append(n.closers, n.closeEvents)
-	n.openDesk()
-	n.engine = edge.New(edge.Options{Node: n.cfg.Node, Locator: n.places, Loader: n.rules, Sealer: sealer})
+	n.tally = insight.New(insight.Options{Log: tallyLog{n.events}, Notes: deskStore{n.events}, Logger: n.log})
+	n.engine = edge.New(edge.Options{Node: n.cfg.Node, Locator: n.places, Loader: n.rules, Sealer: n.sealer, Previewer: liveNode{n}})
 	n.server, err = collector.New(collector.Options{
 		Engine: n.engine, Publisher: n.events, Tag: tag.Script, DevTag: tag.DevScript, Prefix: n.cfg.Prefix,
 		TrustedProxies: n.cfg.Proxies, Logger: n.log, Ready: n.ready,
 	})
 	return err
-}
-
-func (n *node) closeEvents() error {
-	ctx, cancel := context.WithTimeout(context.Background(), shutdownTime)
-	defer cancel()
-	return n.events.Close(ctx)
-}
-
-// close closes what open opened, last first.
-func (n *node) close() error {
-	var errs []error
-	for i := len(n.closers) - 1; i >= 0; i-- {
-		errs = append(errs, n.closers[i]())
-	}
-	return errors.Join(errs...)
 }
 
 // ready reports whether the node can do its work, which is to decide: every
@@ -160,7 +168,7 @@ func (n *node) handler(ctx context.Context, base string) (fasthttp.RequestHandle
 
 // serve runs the listeners and the watch on releases until ctx ends or one of
 // them fails, and waits for all of them.
-func (n *node) serve(ctx context.Context, handler fasthttp.RequestHandler, public, admin net.Listener, ready func()) error {
+func (n *node) serve(ctx context.Context, handler fasthttp.RequestHandler, on listeners, ready func()) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	var wg sync.WaitGroup
@@ -171,15 +179,19 @@ func (n *node) serve(ctx context.Context, handler fasthttp.RequestHandler, publi
 			}
 		})
 	}
-	operator, err := n.admin()
+	face, err := n.console(n.server.WritePrometheus, n.metrics)
 	if err != nil {
 		return err
 	}
-	start("serve", func() error { return n.server.Serve(public, handler) })
-	start("admin", func() error { return operator.ServeSocket(admin) })
+	start("serve", func() error { return n.server.Serve(on.public, handler) })
+	start("operator's socket", func() error { return face.ServeSocket(on.socket) })
+	if on.admin != nil {
+		start("admin", func() error { return face.Serve(on.admin) })
+	}
 	start("watch releases", func() error { return n.watch(ctx) })
+	start("count", func() error { return n.tally.Run(ctx) })
 	start("wait until ready", func() error {
-		if err := awaitReady(ctx, "http://"+public.Addr().String()); err != nil {
+		if err := awaitReady(ctx, on.base()); err != nil {
 			return err
 		}
 		ready()
@@ -189,7 +201,7 @@ func (n *node) serve(ctx context.Context, handler fasthttp.RequestHandler, publi
 	<-ctx.Done()
 	drain, cancel := context.WithTimeout(context.Background(), shutdownTime)
 	defer cancel()
-	err = errors.Join(n.server.Shutdown(drain), operator.Shutdown(drain))
+	err = errors.Join(n.server.Shutdown(drain), face.Shutdown(drain))
 	wg.Wait()
 	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
 		err = errors.Join(cause, err)
@@ -220,23 +232,11 @@ func (n *node) watch(ctx context.Context) error {
 	})
 }
 
-// openModules is the rule modules a node can load: the built-in ones and those
-// of its modules directory.
-func openModules(cfg Config) wasmrules.ModuleSource {
-	dir := cfg.Modules
-	if dir == "" {
-		dir = filepath.Join(cfg.Data, "modules")
-		if _, err := os.Stat(dir); errors.Is(err, os.ErrNotExist) {
-			return wasmrules.Embedded()
-		}
-	}
-	return wasmrules.Chain(wasmrules.Embedded(), wasmrules.DirSource(dir))
-}
-
 // metrics writes what the parts count, for the admin listener.
 func (n *node) metrics(w io.Writer) error {
 	out := bufio.NewWriter(w)
 	writeStreamMetrics(out, n.events.Stats())
 	writeGeoMetrics(out, n.places.Status())
+	n.rules.WritePrometheus(out)
 	return out.Flush()
 }

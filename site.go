@@ -7,10 +7,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/nearside/nearside/edge"
-	"github.com/nearside/nearside/stream"
+	"github.com/nearside/nearside/publishing"
 	"github.com/nearside/nearside/tag"
 	wasmrules "github.com/nearside/nearside/wasm-rules"
 )
@@ -95,25 +94,20 @@ func addSite(ctx context.Context, cfg Config, site string, document []byte, io s
 		return err
 	}
 	taken := fmt.Errorf("site %s is there already", site)
-	if node := dialAdmin(cfg.Data); node != nil {
-		err := node.putRelease(ctx, site, 0, document)
-		if err != nil && strings.HasPrefix(err.Error(), "conflict: ") {
-			return taken
+	node := dialAdmin(cfg.Data)
+	if node == nil {
+		if node, err = openFiles(cfg, io); err != nil {
+			return err
 		}
-		return err
 	}
-	store, err := stream.Open(stream.Options{Dir: cfg.Data, Node: cfg.Node, Logger: io.logger()})
-	if err != nil {
-		return fmt.Errorf("open stream: %w", err)
-	}
-	_, err = publishRelease(ctx, store, rules, site, 0, document)
-	if _, conflict := errors.AsType[*stream.ConflictError](err); conflict {
+	err = node.putRelease(ctx, site, 0, document)
+	if refused, ok := errors.AsType[*apiError](err); ok && refused.Code == publishing.CodeConflict {
 		err = taken
 	}
-	if err := errors.Join(err, store.Close(ctx)); err != nil {
+	if err := errors.Join(err, node.Close()); err != nil {
 		return err
 	}
-	fmt.Fprintf(io.err, "no node is running on %s; written to its files\n", cfg.Data)
+	node.wrote(io)
 	return nil
 }
 

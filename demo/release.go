@@ -180,9 +180,12 @@ func (d *Demo) textVariant(slot, name string) edge.Variant {
 	return v
 }
 
+// Owner is whose the demo's variants are.
+const Owner = "demo"
+
 // liveVariant returns a variant that is served as soon as it has content.
 func liveVariant(slot, name string) edge.Variant {
-	return edge.Variant{Slot: slot, Name: name, State: "live", Owner: "demo", Content: map[string]json.RawMessage{}}
+	return edge.Variant{Slot: slot, Name: name, State: "live", Owner: Owner, Content: map[string]json.RawMessage{}}
 }
 
 // variant makes a variant of a slot of kind html: the slot's template with what textIn gives

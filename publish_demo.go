@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"time"
+
+	"github.com/nearside/nearside/demo"
+	"github.com/nearside/nearside/edge"
+	"github.com/nearside/nearside/publishing"
+)
+
+// demoNote is where the demo remembers the ladders that it published last: one
+// that differs is somebody's who played with the demo.
+const demoNote = "demo.ladders"
+
+// publishDemo publishes the demo site's own release, and keeps what was
+// published into it. The demo's settings, texts and modules become its own
+// again; a ladder that somebody changed stays as they made it, and so do
+// variants that are not the demo's and the wish for a second person.
+func (n *node) publishDemo(ctx context.Context, own []byte) error {
+	var next edge.ReleaseDocument
+	if err := json.Unmarshal(own, &next); err != nil {
+		return err
+	}
+	pinVersions(&next)
+	ladders := map[string][]edge.RungSpec{}
+	for _, s := range next.Slots {
+		ladders[s.Name] = s.Ladder
+	}
+	store := deskStore{n.events}
+	published, document, err := store.Release(ctx, demo.Site, 0)
+	if err != nil && !errors.Is(err, publishing.ErrNone) {
+		return err
+	}
+	before, revision, err := store.Note(ctx, demoNote)
+	if err != nil && !errors.Is(err, publishing.ErrNone) {
+		return err
+	}
+	if document != nil && before != nil {
+		var live edge.ReleaseDocument
+		known := map[string][]edge.RungSpec{}
+		if err := errors.Join(json.Unmarshal(document, &live), json.Unmarshal(before, &known)); err != nil {
+			return err
+		}
+		keepForeign(&next, &live, known)
+	}
+	if own, err = json.Marshal(next); err != nil {
+		return err
+	}
+	out, err := n.desk.Put(ctx, publishing.Operator(), demo.Site, own, published.Number)
+	if err != nil {
+		return err
+	}
+	if out.Proposal != nil {
+		n.log.Warn("the demo's release waits for a second person", "proposal", out.Proposal.ID)
+		return nil
+	}
+	value, err := json.Marshal(ladders)
+	if err != nil {
+		return err
+	}
+	if reflect.DeepEqual(value, before) {
+		return nil
+	}
+	_, err = store.PutNote(ctx, demoNote, value, revision)
+	return err
+}
+
+// keepForeign takes over from the live release what is not the demo's.
+func keepForeign(next, live *edge.ReleaseDocument, known map[string][]edge.RungSpec) {
+	next.Settings.SecondPerson = live.Settings.SecondPerson
+	for i := range next.Slots {
+		slot := &next.Slots[i]
+		at := slices.IndexFunc(live.Slots, func(s edge.SlotSpec) bool { return s.Name == slot.Name })
+		if at >= 0 && !sameJSON(live.Slots[at].Ladder, known[slot.Name]) {
+			slot.Ladder = live.Slots[at].Ladder
+		}
+	}
+	for _, v := range live.Variants {
+		mine := slices.ContainsFunc(next.Variants, func(own edge.Variant) bool { return own.Slot == v.Slot && own.Name == v.Name })
+		if !mine && v.Owner != demo.Owner {
+			next.Variants = append(next.Variants, v)
+		}
+	}
+	for _, ref := range live.Modules {
+		if uses(next, ref) && !slices.ContainsFunc(next.Modules, func(own edge.ModuleRef) bool { return own.ID() == ref.ID() }) {
+			next.Modules = append(next.Modules, ref)
+		}
+	}
+}
+
+// sameJSON reports whether two ladders are the same as documents spell them.
+func sameJSON(a, b []edge.RungSpec) bool {
+	left, err := json.Marshal(a)
+	right, err2 := json.Marshal(b)
+	return err == nil && err2 == nil && string(left) == string(right)
+}
+
+// eachRule calls do with every rule of a release, those before a roll-out
+// included.
+func eachRule(doc *edge.ReleaseDocument, do func(*edge.RuleSpec)) {
+	for i := range doc.Slots {
+		for j := range doc.Slots[i].Ladder {
+			for k := range doc.Slots[i].Ladder[j].Rules {
+				rule := &doc.Slots[i].Ladder[j].Rules[k]
+				do(rule)
+				if rule.Before != nil {
+					do(rule.Before)
+				}
+			}
+		}
+	}
+}
+
+// pinVersions lets every rule name its module's version, as rules that somebody
+// placed do: another version may come to stand beside it.
+func pinVersions(doc *edge.ReleaseDocument) {
+	eachRule(doc, func(r *edge.RuleSpec) {
+		for _, ref := range doc.Modules {
+			if r.Module == ref.Name {
+				r.Module = ref.ID()
+			}
+		}
+	})
+}
+
+// uses reports whether a rule of a release names a module's version.
+func uses(doc *edge.ReleaseDocument, ref edge.ModuleRef) (used bool) {
+	eachRule(doc, func(r *edge.RuleSpec) { used = used || r.Module == ref.ID() })
+	return used
+}
+
+// The demo's own token: whoever started the demo reads it on their terminal.
+const (
+	demoActor     = "demo"
+	demoTokenTime = 24 * time.Hour
+)
+
+// demoToken makes the token that the demo prints, and ends those of earlier
+// starts.
+func (n *node) demoToken(ctx context.Context) (secret string, err error) {
+	op := publishing.Operator()
+	tokens, err := n.desk.Tokens(ctx, op)
+	if err != nil {
+		return "", fmt.Errorf("the demo's token: %w", err)
+	}
+	for _, t := range tokens {
+		if t.Actor.Name != demoActor {
+			continue
+		}
+		if err := n.desk.RevokeToken(ctx, op, t.ID); err != nil {
+			return "", fmt.Errorf("the demo's token: %w", err)
+		}
+	}
+	actor := publishing.Actor{Name: demoActor, Role: publishing.Publisher, Sites: []string{demo.Site}}
+	secret, _, err = n.desk.CreateToken(ctx, op, actor, time.Now().Add(demoTokenTime))
+	if err != nil {
+		return "", fmt.Errorf("the demo's token: %w", err)
+	}
+	return secret, nil
+}
