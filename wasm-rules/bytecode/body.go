@@ -7,7 +7,8 @@ import "strings"
 // codeSection checks every function body, as section "Validation algorithm" of
 // the WebAssembly specification's appendix does.
 func (v *verifier) codeSection() {
-	at, n := v.at, v.u32()
+	at := v.at
+	n := v.u32()
 	if !v.budget.use(&v.reader, limitFunctions, uint64(n), at) || v.fits(at, n, "functions") != int(n) {
 		return
 	}

@@ -12,6 +12,7 @@ import (
 // A draft is a module that a test writes. Its zero value is the smallest that
 // Verify accepts, once memory has its page.
 type draft struct {
+	types    []string // in letters, before those of imports and funcs
 	imports  []draftImport
 	funcs    []draftFunc
 	table    []byte // content of the section, as are the next ones
@@ -44,7 +45,7 @@ type draftExport struct {
 var onePage = []byte{1, 0, 1}
 
 func (d draft) bytes() []byte {
-	var types []string
+	types := slices.Clone(d.types)
 	typeOf := func(letters string) uint32 {
 		i := slices.Index(types, letters)
 		if i < 0 {

@@ -16,11 +16,15 @@ import (
 const features = api.CoreFeaturesV1 | api.CoreFeatureMultiValue | api.CoreFeatureBulkMemoryOperations |
 	api.CoreFeatureNonTrappingFloatToIntConversion | api.CoreFeatureSignExtensionOps
 
-func runtime(t testing.TB, config wazero.RuntimeConfig) wazero.Runtime {
+func newRuntime(t testing.TB, config wazero.RuntimeConfig) wazero.Runtime {
 	t.Helper()
-	r := wazero.NewRuntimeWithConfig(t.Context(), config.WithCoreFeatures(features).WithMemoryLimitPages(64))
+	r := wazero.NewRuntimeWithConfig(t.Context(), newConfig(config))
 	t.Cleanup(func() { _ = r.Close(context.Background()) })
 	return r
+}
+
+func newConfig(c wazero.RuntimeConfig) wazero.RuntimeConfig {
+	return c.WithCoreFeatures(features).WithMemoryLimitPages(64)
 }
 
 // A machine is an instance of a module, rewritten or plain.

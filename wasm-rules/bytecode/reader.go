@@ -101,7 +101,8 @@ func (r *reader) signed(bits int) int64 {
 // count reads how many parts follow. Each takes a byte or more, so more parts
 // than bytes are a lie, whatever the limit.
 func (r *reader) count(b *budget, which limit) int {
-	at, n := r.at, r.u32()
+	at := r.at
+	n := r.u32()
 	if !b.use(r, which, uint64(n), at) {
 		return 0
 	}

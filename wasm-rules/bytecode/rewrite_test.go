@@ -14,7 +14,7 @@ import (
 // TestTheCommittedGuestsAnswerAsBefore calls every guest, plain and rewritten,
 // with records of random content.
 func TestTheCommittedGuestsAnswerAsBefore(t *testing.T) {
-	r := runtime(t, wazero.NewRuntimeConfig())
+	r := newRuntime(t, wazero.NewRuntimeConfig())
 	for name, wasm := range guests(t) {
 		t.Run(name, func(t *testing.T) {
 			a, b := plain(t, r, wasm), rewritten(t, r, wasm)

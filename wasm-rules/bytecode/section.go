@@ -168,7 +168,8 @@ func (v *verifier) functionSection() {
 }
 
 func (v *verifier) tableSection() {
-	at, n := v.at, v.u32()
+	at := v.at
+	n := v.u32()
 	if n > 1 {
 		v.fail(at, CodeFeature, "%d tables, at most 1", n).measured(uint64(n), 1)
 	}
@@ -182,7 +183,8 @@ func (v *verifier) tableSection() {
 }
 
 func (v *verifier) memorySection() {
-	at, n := v.at, v.u32()
+	at := v.at
+	n := v.u32()
 	if n > 1 {
 		v.fail(at, CodeFeature, "%d memories, at most 1", n).measured(uint64(n), 1)
 	}
