@@ -74,7 +74,7 @@ func TestEveryWriteIsMarked(t *testing.T) {
 		chunk := 1 << m.rewritten.ChunkShift
 		for range 2 {
 			size := int(m.Memory().Size())
-			for range 30 {
+			for range 10 {
 				at := random.IntN(size)
 				if random.IntN(2) == 0 {
 					at = min(size-1, (at/chunk+1)*chunk-random.IntN(8))

@@ -74,6 +74,36 @@ func TestEveryNaNLooksTheSame(t *testing.T) {
 	}
 }
 
+// TestEveryInstructionThatMakesANaN makes one in each way, and looks at it at
+// once.
+func TestEveryInstructionThatMakesANaN(t *testing.T) {
+	r := newRuntime(t, wazero.NewRuntimeConfig())
+	for op := byte(0x8b); op <= 0xbb; op++ {
+		o := operations[op]
+		if o.results != "\x7d" && o.results != "\x7c" || o.params[0] > byte(F32) {
+			continue
+		}
+		m := rewritten(t, r, one(":l", write(func(c *code) {
+			for _, p := range []byte(o.params) {
+				if ValueType(p) == F32 {
+					c.op(opF32Const, 1, 2, 0xa3, 0xff)
+				} else {
+					c.op(opF64Const, 1, 2, 3, 4, 5, 6, 0xf4, 0xff)
+				}
+			}
+			c.op(op)
+			if ValueType(o.results[0]) == F32 {
+				c.op(opI32ReadF32, 0xad)
+			} else {
+				c.op(opI64ReadF64)
+			}
+		})...).bytes())
+		if got, _, err := m.call("f", muchFuel, muchDepth); err != nil || got[0] != 0x7fc00000 && got[0] != 0x7ff8000000000000 {
+			t.Errorf("%s: %x, %v", o.name, got, err)
+		}
+	}
+}
+
 // TestNumbersAreCopiedBitByBit moves bits that are a NaN as a floating-point
 // number from one place to another.
 func TestNumbersAreCopiedBitByBit(t *testing.T) {
