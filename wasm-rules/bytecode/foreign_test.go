@@ -69,6 +69,8 @@ func foreign() []hostileCase {
 			"table section, byte 11: a table of type 0x6f, only functions (0x70) are allowed"},
 		{"a type that is no function", with(sectionType, 1, 0x5f, 0, 0), CodeFeature, "type section, byte 11: a type of form 0x5f, only functions (0x60) are allowed"},
 		{"a vector type", with(sectionType, 1, 0x60, 1, 0x7b, 0), CodeFeature, "type section, byte 13: type 0x7b, only i32, i64, f32 and f64 are allowed"},
+		{"nothing but unknown types", with(sectionType, 1, 0x60, 4, 0x7b, 0x7b, 0x7b, 0x7b, 0), CodeFeature,
+			"type section, byte 13: type 0x7b, only i32, i64, f32 and f64 are allowed"},
 		{"a local that is a reference", draft{memory: onePage, funcs: []draftFunc{{typ: ":", locals: []byte{1, 1, 0x70}}}}.bytes(), CodeFeature,
 			"code section, byte 29, function 0: type 0x70, only i32, i64, f32 and f64 are allowed"},
 		{"a global that is a reference", with(sectionGlobal, 1, 0x70, 0, 0xd0, 0x70, opEnd), CodeFeature, "global section, byte 16: type 0x70, only i32, i64, f32 and f64 are allowed"},

@@ -114,10 +114,12 @@ func (v *verifier) typeSection() {
 
 func (v *verifier) valueTypes(which limit) string {
 	n := v.count(&v.budget, which)
-	for i := range n {
-		v.checkType(v.at+i, ValueType(v.b[v.at+i]))
+	at := v.at
+	types := v.take(uint32(n), "types")
+	for i, t := range types {
+		v.checkType(at+i, ValueType(t))
 	}
-	return string(v.take(uint32(n), "types"))
+	return string(types)
 }
 
 func (v *verifier) checkType(at int, t ValueType) {
