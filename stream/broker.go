@@ -102,13 +102,21 @@ func connect(srv *server.Server, name string, log *slog.Logger) (*nats.Conn, jet
 	return conn, js, nil
 }
 
-// health returns why the server can no longer write, or nil. The server does
-// not answer a publisher whose message hit a disk error; here it says so.
-func (b *broker) health() error {
+// health returns why the server can no longer write to one of its streams, or
+// nil.
+func (b *broker) health() error { return b.healthOf("") }
+
+// healthOf is health of one stream. The server does not answer a publisher whose
+// message hit a disk error; here it says so.
+func (b *broker) healthOf(stream string) error {
 	if b.commitConn.IsClosed() {
 		return errors.New("connection to the embedded server is closed")
 	}
-	if h := b.srv.Healthz(&server.HealthzOptions{}); h.Error != "" {
+	of := server.HealthzOptions{Stream: stream}
+	if stream != "" {
+		of.Account = server.DEFAULT_GLOBAL_ACCOUNT
+	}
+	if h := b.srv.Healthz(&of); h.Error != "" {
 		return errors.New(h.Error)
 	}
 	return nil

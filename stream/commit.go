@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -32,20 +33,32 @@ const (
 	mendMax = 5 * time.Second
 )
 
-// run commits groups until the Stream is closed and nothing is left.
+// run commits groups until the Stream is closed and nothing is left. It waits
+// for the goroutine that stores records.
 func (s *Stream) run() {
 	defer close(s.finished)
+	var records sync.WaitGroup
+	records.Go(s.runRecords)
+	defer records.Wait()
 	window := time.NewTimer(0)
 	defer window.Stop()
+	var again <-chan time.Time // nil never comes
 	for {
 		select {
 		case <-s.wake:
 		case <-s.suspect:
-			s.examine()
+			again = time.After(0)
+			continue
+		case <-again:
+			again = nil
+			if !s.examine() {
+				again = time.After(mendMax)
+			}
 			continue
 		case <-s.closing:
 			for s.commit() {
 			}
+			s.drainRecords()
 			return
 		}
 		select {
@@ -58,14 +71,35 @@ func (s *Stream) run() {
 	}
 }
 
-// examine replaces the broker if it says that it cannot write.
-func (s *Stream) examine() {
+// examine replaces the broker if it says that one of its streams cannot be
+// written, without a word to who publishes events: they wait. It returns false
+// when it should be called again, because the disk takes nothing just now.
+func (s *Stream) examine() bool {
 	if s.writable() != nil {
-		return
+		return true
 	}
-	if err := s.held().health(); err != nil {
+	if s.held().health() == nil {
+		s.mu.Lock()
+		s.recordsUp()
+		s.mu.Unlock()
+		return true
+	}
+	s.commit() // if it is the event log, this finds out
+	err := s.held().health()
+	if err == nil {
+		return true
+	}
+	if probeDisk(s.o.Dir) != nil {
+		return false // events may fit where the other thing did not
+	}
+	s.o.Logger.Warn("embedded server is replaced", "error", err)
+	s.mu.Lock()
+	s.stats.Replaced++
+	s.mu.Unlock()
+	if err := s.mend(); err != nil {
 		s.replace(nil, err)
 	}
+	return true
 }
 
 // commit stores the filling group and tells its fate. It returns false when
@@ -73,15 +107,20 @@ func (s *Stream) examine() {
 func (s *Stream) commit() bool {
 	s.mu.Lock()
 	g, b := s.filling, s.broker
-	if g.events == 0 || s.down != nil {
+	if s.down != nil {
 		s.mu.Unlock()
 		return false
+	}
+	handed := s.handRecords()
+	if g.events == 0 {
+		s.mu.Unlock()
+		return handed
 	}
 	s.filling, s.storing = newGroup(g.seq+1), g
 	clear(s.frames.open)
 	s.mu.Unlock()
 
-	last, err := store(b, g)
+	last, err := store(b, eventLog, g.frames)
 	if lost := (*lostError)(nil); errors.As(err, &lost) {
 		s.settle(g, last, nil)
 		s.replace(g, err)
@@ -99,15 +138,15 @@ type lostError struct{ err error }
 func (e *lostError) Error() string { return "event log gave no answer: " + e.err.Error() }
 func (e *lostError) Unwrap() error { return e.err }
 
-// store hands a group's frames to the server and waits until each is on disk.
-// It marks those that are, and returns the newest one's sequence number. The
-// error is a lostError, or the reason why the log refused a frame.
-func store(b *broker, g *group) (last uint64, err error) {
+// store hands frames to the server and waits until each is on disk. It marks
+// those that are, and returns the newest one's sequence number. The error is a
+// lostError, or the reason why the log refused a frame.
+func store(b *broker, to target, frames []*frame) (last uint64, err error) {
 	var acks [maxUnanswered]jetstream.PubAckFuture
 	var refused error
-	for i := range len(g.frames) + maxUnanswered {
-		if at := i - maxUnanswered; at >= 0 && at < len(g.frames) {
-			seq, err := awaitAck(b, acks[at%maxUnanswered])
+	for i := range len(frames) + maxUnanswered {
+		if at := i - maxUnanswered; at >= 0 && at < len(frames) {
+			seq, err := awaitAck(b, to, acks[at%maxUnanswered])
 			lost := (*lostError)(nil)
 			switch {
 			case errors.As(err, &lost):
@@ -115,13 +154,13 @@ func store(b *broker, g *group) (last uint64, err error) {
 			case err != nil:
 				refused = err
 			default:
-				last, g.frames[at].stored = seq, true
+				last, frames[at].stored = seq, true
 			}
 		}
-		if i < len(g.frames) {
-			f := g.frames[i]
-			f.buf = sealFrame(f.buf, f.events)
-			acks[i%maxUnanswered], err = b.commits.PublishMsgAsync(&nats.Msg{Subject: eventSubject + f.site, Data: f.buf})
+		if i < len(frames) {
+			f := frames[i]
+			f.buf = sealFrame(f.buf, f.count)
+			acks[i%maxUnanswered], err = b.commits.PublishMsgAsync(&nats.Msg{Subject: to.subject + f.site, Data: f.buf})
 			if err != nil {
 				return last, &lostError{err}
 			}
@@ -133,7 +172,7 @@ func store(b *broker, g *group) (last uint64, err error) {
 // awaitAck waits for the answer to one frame: its sequence number once it is
 // on disk, the server's reason when it refused the frame, or a lostError. The
 // server leaves a publisher without an answer when the disk failed.
-func awaitAck(b *broker, ack jetstream.PubAckFuture) (uint64, error) {
+func awaitAck(b *broker, to target, ack jetstream.PubAckFuture) (uint64, error) {
 	ask := time.NewTimer(healthEvery)
 	defer ask.Stop()
 	var waited time.Duration
@@ -147,7 +186,7 @@ func awaitAck(b *broker, ack jetstream.PubAckFuture) (uint64, error) {
 			}
 			return 0, &lostError{err}
 		case <-ask.C:
-			if err := b.health(); err != nil {
+			if err := b.healthOf(to.stream); err != nil {
 				return 0, &lostError{err}
 			}
 			if waited += healthEvery; waited >= commitWait {
@@ -172,7 +211,7 @@ func (s *Stream) settle(g *group, last uint64, refused error) {
 			}
 			continue
 		}
-		s.stats.Stored += uint64(f.events)
+		s.stats.Stored += uint64(f.count)
 		s.stats.Frames++
 		s.stats.FrameBytes += uint64(len(f.buf))
 	}
@@ -199,7 +238,8 @@ func (s *Stream) finish(g *group) {
 	s.mu.Lock()
 	s.queued.events -= g.events
 	s.queued.bytes -= g.bytes
-	s.frames.recycle(g)
+	s.frames.recycle(g.frames)
+	g.frames = nil
 	if s.storing == g {
 		s.storing = nil
 	}
@@ -275,6 +315,7 @@ func (s *Stream) mend() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stored, s.down, s.refusing = last, nil, nil
+	s.recordsUp()
 	s.mended++
 	s.announce()
 	return nil

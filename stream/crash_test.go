@@ -15,7 +15,8 @@ import (
 
 // TestKilledUnderLoadLosesNothing kills a writing process again and again.
 // Every event it acknowledged must be there once, and none twice, also after
-// all were sent again.
+// all were sent again; and so must what it wrote beside them. A decision record
+// may be lost, but not come twice or torn.
 func TestKilledUnderLoadLosesNothing(t *testing.T) {
 	if dir := os.Getenv(childEnv); dir != "" {
 		writeUntilKilled(t, dir)
@@ -23,9 +24,13 @@ func TestKilledUnderLoadLosesNothing(t *testing.T) {
 	}
 	dir := t.TempDir()
 	acknowledged := map[string]bool{}
+	noted := map[string]string{}
 	for round := range 4 {
 		t.Setenv("STREAM_TEST_ROUND", fmt.Sprint(round))
-		got := killWriter(t, dir, 150*time.Millisecond*time.Duration(round+1))
+		got, notes := killWriter(t, dir, 150*time.Millisecond*time.Duration(round+1))
+		for _, n := range notes {
+			noted["killed."+n[0]] = n[1]
+		}
 		if len(got) < 100 {
 			t.Fatalf("round %d: only %d events were acknowledged before the kill", round, len(got))
 		}
@@ -39,6 +44,8 @@ func TestKilledUnderLoadLosesNothing(t *testing.T) {
 				t.Errorf("round %d: %s was acknowledged and is there %d times", round, id, stored[id])
 			}
 		}
+		checkNoted(t, s, noted)
+		checkRecords(t, s)
 		// The browser sends again what it does not know to be kept, and more.
 		for _, id := range got[max(0, len(got)-500):] {
 			publish(t, s, writerEvent(id))
@@ -56,6 +63,47 @@ func TestKilledUnderLoadLosesNothing(t *testing.T) {
 	}
 }
 
+// checkNoted looks for the notes that were acknowledged, with the hash of the
+// module stored with each and an audit entry that names it.
+func checkNoted(t *testing.T, s *Stream, noted map[string]string) {
+	t.Helper()
+	audited := map[string]bool{}
+	if err := s.Audit(t.Context(), "shop", func(_ uint64, _ time.Time, entry []byte) error {
+		audited[string(entry)] = true
+		return nil
+	}); err != nil {
+		t.Error(err)
+	}
+	for key, hash := range noted {
+		value, _, err := s.Note(t.Context(), key)
+		if string(value) != hash || err != nil {
+			t.Errorf("note %s was acknowledged as %s and is %s, %v", key, hash, value, err)
+		}
+		if _, err := s.Module(t.Context(), strings.Trim(hash, `"`)); err != nil {
+			t.Error(err)
+		}
+		if !audited[hash] {
+			t.Errorf("entry %s was acknowledged and is gone", hash)
+		}
+	}
+}
+
+// checkRecords looks at the records that there are.
+func checkRecords(t *testing.T, s *Stream) {
+	t.Helper()
+	seen := map[string]bool{}
+	all := allRecords(t, s)
+	for _, id := range all {
+		if seen[id] || !strings.HasPrefix(id, "r") {
+			t.Errorf("record %q is there twice, or torn", id)
+		}
+		seen[id] = true
+	}
+	if len(all) == 0 {
+		t.Error("no record was stored")
+	}
+}
+
 func countStored(t *testing.T, s *Stream) map[string]int {
 	t.Helper()
 	n := map[string]int{}
@@ -66,8 +114,8 @@ func countStored(t *testing.T, s *Stream) map[string]int {
 }
 
 // killWriter starts a writer, kills it after it has written for a while and
-// returns the ids it acknowledged.
-func killWriter(t *testing.T, dir string, after time.Duration) (ids []string) {
+// returns the ids and the notes it acknowledged.
+func killWriter(t *testing.T, dir string, after time.Duration) (ids []string, notes [][2]string) {
 	t.Helper()
 	cmd := child(t, dir)
 	out, err := cmd.StdoutPipe()
@@ -80,6 +128,10 @@ func killWriter(t *testing.T, dir string, after time.Duration) (ids []string) {
 	lines := bufio.NewScanner(out)
 	killed := make(chan error, 1)
 	for lines.Scan() {
+		if key, hash, ok := strings.Cut(strings.TrimPrefix(lines.Text(), "noted "), " "); ok && strings.HasPrefix(lines.Text(), "noted ") {
+			notes = append(notes, [2]string{key, hash})
+			continue
+		}
 		id, ok := strings.CutPrefix(lines.Text(), "kept ")
 		if !ok {
 			continue
@@ -98,7 +150,7 @@ func killWriter(t *testing.T, dir string, after time.Duration) (ids []string) {
 	if err := cmd.Wait(); err == nil || !strings.Contains(err.Error(), "killed") {
 		t.Fatalf("the writer ended by itself: %v", err)
 	}
-	return ids
+	return ids, notes
 }
 
 // writerEvent is the writer's event with an id; the b's are another site's.
@@ -118,6 +170,7 @@ func writeUntilKilled(t *testing.T, dir string) {
 		go func() {
 			for n := 0; ; n++ {
 				id := fmt.Sprintf("r%s-p%d-%d", round, p, n)
+				record(s, "shop", id, time.Now())
 				events := []edge.Event{writerEvent(id + "a"), writerEvent(id + "b"), writerEvent(id + "c")}
 				if s.Publish(events, wait) != nil {
 					continue
@@ -128,6 +181,28 @@ func writeUntilKilled(t *testing.T, dir string) {
 			}
 		}()
 	}
+	go noteUntilKilled(t, s, round)
 	time.Sleep(time.Minute)
 	t.Error("nobody killed the writer")
+}
+
+// noteUntilKilled stores modules, notes and audit entries, one of each for each
+// line that it prints.
+func noteUntilKilled(t *testing.T, s *Stream, round string) {
+	for n := 0; ; n++ {
+		key := fmt.Sprintf("r%s-%d", round, n)
+		hash, err := s.PutModule(t.Context(), []byte(strings.Repeat(key, 40_000)))
+		if err == nil {
+			_, err = s.PutNote(t.Context(), "killed."+key, fmt.Appendf(nil, "%q", hash), 0)
+		}
+		if err == nil {
+			err = s.AppendAudit(t.Context(), "shop", fmt.Appendf(nil, "%q", hash))
+		}
+		if err == nil {
+			_, err = fmt.Fprintf(os.Stdout, "noted %s %q\n", key, hash)
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	}
 }

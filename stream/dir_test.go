@@ -79,6 +79,11 @@ func TestOpenBringsAnOlderDirectoryToThisFormat(t *testing.T) {
 		if got, err := audit(t, s, "shop"); len(got) != 1+round || err != nil {
 			t.Errorf("round %d: the audit log tells %v, %v", round, got, err)
 		}
+		record(s, "shop", "record", time.Now())
+		awaitRecords(t, s, 1)
+		if got := allRecords(t, s); len(got) != 1+round {
+			t.Errorf("round %d: records are %v", round, got)
+		}
 		closeStream(t, s)
 	}
 }

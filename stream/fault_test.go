@@ -92,7 +92,7 @@ func TestWhatWasNotAcknowledgedIsDeletedBeforeItCanComeAgain(t *testing.T) {
 	publish(t, s, event("shop", "e1"))
 	// On disk, but the Stream never heard of it, as when the answer is lost.
 	e := event("shop", "e2")
-	if _, err := s.broker.commits.Publish(t.Context(), eventSubject+"shop", sealFrame(appendEvent(newFrame(nil), &e), 1)); err != nil {
+	if _, err := s.broker.commits.Publish(t.Context(), eventSubject+"shop", sealFrame(appendEvent(newFrame(nil, frameVersion), &e), 1)); err != nil {
 		t.Fatal(err)
 	}
 	if got := ids(read(t, s, Query{})); !slices.Equal(got, []string{"e1"}) {
@@ -127,6 +127,24 @@ func TestEventsInFlightShareTheFateOfALostGroup(t *testing.T) {
 	}
 	if got := ids(read(t, s, Query{})); !slices.Equal(got, []string{"e0", "e1", "e2"}) {
 		t.Errorf("read %v", got)
+	}
+}
+
+// TestAnAnswerThatIsLateIsWaitedFor asks the server for its health as a commit
+// does that waits long, before and after a write error of another stream.
+func TestAnAnswerThatIsLateIsWaitedFor(t *testing.T) {
+	b := open(t, Options{Dir: t.TempDir()}).held()
+	for stream := range storeNames {
+		if err := b.healthOf(stream); err != nil {
+			t.Errorf("health of %s: %v", stream, err)
+		}
+	}
+	if err := b.healthOf("NONE"); err == nil {
+		t.Error("a stream that is not there is healthy")
+	}
+	b.commitConn.Close()
+	if err := b.healthOf(eventStream); err == nil {
+		t.Error("without a connection the event log is healthy")
 	}
 }
 
@@ -176,7 +194,7 @@ func diskThatTakesNoMoreBytes(t *testing.T, dir string) {
 		t.Fatal(err)
 	}
 	limit := old
-	limit.Cur = largestFile(t, dir) + 30_000
+	limit.Cur = largestFile(t, dir, eventStream) + 30_000
 	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
 		t.Fatal(err)
 	}
@@ -218,9 +236,10 @@ func diskThatTakesNoMoreBytes(t *testing.T, dir string) {
 	}
 }
 
-func largestFile(t *testing.T, dir string) (size uint64) {
+// largestFile returns the size of a stream's largest block.
+func largestFile(t *testing.T, dir, stream string) (size uint64) {
 	t.Helper()
-	names, err := filepath.Glob(filepath.Join(dir, serverDir, "*", "streams", eventStream, "msgs", "*.blk"))
+	names, err := filepath.Glob(filepath.Join(dir, serverDir, "*", "streams", stream, "msgs", "*.blk"))
 	if err != nil || len(names) == 0 {
 		t.Fatalf("no blocks: %v", err)
 	}

@@ -95,8 +95,8 @@ func eventBytes(e *edge.Event) int {
 }
 
 // newFrame starts a frame in buf's memory; sealFrame ends it.
-func newFrame(buf []byte) []byte {
-	return append(buf[:0], frameVersion, 0, 0, 0, 0)
+func newFrame(buf []byte, version byte) []byte {
+	return append(buf[:0], version, 0, 0, 0, 0)
 }
 
 // appendEvent adds e, which checkEvent accepted, to a frame.
@@ -126,26 +126,27 @@ func appendText[T string | []byte](b []byte, s T) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
-// sealFrame writes the number of events and the checksum.
+// sealFrame writes the number of members and the checksum.
 func sealFrame(frame []byte, count int) []byte {
 	binary.LittleEndian.PutUint32(frame[1:], uint32(count))
 	return binary.LittleEndian.AppendUint32(frame, crc32.Checksum(frame, castagnoli))
 }
 
-// A frameReader reads a frame's events in order. It borrows the frame's bytes.
+// A frameReader reads a frame's events, or records, in order. It borrows the
+// frame's bytes.
 type frameReader struct {
 	left []byte
-	more int // events still to come
+	more int // members still to come
 }
 
 // openFrame checks a frame's version, length and checksum before anything in
-// it is read. The error is an errFrame.
-func openFrame(b []byte) (frameReader, error) {
+// it is read. A member has minBytes at least. The error is an errFrame.
+func openFrame(b []byte, version byte, minBytes uint64) (frameReader, error) {
 	if len(b) < frameHeadBytes+frameTailBytes || len(b) > MaxFrameBytes {
 		return frameReader{}, fmt.Errorf("%w: %d bytes", errFrame, len(b))
 	}
-	if b[0] != frameVersion {
-		return frameReader{}, fmt.Errorf("%w: version %d, this program reads %d", errFrame, b[0], frameVersion)
+	if b[0] != version {
+		return frameReader{}, fmt.Errorf("%w: version %d, this program reads %d", errFrame, b[0], version)
 	}
 	body, sum := b[:len(b)-frameTailBytes], binary.LittleEndian.Uint32(b[len(b)-frameTailBytes:])
 	if crc32.Checksum(body, castagnoli) != sum {
@@ -153,8 +154,8 @@ func openFrame(b []byte) (frameReader, error) {
 	}
 	count := binary.LittleEndian.Uint32(body[1:])
 	left := body[frameHeadBytes:]
-	if uint64(count)*eventMinBytes > uint64(len(left)) {
-		return frameReader{}, fmt.Errorf("%w: %d events in %d bytes", errFrame, count, len(left))
+	if uint64(count)*minBytes > uint64(len(left)) {
+		return frameReader{}, fmt.Errorf("%w: %d members in %d bytes", errFrame, count, len(left))
 	}
 	return frameReader{left: left, more: int(count)}, nil
 }
@@ -163,10 +164,7 @@ func openFrame(b []byte) (frameReader, error) {
 // after the last one. e's strings are copies, e.JSON borrows the frame.
 func (r *frameReader) next(e *edge.StoredEvent) (bool, error) {
 	if r.more == 0 {
-		if len(r.left) != 0 {
-			return false, fmt.Errorf("%w: %d bytes after the last event", errFrame, len(r.left))
-		}
-		return false, nil
+		return false, r.end()
 	}
 	r.more--
 	*e = edge.StoredEvent{}
@@ -201,6 +199,14 @@ func (r *frameReader) next(e *edge.StoredEvent) (bool, error) {
 	}
 	e.ID, e.Name, e.JSON = string(id), string(name), json
 	return true, nil
+}
+
+// end checks that nothing lies behind the last member.
+func (r *frameReader) end() error {
+	if len(r.left) != 0 {
+		return fmt.Errorf("%w: %d bytes after the last member", errFrame, len(r.left))
+	}
+	return nil
 }
 
 // take returns the next n bytes, or nil when there are fewer.

@@ -26,7 +26,7 @@ func sampleEvents() []edge.StoredEvent {
 }
 
 func frameOf(events ...edge.StoredEvent) []byte {
-	b := newFrame(nil)
+	b := newFrame(nil, frameVersion)
 	for _, e := range events {
 		e := e.Event()
 		b = appendEvent(b, &e)
@@ -35,7 +35,7 @@ func frameOf(events ...edge.StoredEvent) []byte {
 }
 
 func readFrame(b []byte) (out []edge.StoredEvent, err error) {
-	r, err := openFrame(b)
+	r, err := openFrame(b, frameVersion, eventMinBytes)
 	for err == nil {
 		var e edge.StoredEvent
 		var more bool
@@ -135,7 +135,7 @@ func FuzzFrame(f *testing.F) {
 func TestAppendEventAllocs(t *testing.T) {
 	e := sampleEvents()[1].Event()
 	buf := make([]byte, 0, 4096)
-	if n := testing.AllocsPerRun(100, func() { buf = sealFrame(appendEvent(newFrame(buf), &e), 1) }); n != 0 {
+	if n := testing.AllocsPerRun(100, func() { buf = sealFrame(appendEvent(newFrame(buf, frameVersion), &e), 1) }); n != 0 {
 		t.Errorf("%v allocations, want 0", n)
 	}
 }

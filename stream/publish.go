@@ -4,6 +4,7 @@ package stream
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/nearside/nearside/edge"
@@ -27,14 +28,15 @@ type frame struct {
 	site   string
 	buf    []byte
 	keys   []key // what the index must forget if the frame is not stored
-	events int
+	count  int   // events or records
+	bytes  int   // as eventBytes or recordBytes counts
 	stored bool
 }
 
 // A frameMaker finds the frame an event goes into and keeps the memory of
 // frames that are through.
 type frameMaker struct {
-	open map[string]*frame // the filling group's unfinished frame per site
+	open map[string]*frame // the unfinished frame per site
 	free []*frame
 }
 
@@ -42,10 +44,20 @@ type frameMaker struct {
 // are 8 MB.
 const maxFreeFrames = 16
 
-// frame returns g's frame of a site with room for n more bytes.
-func (m *frameMaker) frame(g *group, site string, n int) *frame {
-	f := m.open[site]
-	if f != nil && len(f.buf)+n+frameTailBytes <= MaxFrameBytes {
+// A frameSpec says which frame to find: a site's, of a version, with room for
+// more bytes.
+type frameSpec struct {
+	site    string
+	version byte
+	bytes   int
+}
+
+// frame returns the last of some frames that spec asks for, or adds one to them,
+// and counts spec's bytes in it.
+func (m *frameMaker) frame(of *[]*frame, spec frameSpec) *frame {
+	f := m.open[spec.site]
+	if f != nil && len(f.buf)+spec.bytes+frameTailBytes <= MaxFrameBytes {
+		f.bytes += spec.bytes
 		return f
 	}
 	if last := len(m.free) - 1; last >= 0 {
@@ -54,27 +66,26 @@ func (m *frameMaker) frame(g *group, site string, n int) *frame {
 	} else {
 		f = &frame{}
 	}
-	if f.site != site {
-		f.site = string(append([]byte(nil), site...)) // outlives the event
+	if f.site != spec.site {
+		f.site = strings.Clone(spec.site) // outlives the event
 	}
-	f.buf = newFrame(f.buf)
+	f.buf, f.bytes = newFrame(f.buf, spec.version), spec.bytes
 	if m.open == nil {
 		m.open = make(map[string]*frame)
 	}
 	m.open[f.site] = f
-	g.frames = append(g.frames, f)
+	*of = append(*of, f)
 	return f
 }
 
-// recycle takes back a group's frames.
-func (m *frameMaker) recycle(g *group) {
-	for _, f := range g.frames {
+// recycle takes frames back.
+func (m *frameMaker) recycle(frames []*frame) {
+	for _, f := range frames {
 		if len(m.free) == maxFreeFrames {
 			break
 		}
 		m.free = append(m.free, f)
 	}
-	g.frames = nil
 }
 
 // A ticket is one call of Publish: its events' keys and the groups whose fate
@@ -160,9 +171,9 @@ func (s *Stream) enqueue(events []edge.Event, t *ticket) error {
 			s.index.open(g.seq, time.Now())
 			signal(s.wake)
 		}
-		f := s.frames.frame(g, e.Site(), t.sizes[i])
+		f := s.frames.frame(&g.frames, frameSpec{e.Site(), frameVersion, t.sizes[i]})
 		f.buf = appendEvent(f.buf, e)
-		f.events++
+		f.count++
 		f.keys = append(f.keys, t.ids[i])
 		s.index.add(t.ids[i], g.seq)
 		if t.txns[i] != (key{}) {
@@ -243,6 +254,3 @@ func signal(c chan struct{}) {
 	default:
 	}
 }
-
-// Record implements edge.Publisher.
-func (s *Stream) Record(*edge.Record) {}

@@ -145,7 +145,7 @@ var errEnd = errors.New("end of events")
 
 // emit hands the events of one message to the reader's function.
 func (r *reader) emit(m message) error {
-	frame, err := openFrame(m.data)
+	frame, err := openFrame(m.data, frameVersion, eventMinBytes)
 	now := time.Now()
 	for i := 0; err == nil; i++ {
 		rec := LogEvent{Seq: m.seq, Index: i, Received: m.stored}
@@ -194,7 +194,7 @@ func (s *Stream) damaged(m message, err error) {
 	s.mu.Lock()
 	s.stats.Damaged++
 	s.mu.Unlock()
-	s.o.Logger.Error("stored events are unreadable", "seq", m.seq, "subject", m.subject, "error", err)
+	s.o.Logger.Error("a stored frame is unreadable", "seq", m.seq, "subject", m.subject, "error", err)
 }
 
 // rememberStored fills the index with the events of the last day and returns
@@ -242,7 +242,7 @@ func (s *Stream) rememberFrame(h *hasher, m message, group uint32) {
 			s.index.add(k, group)
 		}
 	}
-	frame, err := openFrame(m.data)
+	frame, err := openFrame(m.data, frameVersion, eventMinBytes)
 	for err == nil {
 		var e edge.StoredEvent
 		var more bool

@@ -198,7 +198,7 @@ func BenchmarkOpen(b *testing.B) {
 	const messages = 20_000
 	for i := range messages {
 		e := event("shop", fmt.Sprint(i))
-		frame := sealFrame(appendEvent(newFrame(nil), &e), 1)
+		frame := sealFrame(appendEvent(newFrame(nil, frameVersion), &e), 1)
 		if _, err := s.broker.commits.PublishAsync(eventSubject+"shop", frame); err != nil {
 			b.Fatal(err)
 		}

@@ -3,7 +3,9 @@
 package stream
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"time"
 )
 
@@ -29,16 +31,34 @@ type Stats struct {
 	// Forgotten counts those forgotten before their day was over, because the
 	// index was full.
 	Forgotten uint64
+	// RecordsStored decision records were acknowledged by the disk, in
+	// RecordFrames messages of RecordFrameBytes bytes. RecordsDropped were not:
+	// there was no room, or their message failed.
+	RecordsStored, RecordFrames, RecordFrameBytes, RecordsDropped uint64
 	// Damaged counts stored frames that could not be read.
 	Damaged uint64
+	// RecordBytesQueued wait to be stored as decision records.
+	RecordBytesQueued int
 	// LogBytes is the size of the event log, LogSeq its newest message.
 	LogBytes, LogSeq uint64
+	// Stores are what lies on disk, the event log included, sorted by name.
+	Stores []StoreSize
 	// Err is why events are not being stored just now, or nil.
 	Err error
 }
 
-// statsWait bounds how long Stats asks for the log's size; past it the last
-// known size is given.
+// A StoreSize is how much a store of the data directory holds.
+type StoreSize struct {
+	// Name is one word: audit, events, ledger, modules, pointers, records or
+	// releases. Pointers say which releases are live.
+	Name string
+	// Messages are the store's units: groups of events or of records, audit
+	// entries, notes, pieces of modules and of release documents.
+	Messages, Bytes uint64
+}
+
+// statsWait bounds how long Stats asks for the stores' sizes; past it the last
+// known ones are given.
 const statsWait = time.Second
 
 // Stats returns the counts so far.
@@ -46,17 +66,40 @@ func (s *Stream) Stats() Stats {
 	b := s.held()
 	ctx, cancel := context.WithTimeout(b.life, statsWait)
 	defer cancel()
-	_, size, _ := b.lastSeq(ctx)
+	sizes := b.sizes(ctx)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if size > 0 {
-		s.stats.LogBytes = size
+	for _, size := range sizes {
+		if size.Name == "events" {
+			s.stats.LogBytes = size.Bytes
+		}
+	}
+	if len(sizes) > 0 {
+		s.stats.Stores = sizes
 	}
 	st := s.stats
 	st.QueuedEvents, st.QueuedBytes = s.queued.events, s.queued.bytes
+	st.RecordBytesQueued = s.recorder.bytes
 	st.Remembered = s.index.live - s.index.dead
 	st.Forgotten = s.index.early
 	st.LogSeq = s.stored
 	st.Err = s.trouble()
 	return st
+}
+
+// sizes asks the server for the size of each store. It returns nil when the
+// server does not answer.
+func (b *broker) sizes(ctx context.Context) []StoreSize {
+	var sizes []StoreSize
+	list := b.js.ListStreams(ctx)
+	for info := range list.Info() {
+		if name := storeNames[info.Config.Name]; name != "" {
+			sizes = append(sizes, StoreSize{name, info.State.Msgs, info.State.Bytes})
+		}
+	}
+	if list.Err() != nil {
+		return nil
+	}
+	slices.SortFunc(sizes, func(a, b StoreSize) int { return cmp.Compare(a.Name, b.Name) })
+	return sizes
 }

@@ -8,6 +8,8 @@ import (
 	"fmt"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/nearside/nearside/edge"
 )
 
 // Names in the embedded JetStream. They are part of the data format.
@@ -20,7 +22,21 @@ const (
 	noteBucket    = "ledger"
 	auditStream   = "AUDIT"
 	auditSubject  = "audit." // and the site
+	recordStream  = "RECORDS"
+	recordSubject = "records." // and the site
 )
+
+// storeNames are all streams that there are, with the names that Stats gives
+// them.
+var storeNames = map[string]string{
+	eventStream:           "events",
+	recordStream:          "records",
+	auditStream:           "audit",
+	"OBJ_" + bodyBucket:   "releases",
+	"KV_" + pointerBucket: "pointers",
+	"OBJ_" + moduleBucket: "modules",
+	"KV_" + noteBucket:    "ledger",
+}
 
 // Bounds on disk of what is kept for good. What is full refuses.
 const (
@@ -31,6 +47,14 @@ const (
 	maxAuditBytes   = 4 << 30
 )
 
+// A target is a stream that commits go to.
+type target struct{ stream, subject string }
+
+var (
+	eventLog  = target{eventStream, eventSubject}
+	recordLog = target{recordStream, recordSubject}
+)
+
 // stores are what one run of the server holds.
 type stores struct {
 	events   jetstream.Stream
@@ -39,6 +63,7 @@ type stores struct {
 	modules  bucket
 	notes    jetstream.KeyValue
 	audit    jetstream.Stream
+	records  jetstream.Stream
 }
 
 // open makes the streams or brings their settings up to date. It never makes
@@ -46,9 +71,7 @@ type stores struct {
 func (st *stores) open(js jetstream.JetStream, o *Options) error {
 	ctx, cancel := context.WithTimeout(context.Background(), brokerWait)
 	defer cancel()
-	for _, name := range []string{
-		eventStream, "OBJ_" + bodyBucket, "KV_" + pointerBucket, "OBJ_" + moduleBucket, "KV_" + noteBucket, auditStream,
-	} {
+	for name := range storeNames {
 		if _, err := js.Stream(ctx, name); errors.Is(err, jetstream.ErrStreamNotFound) && holdsData(o.Dir, name) {
 			return fmt.Errorf("open event log: the server could not load stream %s, its log says why; its files are left as they are", name)
 		}
@@ -90,6 +113,20 @@ func (st *stores) openLogs(ctx context.Context, js jetstream.JetStream, o *Optio
 	})
 	if err != nil {
 		return fmt.Errorf("open audit log: %w", err)
+	}
+	st.records, err = js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
+		Name:        recordStream,
+		Description: "decision records, one message per site and commit group",
+		Subjects:    []string{recordSubject + "*"},
+		Storage:     jetstream.FileStorage,
+		Retention:   jetstream.LimitsPolicy,
+		Discard:     jetstream.DiscardOld,
+		MaxBytes:    o.MaxRecordsBytes,
+		MaxAge:      edge.RecordAge,
+		AllowDirect: true,
+	})
+	if err != nil {
+		return fmt.Errorf("open decision records: %w", err)
 	}
 	return nil
 }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package stream keeps what must not be lost: the event log and the releases.
-// Both live in a NATS JetStream that runs inside the process and listens
-// nowhere.
+// Package stream keeps what must not be lost: the event log, the releases, the
+// modules that they name, the notes of whoever publishes them and an audit log;
+// and, for a week, the records of decisions. All live in a NATS JetStream that
+// runs inside the process and listens nowhere.
 //
 // Publish gathers the events of many callers into commit groups. A group
 // becomes one message per site, the server syncs each message before it
@@ -17,11 +18,15 @@
 // Stream is the log's only writer and knows what it was told is stored. While
 // the disk takes nothing, what is stored can still be read.
 //
-// The package never looks into an event's JSON, never retries a group, and
-// never drops an acknowledged event before its time: a full log refuses.
+// Decision records go with the events' groups, but nobody waits for them: what
+// does not fit or cannot be stored is dropped and counted.
 //
-// A Stream is safe for concurrent use. One goroutine of its own commits; Close
-// waits for it. A sync holds a processor of the Go scheduler while it lasts, so
+// The package never looks into an event's JSON, a record or a module, never
+// retries a group, and never drops an acknowledged event before its time: a
+// full log refuses.
+//
+// A Stream is safe for concurrent use. Two goroutines of its own commit events
+// and records; Close waits for them. A sync holds a processor of the Go scheduler while it lasts, so
 // a program should run with GOMAXPROCS at the number of cores plus one.
 package stream
 
@@ -50,7 +55,8 @@ type Options struct {
 	// that has grown to half a message does not wait for it.
 	Window time.Duration
 	// MaxQueuedBytes and MaxQueuedEvents bound what waits to be stored; default
-	// 32 MiB and 65,536. Memory for it is about twice that.
+	// 32 MiB and 65,536. Memory for it is about twice that. Decision records may
+	// take a quarter of MaxQueuedBytes beside it.
 	MaxQueuedBytes, MaxQueuedEvents int
 	// DedupEvents is how many events are remembered to recognise repeats;
 	// default 4,000,000, at most 170 MB. It is at least 16 times
@@ -59,6 +65,9 @@ type Options struct {
 	// MaxLogBytes bounds the event log on disk; default 32 GiB. A full log
 	// refuses events until old ones have reached MaxAge.
 	MaxLogBytes int64
+	// MaxRecordsBytes bounds the decision records on disk; default 8 GiB. Past
+	// it the oldest go before their time.
+	MaxRecordsBytes int64
 	// MaxAge is how long events are kept at most; default 400 days.
 	MaxAge time.Duration
 	// Logger gets state changes and the server's own log; default none.
@@ -72,6 +81,7 @@ func (o Options) withDefaults() Options {
 	setDefault(&o.MaxQueuedEvents, 1<<16)
 	setDefault(&o.DedupEvents, 4_000_000)
 	setDefault(&o.MaxLogBytes, 32<<30)
+	setDefault(&o.MaxRecordsBytes, 8<<30)
 	setDefault(&o.MaxAge, 400*24*time.Hour)
 	setDefault(&o.Logger, slog.New(slog.DiscardHandler))
 	o.DedupEvents = max(o.DedupEvents, 16*o.MaxQueuedEvents)
@@ -105,6 +115,7 @@ type Stream struct {
 	filling  *group
 	storing  *group // nil between commits
 	frames   frameMaker
+	recorder recorder
 	queued   struct{ events, bytes int }
 	stats    Stats
 
@@ -147,6 +158,8 @@ func Open(o Options) (*Stream, error) {
 		closing:  make(chan struct{}),
 		finished: make(chan struct{}),
 	}
+	s.recorder.batches = make(chan recordBatch, 2)
+	s.recorder.pause = recordRetryMin
 	s.tickets.New = func() any { return &ticket{hash: hasher{seed: s.seed}} }
 	if err := s.start(); err != nil {
 		if s.broker != nil {
