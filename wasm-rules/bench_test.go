@@ -3,6 +3,7 @@
 package wasmrules
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/nearside/nearside/edge"
@@ -107,6 +108,27 @@ func BenchmarkRestart(b *testing.B) {
 					b.Fatal(err)
 				}
 				in.close()
+			}
+		})
+	}
+}
+
+// BenchmarkLoad is a module that was compiled before, with settings it was not
+// loaded with: from its bytes to a rule that serves.
+func BenchmarkLoad(b *testing.B) {
+	for _, language := range languages {
+		b.Run(language, func(b *testing.B) {
+			source := echo(b, language)
+			h := newHost(b, Options{Source: source})
+			mustLoad(b, h, source)
+			bind, n := bindAll(source.manifest), 0
+			for b.Loop() {
+				ref := source.ref()
+				ref.Settings = fmt.Appendf(nil, `{"n":%d}`, n)
+				n++
+				if _, err := h.Load("demo", ref, bind); err != nil {
+					b.Fatal(err)
+				}
 			}
 		})
 	}

@@ -157,10 +157,8 @@ func TestMetricsAndStatusCount(t *testing.T) {
 	h := newHost(t, Options{Source: source})
 	r := mustLoad(t, h, source)
 	view := echoView(source)
-	for slot, n := range map[string]int{"score": 5, "trap": 1, "nonsense": 2, "grow": 3} {
-		for range n {
-			_, _ = r.Choose(view, source.manifest.Slot(slot))
-		}
+	for _, slot := range strings.Fields("score score trap score nonsense score nonsense score grow grow grow") {
+		_, _ = r.Choose(view, source.manifest.Slot(slot))
 	}
 	list := h.Status()
 	if len(list) != 1 {

@@ -94,7 +94,7 @@ func minimal(change ...testFunc) []testFunc {
 }
 
 // assemble writes a module of functions with one exported page of memory;
-// extra are whole sections put before the code section.
+// extra are more sections, in order.
 func assemble(funcs []testFunc, extra ...[]byte) []byte {
 	types, indexes := uleb(len(funcs)), uleb(len(funcs))
 	exports, code := uleb(len(funcs)+1), uleb(len(funcs))
@@ -109,10 +109,14 @@ func assemble(funcs []testFunc, extra ...[]byte) []byte {
 	b = append(b, section(sectionType, types)...)
 	b = append(b, section(sectionFunction, indexes)...)
 	b = append(b, section(sectionMemory, []byte{1, 0, 1})...)
-	b = append(b, section(sectionExport, exports)...)
-	for _, s := range extra {
-		b = append(b, s...)
+	before := func(id byte) {
+		for ; len(extra) > 0 && extra[0][0] < id; extra = extra[1:] {
+			b = append(b, extra[0]...)
+		}
 	}
+	before(sectionExport)
+	b = append(b, section(sectionExport, exports)...)
+	before(sectionCode)
 	return append(b, section(sectionCode, code)...)
 }
 

@@ -5,6 +5,8 @@ package wasmrules
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 
@@ -13,7 +15,14 @@ import (
 	"github.com/nearside/nearside/edge/edgetest"
 )
 
-var languages = []string{"c", "assemblyscript", "rust"}
+// languages are the guest languages that have an echo module.
+var languages = func() (list []string) {
+	modules, _ := filepath.Glob("abitest/echo-*/rule.wasm") // the pattern is good
+	for _, m := range modules {
+		list = append(list, strings.TrimPrefix(filepath.Base(filepath.Dir(m)), "echo-"))
+	}
+	return list
+}()
 
 // echoVisit is a visit on which every slot of the echo modules does what it is
 // for.
@@ -132,10 +141,10 @@ func TestHammerOneRule(t *testing.T) {
 func TestHammerLoad(t *testing.T) {
 	source := echo(t, "c")
 	h := newHost(t, Options{Source: source, Instances: 1})
-	view := echoView(source)
 	var group sync.WaitGroup
 	for g := range 4 {
 		group.Go(func() {
+			view := echoView(source)
 			for i := range 10 {
 				ref := source.ref()
 				ref.Settings = fmt.Appendf(nil, `{"n":%d}`, (g+i)%3)
