@@ -15,6 +15,7 @@ import (
 
 const moduleUsage = `A module is a rule as WebAssembly. These commands need no node:
 
+  nearside module new DIR --language LANGUAGE     makes the project that an author begins with
   nearside module pack FILE --manifest MANIFEST   writes the manifest into the module
   nearside module check FILE                      what it declares, what it costs, whether it may be uploaded
   nearside module test FILE CASES                 runs it on visits with expected answers
@@ -45,6 +46,7 @@ command's settings.
 
 // moduleCommands are the second words of nearside module.
 var moduleCommands = map[string]func(ctx context.Context, args []string, io stdio) error{
+	"new":       newCommand,
 	"pack":      packCommand,
 	"check":     checkCommand,
 	"test":      testCommand,
