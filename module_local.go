@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -213,12 +214,12 @@ func printTest(io stdio, r *edge.ModuleTestReport) {
 // maxCaseFiles bounds the files of a folder of cases.
 const maxCaseFiles = 1000
 
-// readCases reads a file of one case or a list of them, or a folder of such
-// files: *.json, by name.
+// readCases reads a file of cases, one after the other or in lists, or a folder
+// of such files: *.json and *.jsonl, by name.
 func readCases(name string) ([]edge.ModuleCase, error) {
 	files := []string{name}
 	if info, err := os.Stat(name); err == nil && info.IsDir() {
-		if files, err = filepath.Glob(filepath.Join(name, "*.json")); err != nil {
+		if files, err = filepath.Glob(filepath.Join(name, "*.json*")); err != nil {
 			return nil, err
 		}
 		if len(files) == 0 || len(files) > maxCaseFiles {
@@ -231,24 +232,47 @@ func readCases(name string) ([]edge.ModuleCase, error) {
 		if err != nil {
 			return nil, err
 		}
-		more := make([]edge.ModuleCase, 1)
-		into := any(&more[0])
-		if text = bytes.TrimSpace(text); len(text) > 0 && text[0] == '[' {
-			into = &more
-		}
-		decoder := json.NewDecoder(bytes.NewReader(text))
-		decoder.DisallowUnknownFields() // a misspelt expectation would pass
-		if err := decoder.Decode(into); err != nil {
-			return nil, fmt.Errorf("%s: %w", file, err)
+		more, err := decodeCases(text)
+		if err != nil {
+			return nil, fmt.Errorf("%s: case %d: %w", file, len(more)+1, err)
 		}
 		for i := range more {
 			if more[i].Name == "" {
-				more[i].Name = strings.TrimSuffix(filepath.Base(file), ".json")
+				more[i].Name = strings.TrimSuffix(filepath.Base(file), filepath.Ext(file))
 			}
 		}
 		cases = append(cases, more...)
 	}
 	return cases, nil
+}
+
+// decodeCases reads cases until the text ends; one at least must be there. What
+// it returns beside an error are those before it.
+func decodeCases(text []byte) ([]edge.ModuleCase, error) {
+	var cases []edge.ModuleCase
+	stream := json.NewDecoder(bytes.NewReader(text))
+	for {
+		var value json.RawMessage
+		switch err := stream.Decode(&value); {
+		case err != nil && !errors.Is(err, io.EOF):
+			return cases, err
+		case err != nil && len(cases) == 0:
+			return nil, errors.New("there is none")
+		case err != nil:
+			return cases, nil
+		}
+		more := make([]edge.ModuleCase, 1)
+		into := any(&more[0])
+		if value[0] == '[' {
+			into = &more
+		}
+		decoder := json.NewDecoder(bytes.NewReader(value))
+		decoder.DisallowUnknownFields() // a misspelt expectation would pass
+		if err := decoder.Decode(into); err != nil {
+			return cases, err
+		}
+		cases = append(cases, more...)
+	}
 }
 
 // signCommand signs a module for a site.

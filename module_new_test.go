@@ -33,7 +33,9 @@ func TestANewAuthorsWayToTheShop(t *testing.T) {
 			if out := cli(t, "module", "check", wasm); !strings.Contains(out, name) {
 				t.Errorf("check says\n%s", out)
 			}
-			cli(t, "module", "test", wasm, filepath.Join(dir, "cases.jsonl"))
+			if out := cli(t, "module", "test", wasm, filepath.Join(dir, "cases.jsonl")); !strings.Contains(out, "8 passed, 0 failed") {
+				t.Errorf("test says\n%s", out)
+			}
 			cli(t, append([]string{"module", "upload", wasm}, where...)...)
 			cli(t, append([]string{"module", "publish", "--slot", "hero", "--rung", "context", name}, where...)...)
 			if got := n.parisianHero(t); got.Rule != name || got.Reason != "rule" || !strings.HasSuffix(got.Variant, "-phone") ||

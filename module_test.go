@@ -335,6 +335,17 @@ func TestAModulesOwnCases(t *testing.T) {
 	if says := refused(t, "module", "test", module, dir); !strings.Contains(says, "1 of 3 cases failed") {
 		t.Errorf("a wrong case: %s", says)
 	}
+	lines := write("lines.txt", `{"granted":["context"],"fields":{"device.type":"phone"},"want":{"variant":"phone"}}
+		{"granted":["context"],"fields":{"device.type":"tablet"},"want":{"variant":"tablet"}}
+		[{"granted":["context"],"fields":{"device.type":"desktop"},"want":{"variant":"desktop"}}]`)
+	if out := cli(t, "module", "test", module, lines); !strings.Contains(out, "3 passed, 0 failed") {
+		t.Errorf("test says\n%s", out)
+	}
+	for text, want := range map[string]string{"": "case 1: there is none", "[]": "case 1: there is none", `{"want":{"variant":""}} }`: "case 2: invalid character"} {
+		if says := refused(t, "module", "test", module, write("bad.txt", text)); !strings.Contains(says, want) {
+			t.Errorf("%q: %s", text, says)
+		}
+	}
 	typo := write("typo/../typo.txt", `{"granted":["context"],"wants":{"variant":"desktop"}}`)
 	if says := refused(t, "module", "test", module, typo); !strings.Contains(says, "wants") {
 		t.Errorf("a misspelt case: %s", says)
