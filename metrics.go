@@ -21,6 +21,8 @@ func writeStreamMetrics(w io.Writer, s stream.Stats) {
 	counter(w, "nearside_stream_failed_groups_total", "groups that were not stored whole", s.Failed)
 	counter(w, "nearside_stream_forgotten_total", "events forgotten as repeats before their day was over", s.Forgotten)
 	counter(w, "nearside_stream_damaged_total", "stored frames that could not be read", s.Damaged)
+	counter(w, "nearside_stream_records_stored_total", "decision records the disk acknowledged", s.RecordsStored)
+	counter(w, "nearside_stream_records_dropped_total", "decision records there was no room for, or that failed", s.RecordsDropped)
 	storing := uint64(1)
 	if s.Err != nil {
 		storing = 0

@@ -21,21 +21,21 @@ import (
 )
 
 // packCommand writes a manifest into a module.
-func packCommand(_ context.Context, args []string, io stdio) error {
+func packCommand(_ context.Context, args []string, std stdio) error {
 	cfg := defaults()
-	fs := cfg.flags("module pack FILE --manifest MANIFEST", io.out, "none")
-	manifest := fs.String("manifest", "", "the manifest's `file`, JSON")
-	out := fs.String("out", "", "the `file` to write (default FILE itself)")
-	if err := cfg.parse(fs, args, "FILE"); err != nil {
+	flags := cfg.flags("module pack FILE --manifest MANIFEST", std.out, "none")
+	manifest := flags.String("manifest", "", "the manifest's `file`, JSON")
+	out := flags.String("out", "", "the `file` to write (default FILE itself)")
+	if err := cfg.parse(flags, args, "FILE"); err != nil {
 		return err
 	}
 	if *manifest == "" {
 		return usagef("--manifest is missing: the manifest's file")
 	}
 	if *out == "" {
-		*out = fs.Arg(0)
+		*out = flags.Arg(0)
 	}
-	wasm, err := readModule(fs.Arg(0))
+	wasm, err := readModule(flags.Arg(0))
 	if err != nil {
 		return err
 	}
@@ -50,7 +50,7 @@ func packCommand(_ context.Context, args []string, io stdio) error {
 	if err := writeFile(*out, packed, 0o644); err != nil {
 		return err
 	}
-	fmt.Fprintf(io.out, "%s is packed: %d bytes, hash %s\n", *out, len(packed), wasmrules.HashOf(packed))
+	fmt.Fprintf(std.out, "%s is packed: %d bytes, hash %s\n", *out, len(packed), wasmrules.HashOf(packed))
 	return nil
 }
 
@@ -68,22 +68,22 @@ var errRefused = errors.New("the module may not be uploaded")
 
 // checkCommand says what a module is and whether it may be uploaded. It needs no
 // node, and bounds its time and memory, whatever the file.
-func checkCommand(ctx context.Context, args []string, io stdio) error {
+func checkCommand(ctx context.Context, args []string, std stdio) error {
 	cfg := defaults()
-	fs := cfg.flags("module check FILE", io.out, "none")
-	asJSON := fs.Bool("json", false, "print the report as JSON, for programs")
-	if err := cfg.parse(fs, args, "FILE"); err != nil {
+	flags := cfg.flags("module check FILE", std.out, "none")
+	asJSON := flags.Bool("json", false, "print the report as JSON, for programs")
+	if err := cfg.parse(flags, args, "FILE"); err != nil {
 		return err
 	}
-	report := checkFile(ctx, fs.Arg(0))
+	report := checkFile(ctx, flags.Arg(0))
 	if *asJSON {
 		line, err := json.Marshal(report)
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(io.out, "%s\n", line)
+		fmt.Fprintf(std.out, "%s\n", line)
 	} else {
-		printReport(io, report)
+		printReport(std, report)
 	}
 	if !report.OK {
 		return errRefused
@@ -111,8 +111,8 @@ func checkFile(ctx context.Context, name string) *edge.ModuleReport {
 }
 
 // printReport tells a report in words.
-func printReport(io stdio, r *edge.ModuleReport) {
-	t := &table{tabwriter.NewWriter(io.out, 0, 8, 2, ' ', 0)}
+func printReport(std stdio, r *edge.ModuleReport) {
+	t := &table{tabwriter.NewWriter(std.out, 0, 8, 2, ' ', 0)}
 	if m := r.Manifest; m != nil {
 		t.row(m.Name+"@"+m.Version, m.Description)
 		t.row("needs", strings.Join(consent.Purposes(m.Needs).Names(), ", "))
@@ -149,25 +149,25 @@ func printReport(io stdio, r *edge.ModuleReport) {
 	}
 	t.Flush()
 	if r.OK {
-		fmt.Fprintln(io.out, "\nIt may be uploaded.")
+		fmt.Fprintln(std.out, "\nIt may be uploaded.")
 	} else {
-		fmt.Fprintf(io.out, "\n%s: %s\n", r.Code, r.Message)
+		fmt.Fprintf(std.out, "\n%s: %s\n", r.Code, r.Message)
 	}
 }
 
 // testCommand runs a module on its author's cases.
-func testCommand(ctx context.Context, args []string, io stdio) error {
+func testCommand(ctx context.Context, args []string, std stdio) error {
 	cfg := defaults()
-	fs := cfg.flags("module test FILE CASES", io.out, "none")
-	asJSON := fs.Bool("json", false, "print the report as JSON, for programs")
-	if err := cfg.parse(fs, args, "FILE", "CASES"); err != nil {
+	flags := cfg.flags("module test FILE CASES", std.out, "none")
+	asJSON := flags.Bool("json", false, "print the report as JSON, for programs")
+	if err := cfg.parse(flags, args, "FILE", "CASES"); err != nil {
 		return err
 	}
-	wasm, err := readModule(fs.Arg(0))
+	wasm, err := readModule(flags.Arg(0))
 	if err != nil {
 		return err
 	}
-	cases, err := readCases(fs.Arg(1))
+	cases, err := readCases(flags.Arg(1))
 	if err != nil {
 		return err
 	}
@@ -184,9 +184,9 @@ func testCommand(ctx context.Context, args []string, io stdio) error {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(io.out, "%s\n", line)
+		fmt.Fprintf(std.out, "%s\n", line)
 	} else {
-		printTest(io, report)
+		printTest(std, report)
 	}
 	switch {
 	case report.OK:
@@ -197,18 +197,18 @@ func testCommand(ctx context.Context, args []string, io stdio) error {
 	return fmt.Errorf("%d of %d cases failed", report.Failed, report.Passed+report.Failed)
 }
 
-func printTest(io stdio, r *edge.ModuleTestReport) {
+func printTest(std stdio, r *edge.ModuleTestReport) {
 	for _, c := range r.Cases {
 		verdict := "ok  "
 		if !c.OK {
 			verdict = "FAIL"
 		}
-		fmt.Fprintf(io.out, "%s  %s (fuel %d)\n", verdict, c.Name, c.Fuel)
+		fmt.Fprintf(std.out, "%s  %s (fuel %d)\n", verdict, c.Name, c.Fuel)
 		if !c.OK {
-			fmt.Fprintf(io.out, "      %s\n", c.Message)
+			fmt.Fprintf(std.out, "      %s\n", c.Message)
 		}
 	}
-	fmt.Fprintf(io.out, "%d passed, %d failed\n", r.Passed, r.Failed)
+	fmt.Fprintf(std.out, "%d passed, %d failed\n", r.Passed, r.Failed)
 }
 
 // maxCaseFiles bounds the files of a folder of cases.
@@ -223,7 +223,7 @@ func readCases(name string) ([]edge.ModuleCase, error) {
 			return nil, err
 		}
 		if len(files) == 0 || len(files) > maxCaseFiles {
-			return nil, fmt.Errorf("%s holds %d files *.json, want 1 to %d", name, len(files), maxCaseFiles)
+			return nil, fmt.Errorf("%s holds %d files *.json and *.jsonl, want 1 to %d", name, len(files), maxCaseFiles)
 		}
 	}
 	var cases []edge.ModuleCase
@@ -276,23 +276,23 @@ func decodeCases(text []byte) ([]edge.ModuleCase, error) {
 }
 
 // signCommand signs a module for a site.
-func signCommand(_ context.Context, args []string, io stdio) error {
+func signCommand(_ context.Context, args []string, std stdio) error {
 	cfg := defaults()
-	fs := cfg.flags("module sign FILE --site ID --key KEY", io.out, "none")
-	site := fs.String("site", "", "the `ID` of the site that may use it")
-	keyFile := fs.String("key", "", "the `file` of a secret key, by nearside module key or minisign -G")
-	passwordFile := fs.String("password-file", "", "a `file` with the key's password; a key without one needs none")
-	out := fs.String("out", "", "the `file` to write (default FILE.minisig)")
-	if err := cfg.parse(fs, args, "FILE"); err != nil {
+	flags := cfg.flags("module sign FILE --site ID --key KEY", std.out, "none")
+	site := flags.String("site", "", "the `ID` of the site that may use it")
+	keyFile := flags.String("key", "", "the `file` of a secret key, by nearside module key or minisign -G")
+	passwordFile := flags.String("password-file", "", "a `file` with the key's password; a key without one needs none")
+	out := flags.String("out", "", "the `file` to write (default FILE.minisig)")
+	if err := cfg.parse(flags, args, "FILE"); err != nil {
 		return err
 	}
 	if *site == "" || *keyFile == "" {
 		return usagef("--site and --key must be given")
 	}
 	if *out == "" {
-		*out = fs.Arg(0) + ".minisig"
+		*out = flags.Arg(0) + ".minisig"
 	}
-	wasm, err := readModule(fs.Arg(0))
+	wasm, err := readModule(flags.Arg(0))
 	if err != nil {
 		return err
 	}
@@ -319,19 +319,19 @@ func signCommand(_ context.Context, args []string, io stdio) error {
 	if err := writeFile(*out, signature, 0o644); err != nil {
 		return err
 	}
-	fmt.Fprintf(io.out, "%s signs %s for site %s\n", *out, ref.ID(), *site)
+	fmt.Fprintf(std.out, "%s signs %s for site %s\n", *out, ref.ID(), *site)
 	return nil
 }
 
 // keyCommand makes a pair of keys.
-func keyCommand(_ context.Context, args []string, io stdio) error {
+func keyCommand(_ context.Context, args []string, std stdio) error {
 	cfg := defaults()
-	fs := cfg.flags("module key FILE", io.out, "none")
-	passwordFile := fs.String("password-file", "", "a `file` with a password that encrypts the secret key (default none: who can read FILE can sign)")
-	if err := cfg.parse(fs, args, "FILE"); err != nil {
+	flags := cfg.flags("module key FILE", std.out, "none")
+	passwordFile := flags.String("password-file", "", "a `file` with a password that encrypts the secret key (default none: who can read FILE can sign)")
+	if err := cfg.parse(flags, args, "FILE"); err != nil {
 		return err
 	}
-	file := fs.Arg(0)
+	file := flags.Arg(0)
 	if exists(file) || exists(file+".pub") {
 		return fmt.Errorf("%s or %s.pub is there already", file, file)
 	}
@@ -346,7 +346,7 @@ func keyCommand(_ context.Context, args []string, io stdio) error {
 	if err := errors.Join(writeFile(file, secret, 0o600), writeFile(file+".pub", public, 0o644)); err != nil {
 		return err
 	}
-	fmt.Fprintf(io.out, "%s is the secret key; a node that trusts it runs with --rules.keys %[1]s.pub\n", file)
+	fmt.Fprintf(std.out, "%s is the secret key; a node that trusts it runs with --rules.keys %[1]s.pub\n", file)
 	return nil
 }
 

@@ -92,7 +92,7 @@ func TestAModulesWayThroughANode(t *testing.T) {
 	see("phone", "by-device@1.0.0")
 	module("upload", first)
 	module("publish", "agency-hero@1.0.0", "--slot", "hero", "--rung", "session")
-	see("phone", "agency-hero@1.0.0")
+	then := see("phone", "agency-hero@1.0.0")
 
 	module("upload", second)
 	if out := module("list"); !strings.Contains(out, "agency-hero@1.1.0") || !strings.Contains(out, "comes with the node") {
@@ -116,6 +116,12 @@ func TestAModulesWayThroughANode(t *testing.T) {
 	module("rollback", "--to", "2")
 	see("phone", "agency-hero@1.0.0")
 
+	replayed := cli(t, "replay", then.ID, "--data", n.data)
+	for _, want := range []string{"release 2", "← asked for", "the same again", "saw device.type", `"phone"`} {
+		if !strings.Contains(replayed, want) {
+			t.Errorf("replay does not say %q:\n%s", want, replayed)
+		}
+	}
 	audit := module("audit")
 	for _, want := range []string{"upload", "shadow", "for 3000 of 10000 visitors", "back to 2"} {
 		if !strings.Contains(audit, want) {
@@ -130,6 +136,9 @@ func TestAModulesWayThroughANode(t *testing.T) {
 	n.stop()
 	if again := cli(t, append([]string{"module", "history"}, site...)...); strings.Count(again, "\n") != 8 || !strings.Contains(again, "live\n") {
 		t.Errorf("history says\n%s", again)
+	}
+	if again := cli(t, "replay", then.ID, "--data", n.data); again != replayed {
+		t.Errorf("replayed on the files:\n%s", again)
 	}
 }
 

@@ -8,9 +8,65 @@ import (
 	"fmt"
 	"net/http"
 	"text/tabwriter"
+	"time"
 
 	"github.com/nearside/nearside/edge"
+	"github.com/nearside/nearside/publishing"
+	wasmrules "github.com/nearside/nearside/wasm-rules"
 )
+
+// A replayer answers recorded decisions again, for the desk.
+type replayer struct{ *workshop }
+
+// Find implements publishing.Replayer. Only the site's own seal opens a
+// decision's token, so each site's is tried.
+func (r replayer) Find(ctx context.Context, decision string) (string, error) {
+	sites, err := r.events.Sites(ctx)
+	if err != nil {
+		return "", err
+	}
+	for _, site := range sites {
+		if _, err := r.sealer.OpenDecisionID(site, decision); err == nil {
+			return site, nil
+		}
+	}
+	return "", fmt.Errorf("%w: no site here made it", publishing.ErrNone)
+}
+
+// errFound ends a search.
+var errFound = errors.New("found")
+
+// Replay implements publishing.Replayer.
+func (r replayer) Replay(ctx context.Context, site, decision string) (*edge.Replay, error) {
+	id, err := r.sealer.OpenDecisionID(site, decision)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", publishing.ErrNone, err)
+	}
+	var record []byte
+	// The token's time is exact to a second.
+	err = r.events.Records(ctx, site, id.At.Add(-time.Second), id.At.Add(2*time.Second), func(rec edge.StoredRecord) error {
+		if !edge.RecordHolds(rec.Bytes, decision) {
+			return nil
+		}
+		record = append(record, rec.Bytes...)
+		return errFound
+	})
+	switch {
+	case record == nil && err == nil:
+		return nil, fmt.Errorf("%w: the visitor did not grant measure, or it is older than %d days", publishing.ErrNone, edge.RecordAge/(24*time.Hour))
+	case err != nil && !errors.Is(err, errFound):
+		return nil, err
+	}
+	document, err := r.events.ReleaseAt(ctx, site, id.Release)
+	if err != nil {
+		return nil, missing(err)
+	}
+	release, err := edge.CompileRelease(document, r.rules)
+	if err != nil {
+		return nil, fmt.Errorf("release %d: %w", id.Release, err)
+	}
+	return release.Replay(record, decision, wasmrules.DecodeRecord)
+}
 
 // replayCommand answers a recorded decision again and says what it saw.
 func replayCommand(ctx context.Context, args []string, io stdio) error {

@@ -64,7 +64,7 @@ func openWorkshop(cfg Config, log *slog.Logger, live publishing.Live) (*workshop
 	store := deskStore{w.events}
 	w.desk = publishing.New(publishing.Options{
 		Modules: store, Notes: store, Audits: store, Releases: store, Checker: w.rules.Checker(), Loader: w.rules,
-		Live: live, SealPreview: w.sealer.SealPreview, Builtin: w.builtin,
+		Live: live, Replayer: replayer{w}, SealPreview: w.sealer.SealPreview, Builtin: w.builtin,
 	})
 	return w, nil
 }
