@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/chromedp/chromedp"
+
 	"github.com/nearside/nearside/demo"
 	"github.com/nearside/nearside/wasm-rules/sdk"
 )
@@ -22,6 +24,7 @@ import (
 // answer in the demo shop.
 func TestANewAuthorsWayToTheShop(t *testing.T) {
 	n := startDemo(t)
+	b := newTab(t, 1280, 900)
 	where := []string{"--site", demo.Site, "--data", n.data}
 	for _, language := range sdk.Languages() {
 		t.Run(language, func(t *testing.T) {
@@ -42,6 +45,18 @@ func TestANewAuthorsWayToTheShop(t *testing.T) {
 				!strings.Contains(got.Because, " o'clock in FR") {
 				t.Errorf("shown: %+v, want a phone's by %s", got, name)
 			}
+			b.t = t
+			b.open(n.at("/en/", "place", "paris", "device", "phone", "grant", "context"))
+			b.until("the answer", `window.near && new Promise(r => near('get', s => r(s.decisions.length > 0)))`)
+			b.do(chromedp.Click(`[data-explain=hero]`))
+			b.until("the panel", `document.querySelector('#panel[open] .panel-saw')`)
+			panel := eval[string](b, `document.querySelector('#panel').textContent`)
+			for _, want := range []string{name, " o'clock in FR", "time.hour", "geo.country", "device.type"} {
+				if !strings.Contains(panel, want) {
+					t.Errorf("the shop's panel does not say %q: %s", want, panel)
+				}
+			}
+			b.screenshot("evening-hero-" + language)
 			// Somebody from the sunny country sees summer at any hour.
 			cli(t, append([]string{"module", "publish", "--slot", "hero", "--rung", "context", "--settings", `{"sunny":"FR"}`, name}, where...)...)
 			if got := n.parisianHero(t); got.Rule != name || got.Variant != "summer-phone" {
