@@ -5,8 +5,10 @@ package wasmrules
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nearside/nearside/edge"
 	"github.com/nearside/nearside/edge/consent"
@@ -257,5 +259,37 @@ func TestAReportIsJSONThatHasNoNull(t *testing.T) {
 		if err != nil || bytes.Contains(b, []byte("null")) {
 			t.Errorf("%v: %s", err, b)
 		}
+	}
+}
+
+// slowToCompile is within every limit of verification and takes the compiler the
+// better part of a minute.
+func slowToCompile() []byte {
+	funcs := minimal()
+	params := bytes.Repeat([]byte{wasmI32}, 16)
+	for i := range 16 {
+		var body []byte
+		for n := range byte(250) {
+			for k := range byte(8) {
+				body = append(body, code(opLoop, localGet(n%16), constI32(1), opI32Add, localTee((n+k)%16), brIf(0), opEnd)...)
+			}
+		}
+		funcs = append(funcs, testFunc{fmt.Sprintf("f%d", i), params, nil, body})
+	}
+	return assemble(funcs)
+}
+
+func TestCheckIsBoundedWhateverTheFile(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it compiles for five seconds")
+	}
+	source := handMade(slowToCompile())
+	began := time.Now()
+	report, err := newChecker(t).Check(t.Context(), source.wasm)
+	if err != nil || report.OK || report.Code != CodeTooSlow {
+		t.Errorf("%v, %+v", err, report)
+	}
+	if took := time.Since(began); took > checkTime {
+		t.Errorf("it took %v", took)
 	}
 }

@@ -3,6 +3,7 @@
 package wasmrules
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -14,6 +15,7 @@ import (
 	"weak"
 
 	"github.com/nearside/nearside/edge"
+	"github.com/nearside/nearside/wasm-rules/bytecode"
 )
 
 // Options say how a Host is made.
@@ -28,6 +30,10 @@ type Options struct {
 	// TrustedKeys sign every module that is not built in; without any, no
 	// signature is needed.
 	TrustedKeys Keys
+	// LargeModules is how many rules of modules above 512 KiB may be loaded at
+	// once, those of the release before included; 0 means 16. Each takes some 20
+	// MB.
+	LargeModules int
 	// Instances is how many idle instances a rule keeps; 0 means one more than
 	// GOMAXPROCS. More calls at once make instances that are closed afterwards.
 	Instances int
@@ -41,6 +47,7 @@ type Host struct {
 	keys      Keys
 	compiler  *compiler
 	builtIn   map[string]bool // hashes of the modules that are part of the program
+	large     *quota
 
 	mu sync.Mutex // never held while a rule is made or answers
 	// rules are the loaded rules that something still refers to, so that two
@@ -62,8 +69,8 @@ func New(o Options) (*Host, error) {
 	if o.Source == nil {
 		return nil, errors.New("wasmrules: no module source")
 	}
-	if o.Instances < 0 {
-		return nil, fmt.Errorf("wasmrules: %d instances", o.Instances)
+	if o.Instances < 0 || o.LargeModules < 0 {
+		return nil, fmt.Errorf("wasmrules: %d instances, %d large modules", o.Instances, o.LargeModules)
 	}
 	if o.Instances == 0 {
 		o.Instances = runtime.GOMAXPROCS(0) + 1
@@ -74,6 +81,7 @@ func New(o Options) (*Host, error) {
 	}
 	h := &Host{
 		source: o.Source, instances: o.Instances, keys: o.TrustedKeys, builtIn: builtIn,
+		large: newQuota(cmp.Or(o.LargeModules, largeModules)),
 		rules: map[string]weak.Pointer[rule]{}, loading: map[string]*loading{},
 	}
 	if h.compiler, err = openCompiler(o.CacheDir); err != nil {
@@ -178,19 +186,70 @@ func (h *Host) makeRule(wasm []byte, hash string, t *template) (*rule, error) {
 	if t.settings, err = t.checkExports(len(t.bind), t.settings); err != nil {
 		return nil, err
 	}
+	if !h.large.take(t.large) {
+		return nil, &ModuleError{CodeQuota, fmt.Errorf("%d bytes: this node has as many modules of more than %d bytes as it may", len(wasm), bytecode.Standard().Bytes)}
+	}
+	r, err := h.compileRule(t)
+	if err != nil {
+		h.large.give(t.large)
+		return nil, err
+	}
+	// What is released must not refer to the rule.
+	runtime.AddCleanup(r, func(p *pool) {
+		p.close()
+		h.large.give(p.template.large)
+	}, r.pool)
+	return r, nil
+}
+
+// compileRule makes a rule of a template that lacks code and instances.
+func (h *Host) compileRule(t *template) (r *rule, err error) {
 	ctx := context.Background()
 	t.runtime = h.compiler.runtime
-	if t.code, err = h.compiler.compile(ctx, t.meter.Wasm, h.builtIn[hash], standardLimits); err != nil {
+	if t.code, err = h.compiler.compile(ctx, t.meter.Wasm, h.builtIn[t.hash], standardLimits); err != nil {
 		return nil, err
 	}
 	first, err := t.prepare(ctx)
 	if err != nil {
 		return nil, errors.Join(err, t.code.Close(ctx))
 	}
-	r := &rule{manifest: t.manifest, template: t, loaded: time.Now(), pool: newPool(t, first, h.instances)}
+	r = &rule{manifest: t.manifest, template: t, loaded: time.Now(), pool: newPool(t, first, h.instances)}
 	r.breaker.now = time.Now
-	runtime.AddCleanup(r, (*pool).close, r.pool)
 	return r, nil
+}
+
+// largeModules is how many large modules a host holds if nothing else is said.
+const largeModules = 16
+
+// A quota counts the large modules. It is safe for concurrent use.
+type quota struct{ free chan struct{} }
+
+func newQuota(n int) *quota {
+	q := &quota{make(chan struct{}, n)}
+	for range n {
+		q.free <- struct{}{}
+	}
+	return q
+}
+
+// take reports whether there is room for a module, large or not.
+func (q *quota) take(large bool) bool {
+	if !large {
+		return true
+	}
+	select {
+	case <-q.free:
+		return true
+	default:
+		return false
+	}
+}
+
+// give makes the room free again that take found.
+func (q *quota) give(large bool) {
+	if large {
+		q.free <- struct{}{}
+	}
 }
 
 // open gets the module and its manifest and checks that they are the ones the

@@ -147,6 +147,30 @@ func TestARuleNobodyRefersToIsReleased(t *testing.T) {
 	}
 }
 
+func TestLargeModulesAreCounted(t *testing.T) {
+	large := handMade(append(assemble(minimal()), section(sectionCustom, make([]byte, 600<<10))...))
+	small := handMade(assemble(minimal()))
+	h := newHost(t, Options{Source: Chain(large, small), LargeModules: 1})
+	one := mustLoad(t, h, large)
+	// The same module at a site with one field more is another rule.
+	more := map[string]int{"own.more": edge.BuiltinFields}
+	_, err := h.Load("demo", large.ref(), more)
+	wantCode(t, err, CodeQuota)
+	mustLoad(t, h, small)
+	if mustLoad(t, h, large) != one {
+		t.Error("a rule that is loaded was made again")
+	}
+	runtime.KeepAlive(one)
+	deadline := time.Now().Add(10 * time.Second)
+	for ; err != nil; _, err = h.Load("demo", large.ref(), more) {
+		if time.Now().After(deadline) {
+			t.Fatalf("a module that was released is still counted: %v", err)
+		}
+		runtime.GC()
+		time.Sleep(time.Millisecond)
+	}
+}
+
 func TestARuleOfAClosedHostFails(t *testing.T) {
 	source := echo(t, "c")
 	h, err := New(Options{Source: source})

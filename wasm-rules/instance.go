@@ -20,9 +20,10 @@ import (
 
 // What a call may spend, in the units of package bytecode.
 const (
-	// startFuel is for everything before the snapshot together: a Go module
-	// starts its runtime.
-	startFuel = 100_000_000
+	// startFuel is for everything before the snapshot together, largeStartFuel
+	// the same for a module that starts a runtime: Go's takes 9 million.
+	startFuel      = 20_000_000
+	largeStartFuel = 100_000_000
 	// maxDepth is of calls in calls, those of large functions counting more. It
 	// keeps the call stack below a megabyte.
 	maxDepth = 1000
@@ -85,13 +86,16 @@ func (t *template) open(ctx context.Context) (*instance, error) {
 // start makes the first instance and brings it to where it serves: initialised,
 // bound, set up, and warmed by answering an empty record for every slot, so
 // that what a module does at its first call (growing its memory, for example)
-// is done. All of that together spends at most startFuel.
+// is done. All of that together spends what a start may.
 func (t *template) start(ctx context.Context) (*instance, error) {
 	in, err := t.open(ctx)
 	if err != nil {
 		return nil, err
 	}
 	in.fuel.Set(startFuel)
+	if t.large {
+		in.fuel.Set(largeStartFuel)
+	}
 	if err := in.setUp(ctx, t); err != nil {
 		in.close()
 		return nil, &ModuleError{CodeStart, err}
