@@ -269,6 +269,25 @@ func TestASecondPersonOverTCP(t *testing.T) {
 	}
 }
 
+// What the tag says was shown and clicked is counted, by slot and variant, and
+// still is after a restart.
+func TestShownAndClickedAreCounted(t *testing.T) {
+	n := newShop(t)
+	decided := n.hero(t, consent.All, "a")
+	n.post(t, "/_near/v1/beacon", fmt.Sprintf(`{"v":1,"site":"shop","page":{"url":"https://shop.example/"},"sent":1000,"consent":{"purposes":255,"owner":{"granted":255}},
+		"events":[{"id":"i1","name":"slot_impression","at":1000,"props":{"decision":%q,"shown":"variant"}},{"id":"c1","name":"slot_click","at":1000,"props":{"decision":%[1]q,"shown":"variant"}}]}`, decided.ID), nil)
+	counts := func(n *testNode) string {
+		return cli(t, "module", "counts", "--site", "shop", "--data", n.data)
+	}
+	row := regexp.MustCompile(`hero +phone +1 +1`)
+	waitFor(t, "the counts", func() bool { return row.MatchString(counts(n)) })
+	n.stop()
+	cfg := testConfig()
+	cfg.Data = n.data
+	n = startNode(t, cfg)
+	waitFor(t, "the counts after a restart", func() bool { return row.MatchString(counts(n)) })
+}
+
 // A preview's link shows the page as it would be to who has it, and to nobody
 // else, and counts nothing.
 func TestAPreviewsLink(t *testing.T) {

@@ -189,7 +189,7 @@ func (n *node) serve(ctx context.Context, handler fasthttp.RequestHandler, on li
 		start("admin", func() error { return face.Serve(on.admin) })
 	}
 	start("watch releases", func() error { return n.watch(ctx) })
-	start("count", func() error { return n.tally.Run(ctx) })
+	start("count", func() error { return n.count(ctx) })
 	start("wait until ready", func() error {
 		if err := awaitReady(ctx, on.base()); err != nil {
 			return err
@@ -230,6 +230,25 @@ func (n *node) watch(ctx context.Context) error {
 		}
 		n.log.Info("release live", "site", u.Site, "number", u.Number)
 	})
+}
+
+// countRetry is the pause before counting begins again.
+const countRetry = 10 * time.Second
+
+// count counts what is shown until ctx ends. A log that cannot be read is no
+// reason to stop deciding.
+func (n *node) count(ctx context.Context) error {
+	for {
+		err := n.tally.Run(ctx)
+		if ctx.Err() != nil || errors.Is(err, stream.ErrClosed) {
+			return nil
+		}
+		n.log.Warn("counting broke off; it begins again", "error", err)
+		select {
+		case <-ctx.Done():
+		case <-time.After(countRetry):
+		}
+	}
 }
 
 // metrics writes what the parts count, for the admin listener.

@@ -76,12 +76,13 @@ func New(o Options) *Tally {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Tally{o: o, days: map[dayKey]*day{}, revisions: map[string]uint64{}}
+	return &Tally{o: o}
 }
 
 // Run reads what was counted before, goes on from there and counts until ctx
 // ends; then it writes what it has and returns nil. It fails only when the log
-// or the notes cannot be read at all. Run runs once.
+// or the notes cannot be read at all, and may be called again then; it must not
+// be called twice at once.
 func (t *Tally) Run(ctx context.Context) error {
 	if err := t.load(ctx); err != nil {
 		return fmt.Errorf("read counts: %w", err)
@@ -210,6 +211,7 @@ func (t *Tally) Counts(site string, since time.Time) []Count {
 func (t *Tally) load(ctx context.Context) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.days, t.read, t.written, t.revisions = map[dayKey]*day{}, Position{}, Position{}, map[string]uint64{}
 	return t.o.Notes.Notes(ctx, "counts", func(key string, value []byte, revision uint64) error {
 		t.revisions[key] = revision
 		if key == cursorNote {

@@ -208,6 +208,29 @@ func TestATallyWritesWhenTheStoreIsBack(t *testing.T) {
 	}
 }
 
+// A tally that broke off counts on when it is run again.
+func TestATallyRunsAgain(t *testing.T) {
+	s := newStore(t)
+	s.publish(t, "shop", impression("hero", "sun"), click("hero", "sun"))
+	tally := insight.New(insight.Options{Log: s, Notes: s})
+	for range 2 {
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- tally.Run(ctx) }()
+		for end := time.Now().Add(10 * time.Second); len(tally.Counts("shop", day)) == 0 && time.Now().Before(end); {
+			time.Sleep(time.Millisecond)
+		}
+		time.Sleep(5 * time.Millisecond)
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		if got, want := tally.Counts("shop", day), (insight.Count{Slot: "hero", Variant: "sun", Shown: 1, Clicked: 1}); len(got) != 1 || got[0] != want {
+			t.Errorf("got %+v, want %+v", got, want)
+		}
+	}
+}
+
 func TestOldDaysAreDropped(t *testing.T) {
 	s := newStore(t)
 	old := impression("hero", "old")
