@@ -183,7 +183,7 @@ func printAudit(t *table, log *publishing.AuditLog) {
 	}
 	t.row("AT", "WHO", "ACT", "WHAT", "RELEASE", "BEFORE", "AFTER", "")
 	for _, e := range log.Entries {
-		what := strings.TrimSpace(e.Slot + " " + e.Module + " " + e.Token + " " + e.Proposal)
+		what := strings.Join(strings.Fields(e.Slot+" "+e.Module+" "+short(e.ModuleHash)+" "+e.Token+" "+e.Proposal), " ")
 		release := ""
 		if e.Number != 0 {
 			release = strconv.FormatUint(e.Number, 10)
