@@ -7,7 +7,7 @@
 set -eu
 cd "$(dirname "$0")"
 
-if [ ! -e node_modules/assemblyscript ]; then npm install --silent --no-audit --no-fund --no-package-lock; fi
+if [ ! -e node_modules/assemblyscript ]; then npm install --silent --prefer-offline --no-audit --no-fund --no-package-lock; fi
 
 # Without abort a failed assertion is a trap and the module needs no import.
 node node_modules/assemblyscript/bin/asc.js rule.ts -O3 --converge --runtime stub --use abort= \
