@@ -64,35 +64,45 @@ func (s *Stream) AppendAudit(ctx context.Context, site string, entry []byte) err
 	}
 	s.audits.Lock()
 	defer s.audits.Unlock()
-	at := time.Now().UTC().Truncate(time.Millisecond)
-	tried := "" // the hash of what a broker was given that broke off
-	err := s.write(ctx, func(ctx context.Context, b *broker) error {
-		last, err := b.lastAudit(ctx)
-		if err != nil {
-			return err
-		}
-		if tried == "" || tried != last.Hash {
-			known, err := b.auditHead(ctx)
-			if err != nil {
-				return err
-			}
-			if known.Seq >= last.Seq && known.Seq > 0 {
-				last = known // so that what went missing leaves a break
-			}
-			stored := sealAudit(last.Hash, site, at, entry)
-			tried = hashOf(stored)
-			ack, err := b.js.Publish(ctx, auditSubject+auditToken(site), stored)
-			if err != nil {
-				return err
-			}
-			last = auditHead{ack.Sequence, tried}
-		}
-		return b.putAuditHead(ctx, last)
-	})
-	if err != nil {
+	a := auditAppend{site: site, at: time.Now().UTC().Truncate(time.Millisecond), entry: entry}
+	if err := s.write(ctx, a.do); err != nil {
 		return fmt.Errorf("append to audit log: %w", err)
 	}
 	return nil
+}
+
+// An auditAppend is one call of AppendAudit.
+type auditAppend struct {
+	site  string
+	at    time.Time
+	entry []byte
+	tried string // the hash of what a broker was given
+}
+
+// do appends the entry and notes it in the ledger. It can be called again with
+// the broker after the one that broke off: nobody else appends meanwhile.
+func (a *auditAppend) do(ctx context.Context, b *broker) error {
+	last, err := b.lastAudit(ctx)
+	if err != nil {
+		return err
+	}
+	if a.tried == "" || a.tried != last.Hash {
+		known, err := b.auditHead(ctx)
+		if err != nil {
+			return err
+		}
+		if known.Seq >= last.Seq && known.Seq > 0 {
+			last = known // so that what went missing leaves a break
+		}
+		stored := sealAudit(last.Hash, a.site, a.at, a.entry)
+		a.tried = hashOf(stored)
+		ack, err := b.js.Publish(ctx, auditSubject+auditToken(a.site), stored)
+		if err != nil {
+			return err
+		}
+		last = auditHead{ack.Sequence, a.tried}
+	}
+	return b.putAuditHead(ctx, last)
 }
 
 // sealAudit makes what is stored. The entry's own bytes stay as they are.

@@ -241,3 +241,18 @@ func TestAnAuditLogOneAheadOfTheLedgerIsWhole(t *testing.T) {
 		t.Errorf("it tells %v, %v", got, err)
 	}
 }
+
+func TestAnEntryWhoseAnswerWasLostIsNotAppendedTwice(t *testing.T) {
+	s := open(t, Options{Dir: t.TempDir()})
+	appendAudit(t, s, "shop", `1`)
+	a := auditAppend{site: "shop", at: time.Now().UTC(), entry: []byte(`2`)}
+	for range 2 {
+		if err := a.do(t.Context(), s.broker); err != nil {
+			t.Fatal(err)
+		}
+	}
+	appendAudit(t, s, "shop", `2`) // another one that says the same
+	if got, err := audit(t, s, ""); !slices.Equal(got, []string{"1 1", "2 2", "3 2"}) || err != nil {
+		t.Errorf("it tells %v, %v", got, err)
+	}
+}

@@ -102,15 +102,23 @@ func connect(srv *server.Server, name string, log *slog.Logger) (*nats.Conn, jet
 	return conn, js, nil
 }
 
-// health returns why the server can no longer write to one of its streams, or
-// nil.
-func (b *broker) health() error { return b.healthOf("") }
+// errCutOff reports a server that a connection to is closed.
+var errCutOff = errors.New("connection to the embedded server is closed")
 
-// healthOf is health of one stream. The server does not answer a publisher whose
-// message hit a disk error; here it says so.
+// health returns why the broker no longer does all of its work, or nil.
+func (b *broker) health() error {
+	if b.conn.IsClosed() {
+		return errCutOff
+	}
+	return b.healthOf("")
+}
+
+// healthOf returns why commits to a stream, any for "", no longer work, or nil.
+// The server does not answer a publisher whose message hit a disk error; here
+// it says so.
 func (b *broker) healthOf(stream string) error {
 	if b.commitConn.IsClosed() {
-		return errors.New("connection to the embedded server is closed")
+		return errCutOff
 	}
 	of := server.HealthzOptions{Stream: stream}
 	if stream != "" {

@@ -130,6 +130,46 @@ func TestEventsInFlightShareTheFateOfALostGroup(t *testing.T) {
 	}
 }
 
+// TestACutOffStoreComesBackWithoutRefusingEvents closes the connection that
+// everything but commits uses.
+func TestACutOffStoreComesBackWithoutRefusingEvents(t *testing.T) {
+	s := open(t, Options{Dir: t.TempDir()})
+	revision := putNote(t, s, "a", `1`, 0)
+	put(t, s, "shop", 0, 1, "one")
+	hash := putModule(t, s, []byte("module"))
+	appendAudit(t, s, "shop", `1`)
+	for name, do := range map[string]func() error{
+		"reading a note":    func() error { _, _, err := s.Note(t.Context(), "a"); return err },
+		"listing notes":     func() error { _, err := s.Notes(t.Context(), ""); return err },
+		"changing a note":   func() error { _, err := s.PutNote(t.Context(), "a", []byte(`2`), revision); return err },
+		"reading a module":  func() error { _, err := s.Module(t.Context(), hash); return err },
+		"storing a module":  func() error { _, err := s.PutModule(t.Context(), []byte("other")); return err },
+		"reading a release": func() error { _, _, err := s.Release(t.Context(), "shop"); return err },
+		"telling the audit": func() error { return s.AppendAudit(t.Context(), "shop", []byte(`2`)) },
+		"reading the audit": func() error { _, err := audit(t, s, "shop"); return err },
+		"reading records": func() error {
+			from, to := always()
+			return s.Records(t.Context(), "shop", from, to, func(edge.StoredRecord) error { return nil })
+		},
+		"reading events": func() error { return s.Events(t.Context(), Query{}, func(LogEvent) error { return nil }) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			before := s.Stats().Replaced
+			s.held().conn.Close()
+			if err := do(); err == nil {
+				t.Fatal("it works without a connection")
+			}
+			for i := 0; s.Stats().Replaced == before; i++ {
+				publish(t, s, event("shop", fmt.Sprint(name, i)))
+			}
+			eventually(t, "it works again", func() bool { return do() == nil })
+		})
+	}
+	if st := s.Stats(); st.Refused != 0 || st.Failed != 0 {
+		t.Errorf("%d events refused and %d groups failed, want none", st.Refused, st.Failed)
+	}
+}
+
 // TestAnAnswerThatIsLateIsWaitedFor asks the server for its health as a commit
 // does that waits long, before and after a write error of another stream.
 func TestAnAnswerThatIsLateIsWaitedFor(t *testing.T) {
@@ -223,6 +263,15 @@ func diskThatTakesNoMoreBytes(t *testing.T, dir string) {
 	if _, _, err := s.Release(t.Context(), "shop"); !errors.Is(err, ErrNoRelease) {
 		t.Errorf("on a full disk: Release: %v, want ErrNoRelease", err)
 	}
+	if _, err := s.PutModule(t.Context(), []byte("module")); err == nil {
+		t.Error("on a full disk a module is stored")
+	}
+	if _, err := s.PutNote(t.Context(), "a", []byte(`1`), 0); err == nil {
+		t.Error("on a full disk a note is stored")
+	}
+	if err := s.AppendAudit(t.Context(), "shop", []byte(`1`)); err == nil {
+		t.Error("on a full disk the audit log takes an entry")
+	}
 	time.Sleep(700 * time.Millisecond) // a few attempts fail
 	if s.Ready() == nil {
 		t.Error("Ready() = nil on a full disk, after attempts to mend it")
@@ -233,6 +282,12 @@ func diskThatTakesNoMoreBytes(t *testing.T, dir string) {
 	eventually(t, "the log is up again", func() bool { return s.Ready() == nil })
 	for i := 10; i < 30; i++ {
 		publish(t, s, large(fmt.Sprintf("e%d", i), 50_000))
+	}
+	putModule(t, s, []byte("module"))
+	putNote(t, s, "a", `1`, 0)
+	appendAudit(t, s, "shop", `1`)
+	if got, err := audit(t, s, "shop"); len(got) != 1 || err != nil {
+		t.Errorf("the audit log tells %v, %v", got, err)
 	}
 }
 

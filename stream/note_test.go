@@ -3,6 +3,7 @@
 package stream
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -184,5 +185,57 @@ func TestOfManyWritersOfANoteOneWins(t *testing.T) {
 	wg.Wait()
 	if value, _, err := s.Note(t.Context(), "count"); string(value) != fmt.Sprint(writers*each) || err != nil {
 		t.Errorf("counted %s, %v, want %d", value, err, writers*each)
+	}
+}
+
+func TestAChangeWhoseAnswerWasLostCountsOnce(t *testing.T) {
+	s := open(t, Options{Dir: t.TempDir()})
+	for _, way := range []struct {
+		name   string
+		note   Note
+		change func(ctx context.Context, b *broker, n Note) (uint64, error)
+		want   string // what is there afterwards, "" for nothing
+	}{
+		{"a new note", Note{Key: "a", Value: []byte(`1`)}, func(ctx context.Context, b *broker, n Note) (uint64, error) {
+			return b.notes.Create(ctx, n.Key, n.Value)
+		}, `1`},
+		{"a changed note", Note{Key: "a", Value: []byte(`2`)}, func(ctx context.Context, b *broker, n Note) (uint64, error) {
+			return b.notes.Update(ctx, n.Key, n.Value, n.Revision)
+		}, `2`},
+		{"one that did not come through", Note{Key: "a", Value: []byte(`3`)}, nil, `3`},
+		{"a deleted note", Note{Key: "a"}, func(ctx context.Context, b *broker, n Note) (uint64, error) {
+			return 0, b.notes.Delete(ctx, n.Key)
+		}, ""},
+	} {
+		t.Run(way.name, func(t *testing.T) {
+			publish(t, s, event("shop", way.name)) // the server is not being replaced
+			_, revision, err := s.Note(t.Context(), "a")
+			if err != nil && !errors.Is(err, ErrNoNote) {
+				t.Fatal(err)
+			}
+			way.note.Revision = revision
+			calls := 0
+			next, err := s.changeNote(t.Context(), way.note, func(ctx context.Context, b *broker) (uint64, error) {
+				if calls++; calls > 1 {
+					return b.notes.Update(ctx, "a", way.note.Value, revision)
+				}
+				if way.change != nil {
+					if _, err := way.change(ctx, b, way.note); err != nil {
+						t.Error(err)
+					}
+				}
+				b.commitConn.Close()
+				signal(s.suspect)
+				<-b.life.Done()
+				return 0, errors.New("the answer was lost")
+			})
+			if err != nil || (calls == 1) != (way.change != nil) {
+				t.Errorf("%v after %d calls", err, calls)
+			}
+			value, found, err := s.Note(t.Context(), "a")
+			if string(value) != way.want || errors.Is(err, ErrNoNote) != (way.want == "") || found != next {
+				t.Errorf("the note is %s, %d, %v; want %s, %d", value, found, err, way.want, next)
+			}
+		})
 	}
 }

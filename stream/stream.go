@@ -280,7 +280,13 @@ func (s *Stream) withBroker(ctx context.Context, do func(context.Context, *broke
 		bound, cancel := b.bound(ctx)
 		err = do(bound, b)
 		cancel()
-		if err == nil || ctx.Err() != nil || !b.gone() {
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		if !b.gone() {
+			if b.conn.IsClosed() {
+				signal(s.suspect)
+			}
 			return err
 		}
 	}
