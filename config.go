@@ -102,6 +102,9 @@ func (c *Config) settings() *flag.FlagSet {
 	return fs
 }
 
+// noSettings is what a command uses that has nothing to do with a node.
+const noSettings = ""
+
 // clientSettings are what a command uses that speaks to a node.
 var clientSettings = []string{"data", "url", "token", "rules.modules", "rules.keys"}
 

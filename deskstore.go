@@ -25,17 +25,8 @@ func (s deskStore) PutRelease(ctx context.Context, site string, follows, number 
 
 // Release implements publishing.Releases.
 func (s deskStore) Release(ctx context.Context, site string, number uint64) (publishing.Published, []byte, error) {
-	all, err := s.History(ctx, site)
-	if err != nil {
-		return publishing.Published{}, nil, err
-	}
-	for _, p := range all {
-		if p.Number == number || number == 0 && p.Live {
-			doc, err := s.ReleaseAt(ctx, site, p.Number)
-			return p, doc, missing(err)
-		}
-	}
-	return publishing.Published{}, nil, publishing.ErrNone
+	p, doc, err := s.Stream.Published(ctx, site, number)
+	return publishing.Published(p), doc, missing(err)
 }
 
 // History implements publishing.Releases.

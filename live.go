@@ -23,18 +23,19 @@ const awaitTime = 2 * time.Second
 
 // Await implements publishing.Live. Before the node serves there is nothing to
 // wait for.
-func (n liveNode) Await(ctx context.Context, site string, number uint64) {
+func (n liveNode) Await(ctx context.Context, site string, number uint64) bool {
 	if n.ready() != nil {
-		return
+		return false
 	}
 	ctx, cancel := context.WithTimeout(ctx, awaitTime)
 	defer cancel()
-	for ctx.Err() == nil {
+	for {
 		if r, ok := n.engine.Release(site); ok && r.Number() >= number {
-			return
+			return true
 		}
 		select {
 		case <-ctx.Done():
+			return false
 		case <-time.After(time.Millisecond):
 		}
 	}

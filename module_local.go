@@ -23,7 +23,7 @@ import (
 // packCommand writes a manifest into a module.
 func packCommand(_ context.Context, args []string, std stdio) error {
 	cfg := defaults()
-	flags := cfg.flags("module pack FILE --manifest MANIFEST", std.out, "none")
+	flags := cfg.flags("module pack FILE --manifest MANIFEST", std.out, noSettings)
 	manifest := flags.String("manifest", "", "the manifest's `file`, JSON")
 	out := flags.String("out", "", "the `file` to write (default FILE itself)")
 	if err := cfg.parse(flags, args, "FILE"); err != nil {
@@ -70,7 +70,7 @@ var errRefused = errors.New("the module may not be uploaded")
 // node, and bounds its time and memory, whatever the file.
 func checkCommand(ctx context.Context, args []string, std stdio) error {
 	cfg := defaults()
-	flags := cfg.flags("module check FILE", std.out, "none")
+	flags := cfg.flags("module check FILE", std.out, noSettings)
 	asJSON := flags.Bool("json", false, "print the report as JSON, for programs")
 	if err := cfg.parse(flags, args, "FILE"); err != nil {
 		return err
@@ -158,7 +158,7 @@ func printReport(std stdio, r *edge.ModuleReport) {
 // testCommand runs a module on its author's cases.
 func testCommand(ctx context.Context, args []string, std stdio) error {
 	cfg := defaults()
-	flags := cfg.flags("module test FILE CASES", std.out, "none")
+	flags := cfg.flags("module test FILE CASES", std.out, noSettings)
 	asJSON := flags.Bool("json", false, "print the report as JSON, for programs")
 	if err := cfg.parse(flags, args, "FILE", "CASES"); err != nil {
 		return err
@@ -278,7 +278,7 @@ func decodeCases(text []byte) ([]edge.ModuleCase, error) {
 // signCommand signs a module for a site.
 func signCommand(_ context.Context, args []string, std stdio) error {
 	cfg := defaults()
-	flags := cfg.flags("module sign FILE --site ID --key KEY", std.out, "none")
+	flags := cfg.flags("module sign FILE --site ID --key KEY", std.out, noSettings)
 	site := flags.String("site", "", "the `ID` of the site that may use it")
 	keyFile := flags.String("key", "", "the `file` of a secret key, by nearside module key or minisign -G")
 	passwordFile := flags.String("password-file", "", "a `file` with the key's password; a key without one needs none")
@@ -326,7 +326,7 @@ func signCommand(_ context.Context, args []string, std stdio) error {
 // keyCommand makes a pair of keys.
 func keyCommand(_ context.Context, args []string, std stdio) error {
 	cfg := defaults()
-	flags := cfg.flags("module key FILE", std.out, "none")
+	flags := cfg.flags("module key FILE", std.out, noSettings)
 	passwordFile := flags.String("password-file", "", "a `file` with a password that encrypts the secret key (default none: who can read FILE can sign)")
 	if err := cfg.parse(flags, args, "FILE"); err != nil {
 		return err

@@ -14,7 +14,7 @@ import (
 // newCommand writes the project that a module's author begins with.
 func newCommand(_ context.Context, args []string, io stdio) error {
 	cfg := defaults()
-	fs := cfg.flags("module new DIR --language LANGUAGE", io.out, "none")
+	fs := cfg.flags("module new DIR --language LANGUAGE", io.out, noSettings)
 	language := fs.String("language", "", "the `language`: "+strings.Join(sdk.Languages(), ", "))
 	if err := cfg.parse(fs, args, "DIR"); err != nil {
 		return err

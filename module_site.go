@@ -71,6 +71,8 @@ func (c *siteCall) change(ctx context.Context, io stdio, resource string, body a
 		fmt.Fprintf(io.out, "Site %s wants a second person: somebody else approves it with\n\n  nearside module approve %s --site %[1]s\n", c.site, out.Proposal.ID)
 	case out.Was == out.Release:
 		fmt.Fprintf(io.out, "Nothing to change: release %d of site %s is like that already.\n", out.Release, c.site)
+	case out.Pending:
+		fmt.Fprintf(io.out, "%s: release %d of site %s is stored, and the node does not serve it yet; its log says why if that lasts.\n", did, out.Release, c.site)
 	default:
 		fmt.Fprintf(io.out, "%s: release %d of site %s is live (before: %d).\n", did, out.Release, c.site, out.Was)
 	}

@@ -57,7 +57,7 @@ func run(ctx context.Context, cfg Config, log *slog.Logger, ready func(on listen
 	if err := n.open(ctx); err != nil {
 		return err
 	}
-	on, err := listen(cfg)
+	on, err := listen(cfg, log)
 	if err != nil {
 		return err
 	}
@@ -82,7 +82,7 @@ type listeners struct {
 	admin  net.Listener // for who has a token; nil without
 }
 
-func listen(cfg Config) (on listeners, err error) {
+func listen(cfg Config, log *slog.Logger) (on listeners, err error) {
 	if on.public, err = net.Listen("tcp", cfg.Addr); err != nil {
 		return on, fmt.Errorf("listen: %w", err)
 	}
@@ -92,6 +92,9 @@ func listen(cfg Config) (on listeners, err error) {
 	}
 	if cfg.AdminAddr == "" {
 		return on, nil
+	}
+	if !loopback(cfg.AdminAddr) {
+		log.Warn("others can reach the admin listener, and it speaks plain HTTP: put TLS in front of it", "addr", cfg.AdminAddr)
 	}
 	if on.admin, err = net.Listen("tcp", cfg.AdminAddr); err != nil {
 		on.close()

@@ -48,6 +48,9 @@ type Outcome struct {
 	Was     uint64 `json:"was"`
 	Release uint64 `json:"release"`
 	Hash    string `json:"hash"`
+	// Pending says that the release is stored and that the node which was asked
+	// does not serve it yet; its log says why if that lasts.
+	Pending bool `json:"pending,omitempty"`
 	// Proposal is the change where it waits, or waited, for a second person.
 	Proposal *Proposal `json:"proposal,omitempty"`
 }
@@ -141,10 +144,9 @@ func (d *Desk) apply(ctx context.Context, by Actor, site string, c Change, propo
 			return d.o.Releases.PutRelease(ctx, site, next.was.Number, next.number, next.document)
 		})
 		if err == nil {
-			if d.o.Live != nil {
-				d.o.Live.Await(ctx, site, next.number)
-			}
-			return next.outcome(), nil
+			out := next.outcome()
+			out.Pending = d.o.Live != nil && !d.o.Live.Await(ctx, site, next.number)
+			return out, nil
 		}
 		if !errors.Is(err, ErrChanged) {
 			return nil, stored(err, "", "store release")

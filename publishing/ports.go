@@ -80,9 +80,10 @@ type Checker interface {
 // Live is what a running node knows of the modules it serves. A desk without a
 // node has none.
 type Live interface {
-	// Await waits until the node serves a site's release, or a later one, but not
-	// for long: the store has it, and other nodes come later too.
-	Await(ctx context.Context, site string, number uint64)
+	// Await waits until the node serves a site's release, or a later one, and
+	// reports whether it does. It does not wait for long: the store has the
+	// release, and other nodes come later too.
+	Await(ctx context.Context, site string, number uint64) bool
 	// Health returns how modules do, in any order.
 	Health(modules []edge.ModuleRef) []Health
 	// Shadows returns what the site's shadow rules would have changed.

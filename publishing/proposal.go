@@ -173,10 +173,19 @@ func (d *Desk) decidable(ctx context.Context, by Actor, site, id string) (*Propo
 	if err := json.Unmarshal(value, p); err != nil {
 		return nil, 0, fmt.Errorf("proposal %s: %w", id, err)
 	}
-	if p.State != StateWaiting {
+	if p.State != StateWaiting && !p.stuck(d.now()) {
 		return nil, 0, refuse(CodeDecided, "id", "%s has %s it already", p.Decider, p.State)
 	}
 	return p, revision, nil
+}
+
+// stuckAfter is when an approval that came to nothing may be given again.
+const stuckAfter = time.Minute
+
+// stuck reports whether a proposal was approved and never applied, because the
+// process ended in between.
+func (p *Proposal) stuck(now time.Time) bool {
+	return p.State == StateApproved && p.Release == 0 && now.Sub(p.Decided) > stuckAfter
 }
 
 func (d *Desk) putProposal(ctx context.Context, p *Proposal, revision uint64) (uint64, error) {

@@ -3,8 +3,10 @@
 package publishing_test
 
 import (
+	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nearside/nearside/edge"
 	"github.com/nearside/nearside/publishing"
@@ -189,6 +191,35 @@ func TestAProposalIsRejectedWithAReason(t *testing.T) {
 	for _, id := range []string{"", "x", strings.Repeat("a", 16), "../shop"} {
 		_, err = b.Approve(t.Context(), bob, "shop", id)
 		checkCode(t, "a proposal that is not there", err, "not_found", "id")
+	}
+}
+
+// A process that ends in the midst of an approval leaves a proposal that can be
+// approved again after a while.
+func TestAnApprovalThatCameToNothing(t *testing.T) {
+	b := newBench(t)
+	b.upload(t, "1.0.0")
+	b.careful(t)
+	out, err := b.Publish(t.Context(), ada, "shop", placement("1.0.0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		b.store.beforePut = runtime.Goexit
+		_, _ = b.Approve(t.Context(), bob, "shop", out.Proposal.ID)
+		t.Error("the approval went through")
+	}()
+	<-ended
+	_, err = b.Approve(t.Context(), bob, "shop", out.Proposal.ID)
+	checkCode(t, "at once", err, "decided", "id")
+	b.now = b.now.Add(2 * time.Minute)
+	if _, err := b.Approve(t.Context(), bob, "shop", out.Proposal.ID); err != nil {
+		t.Errorf("after a while: %v", err)
+	}
+	if b.rules(t) != "hero context weather@1.0.0 10000" {
+		t.Errorf("rules %s", b.rules(t))
 	}
 }
 

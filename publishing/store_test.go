@@ -37,23 +37,8 @@ func (s *store) PutRelease(ctx context.Context, site string, follows, number uin
 }
 
 func (s *store) Release(ctx context.Context, site string, number uint64) (publishing.Published, []byte, error) {
-	live, doc, err := s.Stream.Release(ctx, site)
-	if number == 0 {
-		number = live
-	}
-	if err == nil && number != live {
-		doc, err = s.ReleaseAt(ctx, site, number)
-	}
-	if err != nil {
-		return publishing.Published{}, nil, none(err)
-	}
-	all, err := s.History(ctx, site)
-	for _, p := range all {
-		if p.Number == number {
-			return p, doc, nil
-		}
-	}
-	return publishing.Published{}, nil, err
+	p, doc, err := s.Stream.Published(ctx, site, number)
+	return publishing.Published(p), doc, none(err)
 }
 
 func (s *store) History(ctx context.Context, site string) ([]publishing.Published, error) {

@@ -152,25 +152,26 @@ func (b *broker) putPast(ctx context.Context, site string, p Published) error {
 // Release returns the live release of site: its number and document. The error
 // is ErrNoRelease when there is none and ErrBody when the document is damaged.
 func (s *Stream) Release(ctx context.Context, site string) (number uint64, doc []byte, err error) {
-	return s.readRelease(ctx, site, 0)
+	p, doc, err := s.Published(ctx, site, 0)
+	return p.Number, doc, err
 }
 
 // ReleaseAt returns the document of a release that is or was live, with the
 // errors of Release.
 func (s *Stream) ReleaseAt(ctx context.Context, site string, number uint64) ([]byte, error) {
-	_, doc, err := s.readRelease(ctx, site, number)
+	_, doc, err := s.Published(ctx, site, number)
 	return doc, err
 }
 
-// readRelease reads the release with a number, 0 for the live one.
-func (s *Stream) readRelease(ctx context.Context, site string, number uint64) (uint64, []byte, error) {
+// Published returns a release that is or was live, the live one for number 0,
+// and its document, with the errors of Release.
+func (s *Stream) Published(ctx context.Context, site string, number uint64) (p Published, doc []byte, err error) {
 	if !validSite(site) {
-		return 0, nil, fmt.Errorf("read release: %w", ErrNoRelease)
+		return Published{}, nil, fmt.Errorf("read release: %w", ErrNoRelease)
 	}
-	var p Published
-	var doc []byte
-	err := s.withBroker(ctx, func(ctx context.Context, b *broker) (err error) {
+	err = s.withBroker(ctx, func(ctx context.Context, b *broker) (err error) {
 		p, _, err = b.pointer(ctx, site)
+		p.Live = err == nil
 		if err == nil && number != 0 && number != p.Number {
 			p, _, err = b.pointer(ctx, pastKey(site, number))
 		}
@@ -180,9 +181,9 @@ func (s *Stream) readRelease(ctx context.Context, site string, number uint64) (u
 		return err
 	})
 	if err != nil {
-		return 0, nil, fmt.Errorf("read release of site %s: %w", site, err)
+		return Published{}, nil, fmt.Errorf("read release of site %s: %w", site, err)
 	}
-	return p.Number, doc, nil
+	return p, doc, nil
 }
 
 // Sites returns the sites that have a live release, sorted.

@@ -52,6 +52,12 @@ func TestReleasesAreKeptAndFound(t *testing.T) {
 		if h := history[i]; h.Number != want.Number || h.Live != want.Live || len(h.Hash) != 64 || time.Since(h.At) > time.Minute {
 			t.Errorf("History(shop)[%d] = %+v, want %+v", i, h, want)
 		}
+		if p, _, err := s.Published(ctx, "shop", want.Number); p != history[i] || err != nil {
+			t.Errorf("Published(shop, %d) = %+v, %v, want %+v", want.Number, p, err, history[i])
+		}
+	}
+	if p, doc, err := s.Published(ctx, "shop", 0); p != history[2] || string(doc) != "five" || err != nil {
+		t.Errorf("Published(shop, 0) = %+v, %q, %v", p, doc, err)
 	}
 	for _, site := range []string{"none", "", "sh*p", "shop.1"} {
 		if _, _, err := s.Release(ctx, site); !errors.Is(err, ErrNoRelease) {
