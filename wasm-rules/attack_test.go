@@ -94,7 +94,7 @@ func (a attacker) kept(t *testing.T) bool {
 	if seat.instance == nil {
 		return false
 	}
-	if !seat.instance.is(a.template.snapshot) {
+	if !a.template.snapshot.is(seat.instance.memory, seat.instance.globals) {
 		t.Error("the instance is not as it was")
 	}
 	return true

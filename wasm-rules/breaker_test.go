@@ -167,7 +167,7 @@ func TestMetricsAndStatusCount(t *testing.T) {
 	s := list[0]
 	if s.Module != "echo@1.0.0" || s.Hash != source.hash || s.Rewritten != r.template.rewritten || s.Calls != 11 || s.Failed() != 3 ||
 		s.Faults[FaultNonsense] != 2 || s.Grown != 3 || s.Fuel == 0 || s.MaxFuel == 0 || s.MeanFuel() > s.MaxFuel || s.Budget < s.MaxFuel ||
-		s.Instances != 0 || s.MemoryBytes != int64(len(r.template.snapshot.memory)) || s.Loaded.IsZero() {
+		s.Instances != 0 || s.MemoryBytes != int64(r.template.snapshot.bytes()) || s.Loaded.IsZero() {
 		t.Errorf("%+v", s)
 	}
 	var out strings.Builder

@@ -81,7 +81,7 @@ func (t *template) fly(ctx context.Context, in *instance, limit int64) ([]edge.C
 				*in = *next
 				continue
 			}
-			in.restore(t)
+			in.restore(t.snapshot)
 		}
 	}
 	return canaries, nil

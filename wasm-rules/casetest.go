@@ -101,7 +101,7 @@ func (t *tester) run(ctx context.Context, c *edge.ModuleCase) edge.ModuleCaseRes
 	role := t.manifest.Slots[slot]
 	answer, err := t.in.choose(ctx, view.Record(encodeRecord), slot, len(role.Variants), t.budget)
 	result.Fuel = answer.Fuel
-	if !t.in.restore(t.template) {
+	if !t.in.restore(t.snapshot) {
 		t.in.close()
 		next, broken := t.restart(ctx)
 		if broken != nil {

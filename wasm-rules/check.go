@@ -81,7 +81,7 @@ func (c *Checker) Check(ctx context.Context, wasm []byte) (*edge.ModuleReport, e
 	defer t.close(in)
 	report.OK = true
 	report.Budget = t.budget
-	report.MemoryPages = len(t.snapshot.memory) / pageBytes
+	report.MemoryPages = t.snapshot.size / pageBytes
 	return report, nil
 }
 

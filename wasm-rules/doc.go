@@ -19,7 +19,7 @@
 //	template      what a rule's instances share      template.go
 //	canaries      visits every module must answer    canary.go
 //	rule.Choose   one answer, from a pool            rule.go, pool.go
-//	instance      one memory: call, read, put back   instance.go
+//	instance      one memory: call, read, put back   instance.go, snapshot.go
 //	breaker       keeps a faulty module out          breaker.go
 //	encodeRecord  a View as the guest reads it       record.go
 //	ParseOutput   what a guest wrote, not believed   output.go

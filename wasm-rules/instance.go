@@ -3,12 +3,9 @@
 package wasmrules
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"math/bits"
-	"slices"
 	"strings"
 
 	"github.com/tetratelabs/wazero"
@@ -35,6 +32,7 @@ const (
 // belongs to one goroutine at a time.
 type instance struct {
 	module api.Module
+	linear api.Memory
 	decide api.Function
 	// memory is the module's whole memory, valid while it has this size.
 	memory  []byte
@@ -46,14 +44,6 @@ type instance struct {
 	stack [2]uint64
 	wrote int // bytes of the record of the latest call
 	traps int
-}
-
-// A snapshot is what an instance's memory and mutable globals hold between
-// calls. Tables and segments are not in it: verification lets no instruction
-// through that changes them.
-type snapshot struct {
-	memory  []byte
-	globals []uint64
 }
 
 // open makes an instance as the module's bytes say it is, before any of its
@@ -70,7 +60,7 @@ func (t *template) open(ctx context.Context) (*instance, error) {
 		}
 		return g
 	}
-	in := &instance{module: module, decide: module.ExportedFunction(exportDecide)}
+	in := &instance{module: module, linear: module.Memory(), decide: module.ExportedFunction(exportDecide)}
 	in.fuel, in.depth, in.dirty = global(bytecode.ExportFuel), global(bytecode.ExportDepth), global(bytecode.ExportDirty)
 	for _, g := range t.meter.Globals {
 		in.globals = append(in.globals, global(g.Export))
@@ -79,6 +69,7 @@ func (t *template) open(ctx context.Context) (*instance, error) {
 		in.close()
 		return nil, err
 	}
+	in.depth.Set(maxDepth)
 	in.view()
 	return in, nil
 }
@@ -148,13 +139,13 @@ func (t *template) restart(ctx context.Context) (*instance, error) {
 		return nil, err
 	}
 	in.in, in.out = t.in, t.out
-	missing := (len(t.snapshot.memory) - len(in.memory)) / pageBytes
-	if _, ok := in.module.Memory().Grow(uint32(missing)); !ok {
+	missing := (t.snapshot.size - len(in.memory)) / pageBytes
+	if _, ok := in.linear.Grow(uint32(missing)); !ok {
 		in.close()
 		return nil, fmt.Errorf("instantiate: the memory does not grow by %d pages", missing)
 	}
 	in.view()
-	copy(in.memory, t.snapshot.memory)
+	t.snapshot.fill(in.memory)
 	for i, g := range in.globals {
 		g.Set(t.snapshot.globals[i])
 	}
@@ -169,7 +160,6 @@ func (in *instance) call(ctx context.Context, name string, params ...uint64) ([]
 	if f == nil {
 		return nil, nil
 	}
-	in.depth.Set(maxDepth)
 	results, err := f.Call(ctx, params...)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, in.trapped(err))
@@ -183,7 +173,7 @@ func (in *instance) buffer(ctx context.Context, name string, size, align uint32)
 	if err != nil {
 		return 0, err
 	}
-	at, memory := uint32(results[0]), in.module.Memory().Size()
+	at, memory := uint32(results[0]), in.linear.Size()
 	if at%align != 0 || uint64(at)+uint64(size) > uint64(memory) {
 		return 0, fmt.Errorf("%s: %d bytes at %d are not inside the memory of %d bytes, aligned to %d", name, size, at, memory, align)
 	}
@@ -191,10 +181,7 @@ func (in *instance) buffer(ctx context.Context, name string, size, align uint32)
 }
 
 // view takes a new view of the memory, which may have grown.
-func (in *instance) view() {
-	memory := in.module.Memory()
-	in.memory, _ = memory.Read(0, memory.Size())
-}
+func (in *instance) view() { in.memory, _ = in.linear.Read(0, in.linear.Size()) }
 
 // empty says that the output is empty, which is so before every call.
 func (in *instance) empty() {
@@ -213,12 +200,13 @@ func (in *instance) choose(ctx context.Context, record []byte, slot, variants in
 // answer runs the module for one slot on a record of at most MaxRecordBytes,
 // with the fuel that is left.
 func (in *instance) answer(ctx context.Context, record []byte, slot, variants int) (edge.Answer, error) {
-	in.depth.Set(maxDepth)
 	in.wrote = copy(in.memory[in.in:], record)
 	in.stack[0] = uint64(slot)
 	if err := in.decide.CallWithStack(ctx, in.stack[:]); err != nil {
+		err = in.trapped(err)
 		in.traps++
-		return edge.Answer{}, in.trapped(err)
+		in.depth.Set(maxDepth) // a call that returns leaves it as it was
+		return edge.Answer{}, err
 	}
 	variant, score := splitResult(in.stack[0])
 	if variant == 0 {
@@ -228,7 +216,7 @@ func (in *instance) answer(ctx context.Context, record []byte, slot, variants in
 		return edge.Answer{}, nonsense("variant %d of %d", variant, variants)
 	}
 	// Taken anew because the call may have moved the memory by growing it.
-	output, _ := in.module.Memory().Read(in.out, MaxOutputBytes)
+	output, _ := in.linear.Read(in.out, MaxOutputBytes)
 	because, items, err := ParseOutput(output)
 	if err != nil {
 		return edge.Answer{}, err
@@ -254,49 +242,28 @@ func (in *instance) trapped(err error) error {
 	return fmt.Errorf("%w: %s", ErrTrap, firstLine(err))
 }
 
-// snapshot copies what restore puts back.
-func (in *instance) snapshot() *snapshot {
-	s := &snapshot{memory: bytes.Clone(in.memory)}
-	for _, g := range in.globals {
-		s.globals = append(s.globals, g.Get())
-	}
-	return s
-}
-
-// is reports whether the instance is as a snapshot says.
-func (in *instance) is(s *snapshot) bool {
-	return bytes.Equal(in.memory, s.memory) && slices.EqualFunc(in.globals, s.globals, func(g api.MutableGlobal, v uint64) bool { return g.Get() == v })
-}
-
 // grown reports whether the memory has grown since the snapshot. That cannot
 // be undone.
-func (in *instance) grown() bool { return int64(in.module.Memory().Size()) != int64(len(in.memory)) }
+func (in *instance) grown() bool { return int64(in.linear.Size()) != int64(len(in.memory)) }
 
 // restore puts the instance back to a snapshot and reports whether it may serve
-// on: not if its memory grew, nor after too many traps. It copies the chunks
+// on: not if its memory grew, nor after too many traps. It puts back the chunks
 // that the module stored to, which the code that rewriting added marked before
 // each store, and what the host wrote.
-func (in *instance) restore(t *template) bool {
+func (in *instance) restore(s *snapshot) bool {
 	if in.grown() || in.traps >= maxTraps {
 		return false
 	}
-	s, shift := t.snapshot, t.meter.ChunkShift
 	for i, g := range in.globals {
 		if v := s.globals[i]; g.Get() != v {
 			g.Set(v)
 		}
 	}
-	dirty := in.dirty.Get()
-	for d := dirty; d != 0; d &= d - 1 {
-		// A memory of more than 64 chunks has several on one bit.
-		for at := bits.TrailingZeros64(d) << shift; at < len(s.memory); at += 64 << shift {
-			copy(in.memory[at:min(at+1<<shift+bytecode.Straddle, len(s.memory))], s.memory[at:])
-		}
-	}
-	if dirty != 0 {
+	if dirty := in.dirty.Get(); dirty != 0 {
+		s.putChunks(in.memory, dirty)
 		in.dirty.Set(0)
 	}
-	copy(in.memory[in.in:][:in.wrote], s.memory[in.in:])
+	s.putRange(in.memory, int(in.in), int(in.in)+in.wrote)
 	return true
 }
 

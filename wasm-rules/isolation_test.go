@@ -74,7 +74,7 @@ func TestEveryGuestIsPutBackExactly(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				if !in.is(r.template.snapshot) {
+				if !r.template.snapshot.is(in.memory, in.globals) {
 					t.Fatal("an instance that was never called is not as the snapshot says")
 				}
 				_, err := in.choose(t.Context(), record, slot, len(source.manifest.Slots[slot].Variants), maxBudget)
@@ -90,7 +90,7 @@ func TestEveryGuestIsPutBackExactly(t *testing.T) {
 					in = nil
 					continue
 				}
-				if !in.restore(r.template) || !in.is(r.template.snapshot) {
+				if !in.restore(r.template.snapshot) || !r.template.snapshot.is(in.memory, in.globals) {
 					t.Fatalf("after slot %q (%v) the instance is not as it was", source.manifest.Slots[slot].Name, err)
 				}
 			}

@@ -87,7 +87,7 @@ func (p *pool) seat() *seat {
 // give takes a seat back and closes its instance if that is not to be used
 // again. It returns the seat's history after a call that was a fault or not.
 func (p *pool) give(s *seat, fault bool, trips uint32) history {
-	if in := s.instance; in != nil && !in.restore(p.template) {
+	if in := s.instance; in != nil && !in.restore(p.template.snapshot) {
 		if in.grown() {
 			s.counts.grown.Add(1)
 		}

@@ -87,7 +87,7 @@ func (r *rule) status() ModuleStatus {
 		QuarantinedUntil: r.breaker.quarantinedUntil(), Quarantines: r.breaker.trips.Load(),
 		Instances: r.pool.alive.Load(),
 	}
-	s.MemoryBytes = (s.Instances + 1) * int64(len(r.template.snapshot.memory))
+	s.MemoryBytes = s.Instances*int64(r.template.snapshot.size) + int64(r.template.snapshot.bytes())
 	for i := range s.Faults {
 		s.Faults[i] = c.faults[i].Load()
 	}

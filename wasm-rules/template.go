@@ -101,7 +101,7 @@ func (t *template) prepare(ctx context.Context) (*instance, error) {
 	if err != nil {
 		return nil, err
 	}
-	t.snapshot, t.in, t.out = in.snapshot(), in.in, in.out
+	t.snapshot, t.in, t.out = newSnapshot(in.memory, in.globals, t.meter.ChunkShift), in.in, in.out
 	limit := int64(maxBudget)
 	if t.manifest.Budget > 0 {
 		limit = min(t.manifest.Budget, maxBudget)
@@ -110,7 +110,7 @@ func (t *template) prepare(ctx context.Context) (*instance, error) {
 		in.close()
 		return nil, err
 	}
-	if !in.is(t.snapshot) {
+	if !t.snapshot.is(in.memory, in.globals) {
 		in.close()
 		return nil, errors.New("an instance was not put back as it was")
 	}
