@@ -24,7 +24,8 @@ type Stats struct {
 	Late uint64
 	// Failed groups were not stored, or not whole.
 	Failed uint64
-	// Replaced counts how often the server was replaced after a write error.
+	// Replaced counts how often the server was replaced after a write error or
+	// a lost connection.
 	Replaced uint64
 	// Remembered is how many events and transactions would be recognised.
 	Remembered int

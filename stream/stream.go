@@ -11,12 +11,15 @@
 // event that comes again within a day, by its id or as the same transaction, is
 // recognised and not stored twice, across restarts too.
 //
-// When a write fails, nothing of it is kept: the callers get
+// When a write of events fails, nothing of it is kept: the callers get
 // edge.ErrUnavailable, the server is replaced over the same directory, and
 // whatever lies behind the last acknowledged message is deleted before anything
 // new is taken. So a group is never stored twice, without message ids: the
 // Stream is the log's only writer and knows what it was told is stored. While
 // the disk takes nothing, what is stored can still be read.
+//
+// When the write of anything else fails, its caller is told, and the server is
+// replaced while events wait in the queue.
 //
 // Decision records go with the events' groups, but nobody waits for them: what
 // does not fit or cannot be stored is dropped and counted.
@@ -26,8 +29,9 @@
 // full log refuses.
 //
 // A Stream is safe for concurrent use. Two goroutines of its own commit events
-// and records; Close waits for them. A sync holds a processor of the Go scheduler while it lasts, so
-// a program should run with GOMAXPROCS at the number of cores plus one.
+// and records; Close waits for them. A sync holds a processor of the Go
+// scheduler while it lasts, so a program should run with GOMAXPROCS at the
+// number of cores plus one.
 package stream
 
 import (
