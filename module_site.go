@@ -147,7 +147,7 @@ func placeCommand(act string) func(context.Context, []string, stdio) error {
 	return func(ctx context.Context, args []string, io stdio) error {
 		c := newSiteCall(act+" NAME[@VERSION] --slot SLOT", io)
 		placement := placementFlags(c.fs)
-		var part share
+		part := share(-1)
 		if act == "publish" {
 			c.fs.Var(&part, "share", "to how many `visitors` at first, as 12.5% or of 10000 (default all)")
 		}
@@ -158,7 +158,10 @@ func placeCommand(act string) func(context.Context, []string, stdio) error {
 		if err != nil {
 			return err
 		}
-		p.Rollout = int(part)
+		if part == 0 {
+			return usagef("--share 0 shows it to nobody: nearside module shadow does that")
+		}
+		p.Rollout = max(int(part), 0)
 		did := map[string]string{"publish": "Published", "shadow": "In shadow; nearside module status tells what it would change"}[act]
 		return c.change(ctx, io, "/"+act, p, did)
 	}

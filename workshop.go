@@ -165,21 +165,21 @@ const maxKeyBytes = 4 << 10
 
 // readKeys reads trusted keys: files, or keys themselves.
 func readKeys(list []string) (wasmrules.Keys, error) {
-	var texts []string
-	for _, key := range list {
-		if !exists(key) {
-			texts = append(texts, key)
-			continue
+	var keys wasmrules.Keys
+	for _, item := range list {
+		text := item
+		if exists(item) {
+			content, err := readFile(item, maxKeyBytes)
+			if err != nil {
+				return nil, fmt.Errorf("--rules.keys: %w", err)
+			}
+			text = string(content)
 		}
-		text, err := readFile(key, maxKeyBytes)
+		key, err := wasmrules.ParseKeys([]string{text})
 		if err != nil {
-			return nil, fmt.Errorf("--rules.keys: %w", err)
+			return nil, fmt.Errorf("--rules.keys: %q is neither a minisign public key nor a file of one", item)
 		}
-		texts = append(texts, string(text))
-	}
-	keys, err := wasmrules.ParseKeys(texts)
-	if err != nil {
-		return nil, fmt.Errorf("--rules.keys: %w", err)
+		keys = append(keys, key...)
 	}
 	return keys, nil
 }
