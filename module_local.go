@@ -82,8 +82,8 @@ func checkCommand(ctx context.Context, args []string, std stdio) error {
 			return err
 		}
 		fmt.Fprintf(std.out, "%s\n", line)
-	} else {
-		printReport(std, report)
+	} else if err := printReport(std, report); err != nil {
+		return err
 	}
 	if !report.OK {
 		return errRefused
@@ -111,7 +111,7 @@ func checkFile(ctx context.Context, name string) *edge.ModuleReport {
 }
 
 // printReport tells a report in words.
-func printReport(std stdio, r *edge.ModuleReport) {
+func printReport(std stdio, r *edge.ModuleReport) error {
 	t := &table{tabwriter.NewWriter(std.out, 0, 8, 2, ' ', 0)}
 	if m := r.Manifest; m != nil {
 		t.row(m.Name+"@"+m.Version, m.Description)
@@ -147,12 +147,15 @@ func printReport(std stdio, r *edge.ModuleReport) {
 		}
 		t.row(c.Visit, c.Slot, answer, c.Score, c.Fuel, c.Fault)
 	}
-	t.Flush()
+	if err := t.Flush(); err != nil {
+		return err
+	}
 	if r.OK {
 		fmt.Fprintln(std.out, "\nIt may be uploaded.")
 	} else {
 		fmt.Fprintf(std.out, "\n%s: %s\n", r.Code, r.Message)
 	}
+	return nil
 }
 
 // testCommand runs a module on its author's cases.

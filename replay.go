@@ -85,8 +85,8 @@ func replayCommand(ctx context.Context, args []string, io stdio) error {
 		if err := printJSON(io, replay); err != nil {
 			return err
 		}
-	} else {
-		printReplay(io, &replay)
+	} else if err := printReplay(io, &replay); err != nil {
+		return err
 	}
 	if !replay.Same {
 		return errors.New("it came out differently")
@@ -96,7 +96,7 @@ func replayCommand(ctx context.Context, args []string, io stdio) error {
 
 // printReplay tells the decision that was asked for, and in short the others of
 // its page view.
-func printReplay(io stdio, r *edge.Replay) {
+func printReplay(io stdio, r *edge.Replay) error {
 	t := &table{tabwriter.NewWriter(io.out, 0, 8, 2, ' ', 0)}
 	t.row("site "+r.Site, fmt.Sprintf("release %d", r.Release), clock(r.At), fmt.Sprintf("granted: %v", r.Granted))
 	for i := range r.Decisions {
@@ -124,7 +124,7 @@ func printReplay(io stdio, r *edge.Replay) {
 			}
 		}
 	}
-	t.Flush()
+	return t.Flush()
 }
 
 func describeAnswer(a *edge.ReplayedAnswer) string {
