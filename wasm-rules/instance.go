@@ -203,8 +203,8 @@ func (in *instance) answer(ctx context.Context, record []byte, slot, variants in
 	in.wrote = copy(in.memory[in.in:], record)
 	in.stack[0] = uint64(slot)
 	if err := in.decide.CallWithStack(ctx, in.stack[:]); err != nil {
-		err = in.trapped(err)
 		in.traps++
+		err = in.trapped(err)
 		in.depth.Set(maxDepth) // a call that returns leaves it as it was
 		return edge.Answer{}, err
 	}
@@ -239,7 +239,12 @@ func (in *instance) trapped(err error) error {
 		return ErrDepth
 	}
 	// The lines after the first are a stack trace of function numbers.
-	return fmt.Errorf("%w: %s", ErrTrap, firstLine(err))
+	line := firstLine(err)
+	if !strings.HasPrefix(line, "wasm error: ") {
+		// Not the module's doing: the runtime itself failed, or was closed.
+		in.traps = maxTraps
+	}
+	return fmt.Errorf("%w: %s", ErrTrap, line)
 }
 
 // grown reports whether the memory has grown since the snapshot. That cannot
