@@ -133,3 +133,43 @@ func BenchmarkLoad(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkUpload is a module that no node has seen: from its bytes through a
+// check to a rule that serves.
+func BenchmarkUpload(b *testing.B) {
+	for _, language := range languages {
+		b.Run(language, func(b *testing.B) {
+			source := echo(b, language)
+			for b.Loop() {
+				h, err := New(Options{Source: source}) // with a cache of its own
+				if err != nil {
+					b.Fatal(err)
+				}
+				report, err := h.Checker().Check(b.Context(), source.wasm)
+				if err != nil || !report.OK {
+					b.Fatal(err, report)
+				}
+				mustLoad(b, h, source)
+				if err := h.Close(); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkStart is a host that starts with code in its cache, and its first
+// rule.
+func BenchmarkStart(b *testing.B) {
+	source, dir := echo(b, "c"), b.TempDir()
+	for b.Loop() {
+		h, err := New(Options{Source: source, CacheDir: dir})
+		if err != nil {
+			b.Fatal(err)
+		}
+		mustLoad(b, h, source)
+		if err := h.Close(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
