@@ -31,9 +31,11 @@ type checker struct {
 	locals []byte // types of parameters and locals
 	stack  []byte // types of operands
 	frames []frame
-	blocks int
+	blocks int // see Limits.Blocks
 	most   int // operands at once
 	calls  bool
+
+	branchBytes int // of all br_tables
 }
 
 // A frame is a block that is open. The function is the outermost one.
@@ -67,7 +69,7 @@ func (c *checker) body(f *function) {
 	c.readLocals()
 	f.locals = string(c.locals[len(typ.params):])
 	f.at = r.at
-	c.stack, c.frames, c.blocks, c.most, c.calls = c.stack[:0], c.frames[:0], 1, 0, false
+	c.stack, c.frames, c.blocks, c.most, c.calls, c.branchBytes = c.stack[:0], c.frames[:0], 1, 0, false, 0
 	c.frames = append(c.frames, frame{op: opBlock, funcType: funcType{"", typ.results}})
 	for r.err == nil && len(c.frames) > 0 {
 		c.instruction(c.code.next())
@@ -76,7 +78,7 @@ func (c *checker) body(f *function) {
 		r.fail(r.at, CodeSection, "%d bytes after the function's end", r.end-r.at)
 	}
 	f.end, f.operands, f.calls = r.at, c.most, c.calls
-	c.complexity += uint64(c.blocks) * uint64(len(c.locals)+8)
+	c.complexity += uint64(c.blocks) * uint64(len(c.locals)+8+c.blocks/16)
 	c.budget.use(r, limitBlocks, uint64(c.blocks), at)
 	c.budget.use(r, limitComplexity, c.complexity, at)
 	if r.end = section; r.err != nil {
@@ -217,11 +219,13 @@ func (c *checker) label(in *instruction, label uint32) string {
 }
 
 func (c *checker) open(in *instruction) {
-	if in.op == opIf {
+	switch c.blocks++; in.op {
+	case opIf:
 		c.blocks++
 		c.pop(in, I32)
+	case opLoop:
+		c.blocks += 2 // for the charge that the rewriter adds
 	}
-	c.blocks++
 	typ := c.blockType(in)
 	c.popAll(in, typ.params)
 	c.frames = append(c.frames, frame{op: in.op, funcType: typ, height: len(c.stack)})
@@ -287,7 +291,9 @@ func (c *checker) leave(in *instruction) {
 }
 
 func (c *checker) branchTable(in *instruction) {
-	c.budget.use(&c.reader, limitBranchBytes, uint64(c.at-in.at), in.at)
+	c.branchBytes += c.at - in.at
+	c.blocks += len(in.labels) / 4
+	c.budget.use(&c.reader, limitBranchBytes, uint64(c.branchBytes), in.at)
 	c.pop(in, I32)
 	last := c.label(in, in.index)
 	for _, l := range in.labels {

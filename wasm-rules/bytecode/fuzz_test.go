@@ -73,7 +73,7 @@ func FuzzRewrite(f *testing.F) {
 		f.Add(choices(seed))
 	}
 	f.Fuzz(func(t *testing.T, choices []byte) {
-		if len(choices) > 4096 {
+		if len(choices) > 1024 {
 			return
 		}
 		compiler := newRuntime(t, wazero.NewRuntimeConfigCompiler())
