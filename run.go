@@ -37,7 +37,8 @@ type node struct {
 	server *collector.Server
 	tally  *insight.Tally
 
-	initial chan struct{} // closed when every stored release has been tried
+	releases *adoption
+	initial  chan struct{} // closed when every stored release has been tried
 }
 
 // run serves until ctx ends, then drains: requests under way are answered and
@@ -134,6 +135,7 @@ func (n *node) open(ctx context.Context) (err error) {
 	}
 	n.tally = insight.New(insight.Options{Log: tallyLog{n.events}, Notes: deskStore{n.events}, Logger: n.log})
 	n.engine = edge.New(edge.Options{Node: n.cfg.Node, Locator: n.places, Loader: n.rules, Sealer: n.sealer, Previewer: liveNode{n}})
+	n.releases = newAdoption(n.engine, n.log)
 	n.server, err = collector.New(collector.Options{
 		Engine: n.engine, Publisher: n.events, Tag: tag.Script, DevTag: tag.DevScript, Prefix: n.cfg.Prefix,
 		TrustedProxies: n.cfg.Proxies, Logger: n.log, Ready: n.ready,
@@ -192,6 +194,7 @@ func (n *node) serve(ctx context.Context, handler fasthttp.RequestHandler, on li
 		start("admin", func() error { return face.Serve(on.admin) })
 	}
 	start("watch releases", func() error { return n.watch(ctx) })
+	start("retry releases", func() error { return n.releases.retry(ctx) })
 	start("count", func() error { return n.count(ctx) })
 	start("wait until ready", func() error {
 		if err := awaitReady(ctx, on.base()); err != nil {
@@ -212,26 +215,14 @@ func (n *node) serve(ctx context.Context, handler fasthttp.RequestHandler, on li
 	return err
 }
 
-// watch makes every stored release live, and each new one as it comes. One
-// that does not compile here is logged and the one before goes on serving.
+// watch makes every stored release live, and each new one as it comes.
 func (n *node) watch(ctx context.Context) error {
 	return n.events.WatchReleases(ctx, func(u stream.ReleaseUpdate) {
 		if u.Complete {
 			close(n.initial)
 			return
 		}
-		if live, ok := n.engine.Release(u.Site); ok && live.Number() == u.Number {
-			return
-		}
-		err := u.Err
-		if err == nil {
-			_, err = n.engine.Publish(u.Doc)
-		}
-		if err != nil {
-			n.log.Error("release not published", "site", u.Site, "number", u.Number, "error", err)
-			return
-		}
-		n.log.Info("release live", "site", u.Site, "number", u.Number)
+		n.releases.adopt(u)
 	})
 }
 
@@ -260,5 +251,6 @@ func (n *node) metrics(w io.Writer) error {
 	writeStreamMetrics(out, n.events.Stats())
 	writeGeoMetrics(out, n.places.Status())
 	n.rules.WritePrometheus(out)
+	gauge(out, "nearside_releases_refused", "sites whose newest release is not served", n.releases.refused())
 	return out.Flush()
 }
