@@ -59,7 +59,7 @@ const showTried = (tried) =>
     say("why.tried"),
     make("ol", { class: "panel-tried" }, ...tried.map(({ rule, rung, reason, needs }) =>
       make("li", {}, make("code", {}, rule), " ", make("small", {}, say("rung." + rung)),
-        make("p", {}, say("reason." + reason)),
+        make("p", {}, say(reason === "rule" ? "why.outscored" : "reason." + reason)),
         ...(reason === "no-consent" ? [make("p", {}, say("why.needs", { purposes: getNames(needs).map(getPurposeText).join(" · ") }))] : [])))),
   );
 
