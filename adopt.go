@@ -17,7 +17,9 @@ import (
 const adoptAgain = 15 * time.Second
 
 // An adoption makes stored releases live in an engine. One that does not compile
-// here is logged and tried again, and the one before goes on serving.
+// here is logged and tried again, and the one before goes on serving. Where there
+// is none before it, after a start, it serves without the modules that cannot be
+// loaded: a bad module harms only itself.
 type adoption struct {
 	engine *edge.Engine
 	log    *slog.Logger
@@ -45,14 +47,15 @@ func (a *adoption) adopt(u stream.ReleaseUpdate) {
 
 // take is adopt with a.mu held.
 func (a *adoption) take(u stream.ReleaseUpdate) {
-	if live, ok := a.engine.Release(u.Site); ok && live.Number() == u.Number {
+	before, failed := a.failed[u.Site]
+	live, ok := a.engine.Release(u.Site)
+	if ok && live.Number() == u.Number && !failed {
 		return
 	}
 	err := u.Err
 	if err == nil {
 		_, err = a.engine.Publish(u.Doc)
 	}
-	before := a.failed[u.Site]
 	delete(a.failed, u.Site)
 	if err == nil {
 		a.log.Info("release live", "site", u.Site, "number", u.Number)
@@ -60,7 +63,13 @@ func (a *adoption) take(u stream.ReleaseUpdate) {
 	}
 	a.failed[u.Site] = failedRelease{u, err.Error()}
 	if before.Number != u.Number || before.why != err.Error() {
-		a.log.Error("release not served; it is tried again", "site", u.Site, "number", u.Number, "error", err)
+		a.log.Error("release not served whole; it is tried again", "site", u.Site, "number", u.Number, "error", err)
+	}
+	if ok || u.Err != nil {
+		return
+	}
+	if _, missing, err := a.engine.PublishPartly(u.Doc); err == nil {
+		a.log.Warn("release live in part", "site", u.Site, "number", u.Number, "missing", missing)
 	}
 }
 

@@ -46,6 +46,10 @@ const validityLayout = "2006-01-02T15:04"
 // CompileRelease checks a release document, compiles its content and binds its
 // modules. Everything that is wrong is reported at once; nothing is published.
 func CompileRelease(document []byte, loader RuleLoader) (*Release, error) {
+	return compileRelease(document, &compiler{loader: loader})
+}
+
+func compileRelease(document []byte, c *compiler) (*Release, error) {
 	if len(document) > MaxReleaseBytes {
 		return nil, fmt.Errorf("release: %d bytes, at most %d", len(document), MaxReleaseBytes)
 	}
@@ -55,7 +59,7 @@ func CompileRelease(document []byte, loader RuleLoader) (*Release, error) {
 	if err := dec.Decode(&r.doc); err != nil {
 		return nil, fmt.Errorf("release: %w", err)
 	}
-	c := &compiler{release: r, loader: loader}
+	c.release = r
 	c.settings()
 	c.fields()
 	variants := c.variants()
@@ -75,6 +79,10 @@ type compiler struct {
 	refs    map[string]ModuleRef // by name@version, and by name where it has one version
 	rules   map[string]Rule      // by name@version and settings
 	errs    []error
+	// partly lets a module that cannot be loaded cost its own rules only; missing
+	// says which and why.
+	partly  bool
+	missing []error
 }
 
 func (c *compiler) bad(format string, args ...any) {

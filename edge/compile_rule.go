@@ -5,6 +5,8 @@ package edge
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -67,6 +69,9 @@ func (c *compiler) load(at string, ref ModuleRef) Rule {
 	}
 	rule, err := c.loader.Load(c.release.doc.Site, ref, c.bound)
 	switch {
+	case err != nil && c.partly:
+		c.missing = append(c.missing, fmt.Errorf("%s: %w", at, err))
+		rule = nil
 	case err != nil:
 		c.bad("%s: %w", at, err)
 		rule = nil
@@ -159,7 +164,9 @@ func (c *compiler) bind(slotName string, spec RuleSpec, variants map[string]*var
 	}
 	rule := c.load(at, ref)
 	if rule == nil {
-		return boundRule{}, false
+		dead := boundRule{id: ref.ID(), module: ref.Name, salt: slotName + "/" + ref.Name, rule: deadRule{}, spec: spec, made: madeOf(ref)}
+		ok := c.partly && c.rollOut(at, slotName, &dead, variants)
+		return dead, ok
 	}
 	m := rule.Manifest()
 	role := spec.Role
@@ -193,8 +200,21 @@ func (c *compiler) bind(slotName string, spec RuleSpec, variants map[string]*var
 		}
 		b.mask = b.mask.With(n)
 	}
-	return b, c.rollOut(at, slotName, &b, variants)
+	ok = c.rollOut(at, slotName, &b, variants)
+	return b, ok
 }
+
+// A deadRule stands where a module could not be loaded: it fails, so the slot
+// falls to its next rung and the reason says why.
+type deadRule struct{}
+
+// Manifest implements Rule.
+func (deadRule) Manifest() *Manifest { return &Manifest{} }
+
+// Choose implements Rule.
+func (deadRule) Choose(*View, int) (Answer, error) { return Answer{}, errNotLoaded }
+
+var errNotLoaded = errors.New("the module is not loaded here")
 
 // rollOut checks a rule's share and binds the rule of those outside it.
 func (c *compiler) rollOut(at, slotName string, b *boundRule, variants map[string]*variant) bool {

@@ -3,6 +3,7 @@
 package edge
 
 import (
+	"errors"
 	"maps"
 	"slices"
 	"sync"
@@ -58,6 +59,24 @@ func (e *Engine) Publish(document []byte) (*Release, error) {
 	if err != nil {
 		return nil, err
 	}
+	e.setLive(release)
+	return release, nil
+}
+
+// PublishPartly makes a release document live whose modules cannot all be
+// loaded. A module that cannot fails wherever it is asked: each slot goes on with
+// what else it has. missing says which modules those are, nil for none. Anything
+// else that is wrong with the document is err and changes nothing.
+func (e *Engine) PublishPartly(document []byte) (release *Release, missing, err error) {
+	c := &compiler{loader: e.loader, partly: true}
+	if release, err = compileRelease(document, c); err != nil {
+		return nil, nil, err
+	}
+	e.setLive(release)
+	return release, errors.Join(c.missing...), nil
+}
+
+func (e *Engine) setLive(release *Release) {
 	e.publishing.Lock()
 	defer e.publishing.Unlock()
 	next := maps.Clone(*e.releases.Load())
@@ -66,5 +85,4 @@ func (e *Engine) Publish(document []byte) (*Release, error) {
 	}
 	next[release.Site()] = release
 	e.releases.Store(&next)
-	return release, nil
 }
