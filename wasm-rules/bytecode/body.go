@@ -110,7 +110,7 @@ func (c *checker) readLocals() {
 	c.budget.use(r, limitLocals, uint64(len(c.locals)-params), at)
 }
 
-func (c *checker) refuse(in *instruction, code, format string, args ...any) *Error {
+func (c *checker) refuse(in *instruction, code, format string, args ...any) fault {
 	return c.fail(in.at, code, format, args...)
 }
 

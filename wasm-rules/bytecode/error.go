@@ -47,10 +47,13 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("%s section, byte %d, function %d: %s", e.Section, e.Offset, e.Function, e.What)
 }
 
-// measured adds the numbers of a fault. It does nothing to an error that is not
-// the first.
-func (e *Error) measured(got, most uint64) {
-	if e != nil {
-		e.Got, e.Limit = got, most
+// A fault is an error that can still be given its numbers. That of an error
+// which is not the first has none to give them to.
+type fault struct{ err *Error }
+
+// measured says what there is and what may be.
+func (f fault) measured(got, most uint64) {
+	if f.err != nil {
+		f.err.Got, f.err.Limit = got, most
 	}
 }

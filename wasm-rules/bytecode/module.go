@@ -131,7 +131,7 @@ func (m *Module) functionCount() int { return len(m.Imports) + len(m.functions) 
 // The module keeps wasm, which must not be changed.
 func Verify(wasm []byte, l Limits) (*Module, error) {
 	v := &verifier{
-		reader: reader{b: wasm, end: len(wasm), section: sectionModule, function: -1},
+		reader: *newReader(wasm),
 		Module: &Module{wasm: wasm, budget: newBudget(&l)},
 	}
 	if v.budget.use(&v.reader, limitBytes, uint64(len(wasm)), 0) {

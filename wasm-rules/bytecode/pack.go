@@ -13,7 +13,9 @@ import (
 // refuses can be packed. The result shares no memory with wasm or content.
 func Pack(wasm []byte, name string, content []byte) ([]byte, error) {
 	if !utf8.ValidString(name) {
-		return nil, newReader(wasm).fail(0, CodeName, "the section's name %.64q is not UTF-8", name)
+		r := newReader(wasm)
+		r.fail(0, CodeName, "the section's name %.64q is not UTF-8", name)
+		return nil, r.err
 	}
 	packed := code(slices.Concat(header))
 	err := eachSection(wasm, func(id byte, whole, body []byte) {
@@ -51,7 +53,8 @@ func Custom(wasm []byte, name string) ([][]byte, error) {
 func eachSection(wasm []byte, visit func(id byte, whole, body []byte)) error {
 	r := newReader(wasm)
 	if !bytes.HasPrefix(wasm, header) {
-		return r.fail(0, CodeHeader, "this is not a WebAssembly 1.0 module: it does not begin with %q", header)
+		r.fail(0, CodeHeader, "this is not a WebAssembly 1.0 module: it does not begin with %q", header)
+		return r.err
 	}
 	r.at = len(header)
 	for r.left() > 0 {

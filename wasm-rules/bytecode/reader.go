@@ -17,14 +17,14 @@ type reader struct {
 	err      *Error
 }
 
-// fail keeps the first fault and returns it, or nil if it is a later one.
-func (r *reader) fail(at int, code, format string, args ...any) *Error {
+// fail keeps the first error. Nothing is left to read after it.
+func (r *reader) fail(at int, code, format string, args ...any) fault {
 	if r.err != nil {
-		return nil
+		return fault{}
 	}
 	r.err = &Error{Code: code, Section: r.section, Offset: at, Function: r.function, What: fmt.Sprintf(format, args...)}
 	r.at = r.end
-	return r.err
+	return fault{r.err}
 }
 
 // left is how many bytes can still be read.
