@@ -10,8 +10,7 @@ import (
 	"github.com/tetratelabs/wazero"
 )
 
-// budgetFuel is what a call may spend at most in these tests, twice what a rule
-// is given in earnest.
+// budgetFuel is what a call may spend at most in these tests.
 const budgetFuel = 2_000_000
 
 // runaways are modules that Verify accepts and that would never end, or not
@@ -268,6 +267,11 @@ func TestRunawaysAreStopped(t *testing.T) {
 				if depth := int32(m.global(ExportDepth).Get()); left >= 0 && depth >= 0 {
 					t.Fatalf("%d fuel and %d depth are left: %v", left, depth, err)
 				}
+			}
+			// Four hundred times what it takes on a quiet machine: far from what
+			// an instruction that is charged too little would take.
+			if fastest > 400*time.Millisecond {
+				t.Errorf("%d fuel took %v", budgetFuel, fastest)
 			}
 			t.Logf("%s: %v for %d fuel, %.2f ns", name, fastest, budgetFuel-lefts[4], float64(fastest)/float64(budgetFuel-lefts[4]))
 			if len(slices.Compact(slices.Clone(lefts))) != 1 {
