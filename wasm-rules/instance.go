@@ -49,7 +49,7 @@ type instance struct {
 // open makes an instance as the module's bytes say it is, before any of its
 // functions ran.
 func (t *template) open(ctx context.Context) (*instance, error) {
-	module, err := t.runtime.InstantiateModule(ctx, t.code, wazero.NewModuleConfig().WithName("").WithStartFunctions())
+	module, err := t.runtime.InstantiateModule(withMemories(ctx), t.code, wazero.NewModuleConfig().WithName("").WithStartFunctions())
 	if err != nil {
 		return nil, &ModuleError{CodeStart, fmt.Errorf("instantiate: %s", firstLine(err))}
 	}

@@ -92,7 +92,7 @@ func (j *jail) compile(ctx context.Context, wasm []byte, limits jailLimits) erro
 	case outOfRoom(said):
 		return &ModuleError{CodeTooLarge, fmt.Errorf("compile: needs more than %d MiB of memory or %d MiB of code", limits.address>>20, limits.file>>20)}
 	}
-	return &ModuleError{CodeCrashed, fmt.Errorf("compile: the compiler crashed: %v", state)}
+	return &ModuleError{CodeCrashed, fmt.Errorf("compile: the compiler crashed: %v: %s", state, said)}
 }
 
 // run starts the process and waits for it. said is the first line it wrote.
@@ -129,7 +129,7 @@ func (j *jail) run(ctx context.Context, wasm []byte, limits jailLimits) (said st
 // outOfRoom reports whether a process that failed did so for want of memory or
 // of room in its file, by what Go's runtime and the kernel call it.
 func outOfRoom(said string) bool {
-	for _, sign := range []string{"out of memory", "cannot allocate memory", "failed to reserve", "file too large", "SIGXFSZ", "file size limit"} {
+	for _, sign := range []string{"out of memory", "cannot allocate memory", "failed to reserve", "file too large", "SIGXFSZ", "file size limit", "address space"} {
 		if strings.Contains(said, sign) {
 			return true
 		}
