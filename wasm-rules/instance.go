@@ -20,7 +20,7 @@ const (
 	// startFuel is for everything before the snapshot together, largeStartFuel
 	// the same for a module that starts a runtime: Go's takes 9 million.
 	startFuel      = 20_000_000
-	largeStartFuel = 100_000_000
+	largeStartFuel = 50_000_000
 	// maxDepth is of calls in calls, those of large functions counting more. It
 	// keeps the call stack below a megabyte.
 	maxDepth = 1000
