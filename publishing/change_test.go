@@ -295,3 +295,21 @@ func TestRolesAreKept(t *testing.T) {
 		}
 	}
 }
+
+// Whoever asks for a shadow and forgets to say so in the placement too must not
+// show the module to everybody.
+func TestTheActSaysWhetherAnybodySeesAModule(t *testing.T) {
+	b := newBench(t)
+	b.upload(t, "1.0.0")
+	for act, shadow := range map[string]bool{publishing.ActShadow: true, publishing.ActPublish: false} {
+		p := placement("1.0.0")
+		p.Shadow, p.Rollout = !shadow, 500
+		if _, err := b.Do(t.Context(), actor("ada", publishing.Publisher), "shop", publishing.Change{Act: act, Placement: &p}); err != nil {
+			t.Fatal(err)
+		}
+		rules := b.document(t).Slots[0].Ladder[0].Rules
+		if last := rules[len(rules)-1]; last.Shadow != shadow || shadow && last.Rollout != 0 {
+			t.Errorf("%s: %+v", act, last)
+		}
+	}
+}

@@ -170,6 +170,39 @@ func (d *Desk) upload(ctx context.Context, site, name, version string) (*Upload,
 	return u, revision, nil
 }
 
+// Describe returns one of the modules that a site may publish, with its report.
+// One that comes with the node was never uploaded: it is checked now. It needs
+// the role viewer.
+func (d *Desk) Describe(ctx context.Context, by Actor, site, name, version string) (*Upload, error) {
+	if err := by.need(Viewer, site); err != nil {
+		return nil, err
+	}
+	if _, err := d.live(ctx, site); err != nil {
+		return nil, err
+	}
+	all, err := d.uploads(ctx, site)
+	if err != nil {
+		return nil, err
+	}
+	at := slices.IndexFunc(all, func(u *Upload) bool { return u.Name == name && u.Version == version })
+	if at < 0 {
+		return nil, refuse(CodeNotFound, "module", "site %s has no module %.100q", site, name+"@"+version)
+	}
+	u := all[at]
+	if u.Report != nil {
+		return u, nil
+	}
+	wasm, err := d.o.Modules.Module(ctx, u.Hash)
+	if err != nil {
+		return nil, stored(err, "module", "module "+u.Name)
+	}
+	if u.Report, err = d.o.Checker.Check(ctx, wasm); err != nil {
+		return nil, because(CodeUnavailable, "", "check", err)
+	}
+	u.Bytes = len(wasm)
+	return u, nil
+}
+
 // Uploads returns the modules that a site may publish, the newest first, and
 // last those that come with the node, which nobody uploaded. It needs the role
 // viewer.

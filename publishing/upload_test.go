@@ -103,6 +103,14 @@ func TestABuiltinModuleIsThereAlready(t *testing.T) {
 	if err != nil || len(all) != 1 || all[0].Actor != "" || all[0].Hash != hash {
 		t.Errorf("%+v, %v", all, err)
 	}
+	u, err := b.Describe(t.Context(), actor("ada", publishing.Viewer), "shop", "weather", "1.0.0")
+	if err != nil || u.Report == nil || !u.Report.OK || u.Report.Manifest.Description != "built in" || u.Bytes != len(wasm) {
+		t.Errorf("described as %+v, %v", u, err)
+	}
+	_, err = b.Describe(t.Context(), actor("ada", publishing.Viewer), "shop", "no.such*thing", "1")
+	checkCode(t, "describe what is not there", err, "not_found", "module")
+	_, err = b.Describe(t.Context(), actor("ada", publishing.Viewer), "other", "weather", "1.0.0")
+	checkCode(t, "describe elsewhere", err, "forbidden", "site")
 }
 
 // A long report leaves out what can be had again.

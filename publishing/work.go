@@ -70,6 +70,10 @@ func (d *Desk) place(ctx context.Context, a *amended, doc *edge.ReleaseDocument,
 		return err
 	}
 	p.Module = ref
+	// The act alone says whether anybody sees it.
+	if p.Shadow = c.Act == ActShadow; p.Shadow {
+		p.Rollout = 0
+	}
 	a.slot, a.module = p.Slot, ref
 	return amendment(doc.Place(p))
 }
