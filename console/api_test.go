@@ -8,170 +8,13 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
-	"log/slog"
 	"mime/multipart"
-	"net"
-	"net/http"
-	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"github.com/nearside/nearside/publishing"
 )
-
-// A bench is a console on a unix socket and on TCP, over a real desk.
-type bench struct {
-	*Console
-	t      testing.TB
-	log    *syncBuffer
-	base   string // of the TCP listener
-	client *http.Client
-	socket *http.Client // knows every host as the node
-}
-
-func openBench(t testing.TB, edit func(*Options)) *bench {
-	t.Helper()
-	b := &bench{t: t, log: &syncBuffer{}, client: &http.Client{Timeout: 10 * time.Second}}
-	o := Options{
-		Desk:   newDesk(t),
-		Logger: slog.New(slog.NewTextHandler(b.log, nil)),
-		Metrics: []func(io.Writer) error{
-			func(w io.Writer) error { _, err := io.WriteString(w, "first 1\n"); return err },
-			func(w io.Writer) error { _, err := io.WriteString(w, "second 2\n"); return err },
-		},
-		Events: threeEvents,
-	}
-	if edit != nil {
-		edit(&o)
-	}
-	var err error
-	if b.Console, err = New(o); err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(t.TempDir(), "admin.sock")
-	unix, err := net.Listen("unix", path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	tcp, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	served := make(chan error, 2)
-	go func() { served <- b.ServeSocket(unix) }()
-	go func() { served <- b.Serve(tcp) }()
-	b.base = "http://" + tcp.Addr().String()
-	b.socket = &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", path)
-		},
-	}}
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-		defer cancel()
-		b.client.CloseIdleConnections()
-		b.socket.CloseIdleConnections()
-		if err := b.Shutdown(ctx); err != nil {
-			t.Errorf("shutdown: %v", err)
-		}
-		for range 2 {
-			if err := <-served; err != nil {
-				t.Errorf("serve: %v", err)
-			}
-		}
-	})
-	return b
-}
-
-// threeEvents are the events of every site but of one that is broken.
-func threeEvents(ctx context.Context, q EventQuery, emit func([]byte) error) error {
-	for i := range 3 {
-		if err := emit(fmt.Appendf(nil, `{"id":"e%d"}`, i)); err != nil {
-			return err
-		}
-	}
-	if q.Site == "broken" {
-		return errors.New("disk on fire")
-	}
-	if q.Follow {
-		<-ctx.Done()
-	}
-	return nil
-}
-
-// A reply is an answer with its body.
-type reply struct {
-	*http.Response
-	body string
-}
-
-// refused returns the code and field of an error's answer.
-func (r reply) refused(t testing.TB) string {
-	t.Helper()
-	var answer struct {
-		Error struct{ Code, Field, Message string }
-	}
-	if err := json.Unmarshal([]byte(r.body), &answer); err != nil || answer.Error.Message == "" {
-		t.Fatalf("answer %d %q is no error, or says nothing", r.StatusCode, r.body)
-	}
-	return strings.TrimSpace(answer.Error.Code + " " + answer.Error.Field)
-}
-
-// do asks over the socket.
-func (b *bench) do(method, path, body string, headers ...string) reply {
-	b.t.Helper()
-	return b.send(b.socket, "http://node", method, path, body, headers)
-}
-
-// as asks over TCP with a token.
-func (b *bench) as(secret, method, path, body string, headers ...string) reply {
-	b.t.Helper()
-	if secret != "" {
-		headers = append(headers, "Authorization: Bearer "+secret)
-	}
-	return b.send(b.client, b.base, method, path, body, headers)
-}
-
-func (b *bench) send(client *http.Client, base, method, path, body string, headers []string) reply {
-	b.t.Helper()
-	req, err := http.NewRequest(method, base+path, strings.NewReader(body))
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	for _, line := range headers {
-		name, value, _ := strings.Cut(line, ": ")
-		req.Header.Add(name, value)
-	}
-	res, err := client.Do(req)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	defer res.Body.Close()
-	text, err := io.ReadAll(res.Body)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	return reply{res, string(text)}
-}
-
-// token makes a token and returns its secret.
-func (b *bench) token(name string, role publishing.Role, sites ...string) string {
-	b.t.Helper()
-	secret, _, err := b.options.Desk.CreateToken(context.Background(), publishing.Operator(), publishing.Actor{Name: name, Role: role, Sites: sites}, time.Time{})
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	return secret
-}
-
-// module is the bytes of a version of the module weather.
-func module(version string) string {
-	return fmt.Sprintf(`{"abi":1,"name":"weather","version":%q,"needs":["context"],"reads":["geo.country"],"slots":[{"name":"hero","variants":["sun","rain"]}]}`, version)
-}
 
 // One story: what the operator does, in order.
 func TestAPI(t *testing.T) {
@@ -204,14 +47,14 @@ func TestAPI(t *testing.T) {
 		{"a site that is there already", "PUT", put, doc, "If-Match: 0", 412, "conflict If-Match"},
 		{"a site's first release", "PUT", "/v1/releases/new", strings.ReplaceAll(doc, "shop", "new"), "If-Match: 0", 200, `"was":0,"release":1`},
 
-		{"a check", "POST", "/v1/modules/check", module("1.0.0"), "", 200, `"ok":true`},
+		{"a check", "POST", "/v1/modules/check", module(t, "1.0.0"), "", 200, `"ok":true`},
 		{"a check of nothing", "POST", "/v1/modules/check", "", "", 400, "bad_request"},
-		{"a check that refuses", "POST", "/v1/modules/check", "\x00asm", "", 200, `"ok":false,"code":"malformed"`},
+		{"a check that refuses", "POST", "/v1/modules/check", "\x00asm", "", 200, `"ok":false,"code":"header"`},
 		{"a test that is no form", "POST", "/v1/modules/test", "[]", "", 400, "bad_request Content-Type"},
-		{"an upload that the check refuses", "PUT", site + "/modules", "\x00asm", "", 422, "malformed module"},
-		{"an upload whose signature is no base64", "PUT", site + "/modules", module("1.0.0"), "Near-Signature: ?", 400, "bad_request Near-Signature"},
-		{"an upload", "PUT", site + "/modules", module("1.0.0"), "", 200, `"name":"weather","version":"1.0.0"`},
-		{"other bytes of the same version", "PUT", site + "/modules", " " + module("1.0.0"), "", 409, "taken version"},
+		{"an upload that the check refuses", "PUT", site + "/modules", "\x00asm", "", 422, "header module"},
+		{"an upload whose signature is no base64", "PUT", site + "/modules", module(t, "1.0.0"), "Near-Signature: ?", 400, "bad_request Near-Signature"},
+		{"an upload", "PUT", site + "/modules", module(t, "1.0.0"), "", 200, `"name":"weather","version":"1.0.0"`},
+		{"other bytes of the same version", "PUT", site + "/modules", moduleOf(t, "weather", "1.0.0", "Snows.", plainSchema), "", 409, "taken version"},
 		{"uploads", "GET", site + "/modules", "", "", 200, `"actor":"operator"`},
 
 		{"a placement with a member nobody knows", "POST", site + "/publish", `{"slot":"hero","rung":"context","rolout":500}`, "", 400, "bad_request"},
@@ -285,7 +128,7 @@ func TestASecondPersonApproves(t *testing.T) {
 		t.Fatal(res.body)
 	}
 	ada, bob := b.token("ada", publishing.Publisher, "shop"), b.token("bob", publishing.Approver, "shop")
-	b.as(ada, "PUT", "/v1/sites/shop/modules", module("1.0.0"))
+	b.as(ada, "PUT", "/v1/sites/shop/modules", module(t, "1.0.0"))
 	asked := b.as(ada, "POST", "/v1/sites/shop/publish", `{"module":{"name":"weather"},"slot":"hero","rung":"context"}`)
 	var out publishing.Outcome
 	if err := json.Unmarshal([]byte(asked.body), &out); err != nil || asked.StatusCode != 202 || out.Proposal == nil {
@@ -338,7 +181,7 @@ func TestModuleTestReadsAForm(t *testing.T) {
 		w.Close()
 		return b.do("POST", "/v1/modules/test", body.String(), "Content-Type: "+w.FormDataContentType())
 	}
-	if res := form("module", module("1.0.0"), "cases", `[{"name":"rain","want":{"variant":"rain"}}]`); res.StatusCode != 200 || !strings.Contains(res.body, `"passed":1`) {
+	if res := form("module", module(t, "1.0.0"), "cases", `[{"name":"a tablet","granted":["context"],"fields":{"device.type":"tablet"},"want":{"variant":"rain"}}]`); res.StatusCode != 200 || !strings.Contains(res.body, `"passed":1`) {
 		t.Errorf("answer %d %s", res.StatusCode, res.body)
 	}
 	for name, tt := range map[string]struct {
@@ -365,7 +208,7 @@ func TestModuleTestReadsAForm(t *testing.T) {
 func TestASignatureReachesTheDesk(t *testing.T) {
 	b := openBench(t, nil)
 	signature := base64.StdEncoding.EncodeToString([]byte("untrusted comment: x\nabc\n"))
-	res := b.do("PUT", "/v1/sites/shop/modules", module("1.0.0"), "Near-Signature: "+signature)
+	res := b.do("PUT", "/v1/sites/shop/modules", module(t, "1.0.0"), "Near-Signature: "+signature)
 	if res.StatusCode != 200 || !strings.Contains(res.body, `"signature":"untrusted comment: x\nabc\n"`) {
 		t.Errorf("answer %d %s", res.StatusCode, res.body)
 	}
@@ -406,22 +249,4 @@ func TestAFailureIsLoggedOnceAndNotTold(t *testing.T) {
 	if logged := b.log.String(); strings.Count(logged, "disk on fire") != 1 || strings.Count(logged, "handler panicked") != 1 || strings.Contains(logged, "boom") {
 		t.Errorf("log: %s", logged)
 	}
-}
-
-// A syncBuffer is a buffer that a server may write while a test reads.
-type syncBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *syncBuffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *syncBuffer) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
 }

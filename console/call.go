@@ -38,9 +38,13 @@ func (c *Console) operator(q *call) error {
 	return nil
 }
 
-// bearer believes a token, by its secret.
-func (c *Console) bearer(q *call) error {
-	scheme, secret, _ := strings.Cut(q.r.Header.Get("Authorization"), " ")
+// visitor believes a token, by its secret, or a session that was begun with one.
+func (c *Console) visitor(q *call) error {
+	credentials := q.r.Header.Get("Authorization")
+	if credentials == "" {
+		return c.bySession(q)
+	}
+	scheme, secret, _ := strings.Cut(credentials, " ")
 	if !strings.EqualFold(scheme, "Bearer") {
 		return errNoCredentials
 	}

@@ -6,10 +6,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"html/template"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/nearside/nearside/publishing"
@@ -54,12 +56,17 @@ const (
 // with New.
 type Console struct {
 	options Options
-	routes  []route
+	routes  []route // the page's too
 	socket  http.Handler
 	remote  http.Handler
 	servers [2]*http.Server // of the socket, of TCP
 	ending  context.Context // ends streams, which would hold up a shutdown
 	end     context.CancelFunc
+
+	sessions  sessions
+	languages []*language
+	pages     map[string]*template.Template // by language and name
+	assets    assets
 }
 
 // New returns a console that serves nothing yet.
@@ -74,9 +81,20 @@ func New(o Options) (*Console, error) {
 		o.Now = time.Now
 	}
 	c := &Console{options: o}
-	c.routes = c.table()
-	c.socket = c.mux(c.operator)
-	c.remote = http.NewCrossOriginProtection().Handler(c.mux(c.bearer))
+	var err error
+	if c.languages, err = loadLanguages(); err != nil {
+		return nil, fmt.Errorf("console: %w", err)
+	}
+	if c.assets, err = loadAssets(); err != nil {
+		return nil, err
+	}
+	if err := c.parsePages(); err != nil {
+		return nil, err
+	}
+	api := c.table()
+	c.routes = append(slices.Clone(api), c.pageTable()...)
+	c.socket = c.mux(api, c.operator)
+	c.remote = http.NewCrossOriginProtection().Handler(c.mux(c.routes, c.visitor))
 	c.ending, c.end = context.WithCancel(context.Background())
 	for i, handler := range []http.Handler{c.socket, c.remote} {
 		c.servers[i] = &http.Server{

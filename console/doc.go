@@ -7,7 +7,9 @@
 //	Console            listeners, limits, shutdown     console.go
 //	call               one request and who makes it    call.go
 //	refusal            errors and their statuses       refusal.go
-//	api_*.go           what the rows do
+//	page               what a template sees            page.go
+//	sessions           who is signed in to the page    session.go
+//	api_*.go, page_*.go   what the rows do; the pages' are in page_route.go
 //
 // There are two ways in. Who can open the node's socket is the operator and is
 // asked for nothing. Over TCP every route but those of the table's role none

@@ -100,6 +100,14 @@ func (q *call) refuse(err error) {
 	if r.status == http.StatusConflict && r.Code == publishing.CodeConflict && q.r.Header.Get("If-Match") != "" {
 		r = &refusal{http.StatusPreconditionFailed, r.Code, "If-Match", r.Message}
 	}
+	if isPage(q.r.URL.Path) {
+		pageErr := q.refusePage(r)
+		if pageErr == nil {
+			return
+		}
+		q.console.options.Logger.Error("admin request", "path", q.r.URL.Path, "error", pageErr)
+		r = errInternal
+	}
 	r.write(q.w)
 }
 

@@ -47,7 +47,7 @@ type route struct {
 	handle func(*call) error
 }
 
-// table lists every route there is.
+// table lists the routes of the API.
 func (c *Console) table() []route {
 	const (
 		viewer, editor, approver = publishing.Viewer, publishing.Editor, publishing.Approver
@@ -91,27 +91,27 @@ func (c *Console) table() []route {
 	}
 }
 
-// mux serves the table's routes to whom identify finds.
-func (c *Console) mux(identify identity) http.Handler {
+// mux serves routes to whom identify finds.
+func (c *Console) mux(routes []route, identify identity) http.Handler {
 	mux := http.NewServeMux()
-	for i := range c.routes {
-		r := &c.routes[i]
+	for i := range routes {
+		r := &routes[i]
 		mux.HandleFunc(r.method+" "+r.path, func(w http.ResponseWriter, req *http.Request) {
 			c.serveRoute(r, identify, w, req)
 		})
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, req *http.Request) {
 		q := &call{console: c, w: &answer{ResponseWriter: w}, r: req}
-		q.refuse(c.unrouted(q))
+		q.refuse(unrouted(q, routes))
 	})
 	return mux
 }
 
 // unrouted says why a request has no route.
-func (c *Console) unrouted(q *call) error {
+func unrouted(q *call, routes []route) error {
 	var methods []string
-	for i := range c.routes {
-		if r := &c.routes[i]; matches(r.path, q.r.URL.Path) {
+	for i := range routes {
+		if r := &routes[i]; matches(r.path, q.r.URL.Path) {
 			methods = append(methods, r.method)
 			if r.method == http.MethodGet {
 				methods = append(methods, http.MethodHead)
@@ -128,7 +128,7 @@ func (c *Console) unrouted(q *call) error {
 // matches reports whether a path is one of a pattern's, whose wildcards stand
 // for one segment each.
 func matches(pattern, path string) bool {
-	want, have := strings.Split(pattern, "/"), strings.Split(path, "/")
+	want, have := strings.Split(strings.TrimSuffix(pattern, "{$}"), "/"), strings.Split(path, "/")
 	return slices.EqualFunc(want, have, func(w, h string) bool { return w == h || strings.HasPrefix(w, "{") && h != "" })
 }
 
@@ -143,6 +143,12 @@ func (c *Console) serveRoute(r *route, identify identity, w http.ResponseWriter,
 	}()
 	q.w.Header().Set("Cache-Control", "no-store")
 	q.w.Header().Set("X-Content-Type-Options", "nosniff")
+	if isPage(r.path) {
+		for name, value := range pageHeaders {
+			q.w.Header().Set(name, value)
+		}
+		q.keepLanguage()
+	}
 	err := q.admit(r, identify)
 	if err == nil {
 		if r.body > noBody {

@@ -4,17 +4,18 @@ package console
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"os"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/nearside/nearside/edge"
-	"github.com/nearside/nearside/edge/edgetest"
 	"github.com/nearside/nearside/publishing"
 	"github.com/nearside/nearside/stream"
+	wasmrules "github.com/nearside/nearside/wasm-rules"
 )
 
 // A store is the real stream as a desk sees it.
@@ -78,45 +79,81 @@ func absent(err error) error {
 	return err
 }
 
-// modules are rules written as data: a module's bytes are its manifest. What
-// compiles real ones is tested where it is, and in the browser's test.
-type modules struct{}
+// Open implements wasmrules.ModuleSource.
+func (s *store) Open(hash string) ([]byte, error) {
+	return s.Module(context.Background(), hash)
+}
 
-func (modules) Check(_ context.Context, wasm []byte) (*edge.ModuleReport, error) {
-	var m edge.Manifest
-	if err := json.Unmarshal(wasm, &m); err != nil {
-		return &edge.ModuleReport{Code: "malformed", Message: "the module is not a manifest"}, nil
+// List implements wasmrules.ModuleSource.
+func (s *store) List() ([]wasmrules.Listed, error) { return nil, nil }
+
+// What the tests' modules are: the rule by-device under other names, whose n-th
+// answer is the n-th variant, for a phone, a tablet, a desktop; or, where there
+// are settings, the rule season-by-place.
+const (
+	moduleManifest = `{"abi":1,"name":%q,"version":%q,"author":"Tarn & Fell","description":%q,"needs":["context"],
+		"reads":["device.type","page.path"],"slots":[{"name":"hero","variants":%s}],"settings":%s}`
+	plainSchema = `{"type":"object","additionalProperties":false}`
+	// formSchema has a member of each kind that a form asks for.
+	formSchema = `{"type":"object","properties":{"north":{"title":"Season in the north","description":"North of the equator.","enum":["winter","summer"],"default":"winter"},
+		"days":{"title":"Days","type":"integer","minimum":0,"maximum":30},"strict":{"title":"Strict","type":"boolean","default":true},
+		"note":{"type":"string","maxLength":80}},"required":["north"],"additionalProperties":false,"default":{"north":"winter"}}`
+)
+
+// module is the bytes of a version of the module weather.
+func module(t testing.TB, version string) string {
+	t.Helper()
+	return moduleOf(t, "weather", version, "Shines or rains.", plainSchema)
+}
+
+func moduleOf(t testing.TB, name, version, description, schema string) string {
+	t.Helper()
+	rule, variants := "season-by-place", `["sun","rain","snow","fog"]`
+	if schema == plainSchema {
+		rule, variants = "by-device", `["sun","rain","snow"]`
 	}
-	return &edge.ModuleReport{OK: true, Hash: hashOf(wasm), Bytes: len(wasm), Manifest: &m}, nil
-}
-
-func hashOf(b []byte) string {
-	sum := sha256.Sum256(b)
-	return hex.EncodeToString(sum[:])
-}
-
-func (modules) Test(_ context.Context, _ []byte, cases []edge.ModuleCase) (*edge.ModuleTestReport, error) {
-	return &edge.ModuleTestReport{OK: true, Passed: len(cases)}, nil
-}
-
-func (modules) Verify(string, edge.ModuleRef) error { return nil }
-
-// A loader loads what was put into the store.
-type loader struct{ *store }
-
-func (l loader) Load(_ string, ref edge.ModuleRef, _ map[string]int) (edge.Rule, error) {
-	wasm, err := l.Module(context.Background(), ref.Hash)
+	listed, err := wasmrules.Embedded().List()
 	if err != nil {
-		return nil, err
+		t.Fatal(err)
 	}
-	rule := &edgetest.Rule{}
-	return rule, json.Unmarshal(wasm, &rule.Declares)
+	at := slices.IndexFunc(listed, func(l wasmrules.Listed) bool { return l.Manifest.Name == rule })
+	wasm, err := wasmrules.Embedded().Open(listed[at].Hash)
+	if err != nil {
+		t.Fatal(err)
+	}
+	packed, err := wasmrules.Pack(wasm, fmt.Appendf(nil, moduleManifest, name, version, description, variants, schema))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(packed)
+}
+
+// cacheDir keeps compiled modules for all tests of the package.
+var cacheDir string
+
+// TestMain lets the test's own program compile modules, as a node's does.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == wasmrules.CompileCommand {
+		os.Exit(wasmrules.CompileMain(os.Args[2:]))
+	}
+	os.Exit(runTests(m))
+}
+
+func runTests(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "near-console-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	cacheDir = dir
+	return m.Run()
 }
 
 var testNow = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
 // newDesk returns a desk on a real stream with the sites shop and blog, whose
-// slot hero has the variants sun and rain and no rule.
+// slot hero has the variants sun, rain, snow and fog and no rule.
 func newDesk(t testing.TB) *publishing.Desk {
 	t.Helper()
 	opened, err := stream.Open(stream.Options{Dir: t.TempDir()})
@@ -129,8 +166,17 @@ func newDesk(t testing.TB) *publishing.Desk {
 		}
 	})
 	s := &store{opened}
+	host, err := wasmrules.New(wasmrules.Options{Source: s, CacheDir: cacheDir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := host.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 	desk := publishing.New(publishing.Options{
-		Modules: s, Notes: s, Audits: s, Releases: s, Checker: modules{}, Loader: loader{s},
+		Modules: s, Notes: s, Audits: s, Releases: s, Checker: host.Checker(), Loader: host,
 		SealPreview: func(site, id string, _ time.Time) (string, error) { return site + "." + id, nil },
 	})
 	for _, site := range []string{"shop", "blog"} {
@@ -150,7 +196,7 @@ func siteDocument(t testing.TB, site string) []byte {
 		Schema: edge.ReleaseSchema, Site: site,
 		Settings: edge.Settings{Origins: []string{"https://" + site + ".example"}, Languages: []string{"en"}},
 		Slots:    []edge.SlotSpec{{Name: "hero", Kind: "text", Ladder: []edge.RungSpec{}}},
-		Variants: []edge.Variant{variant("sun"), variant("rain")},
+		Variants: []edge.Variant{variant("sun"), variant("rain"), variant("snow"), variant("fog")},
 		Modules:  []edge.ModuleRef{},
 	})
 	if err != nil {
