@@ -71,7 +71,7 @@ func TestCompileReleaseRefuses(t *testing.T) {
 }
 
 func TestManifestRefuses(t *testing.T) {
-	good := `{"abi":1,"name":"by-device","version":"1.2.0","author":"A","slots":[{"name":"slot","variants":["phone"]}],"needs":["context"],"reads":["device.type"],"settings":{},"budget":2000000}`
+	good := `{"abi":1,"name":"by-device","version":"1.2.0","author":"A","slots":[{"name":"slot","variants":["phone"]}],"needs":["context"],"reads":["device.type"],"settings":{},"budget":1000000}`
 	tests := []struct{ name, old, new, member, want string }{
 		{"another ABI", `"abi":1`, `"abi":2`, "abi", "2 is not supported"},
 		{"a name with spaces", `by-device`, `by device`, "name", "lower-case words"},
@@ -87,8 +87,8 @@ func TestManifestRefuses(t *testing.T) {
 		{"a field read twice", `["device.type"]`, `["device.type","device.type"]`, "reads", "stands twice"},
 		{"reading without needing", `["context"]`, `[]`, "needs", "no purpose, but reads has fields of context"},
 		{"settings that are no schema", `"settings":{}`, `"settings":["north"]`, "settings", "an object"},
-		{"a budget below nothing", `2000000`, `-1`, "budget", "want 0 to 2000000"},
-		{"a budget beyond the ceiling", `2000000`, `2000001`, "budget", "want 0 to 2000000"},
+		{"a budget below nothing", `1000000`, `-1`, "budget", "want 0 to 1000000"},
+		{"a budget beyond the ceiling", `1000000`, `1000001`, "budget", "want 0 to 1000000"},
 	}
 	var m edge.Manifest
 	if err := json.Unmarshal([]byte(good), &m); err != nil || m.Validate() != nil {

@@ -84,9 +84,9 @@ type decider struct {
 }
 
 // maxDecideFuel is the fuel after which a beacon's remaining rules are not run:
-// ten calls that spend all that one may, about five milliseconds. It is counted
+// ten calls that spend all that one may. It is counted
 // and not timed, so that a replay stops at the same rule.
-const maxDecideFuel = 20_000_000
+const maxDecideFuel = 10_000_000
 
 var deciders = sync.Pool{New: func() any { return &decider{} }}
 

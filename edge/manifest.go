@@ -45,12 +45,12 @@ type ManifestSlot struct {
 	Variants []string `json:"variants"`
 }
 
-// Limits of a manifest. Variants fit the result's low 8 bits; MaxBudget is about
-// half a millisecond.
+// Limits of a manifest. Variants fit the result's low 8 bits; MaxBudget is under
+// a millisecond (docs/RATIONALE.md, on counting and clocks).
 const (
 	MaxManifestSlots    = 32
 	MaxManifestVariants = 255
-	MaxBudget           = 2_000_000
+	MaxBudget           = 1_000_000
 
 	maxManifestText = 1024 // bytes of author or description
 )

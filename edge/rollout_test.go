@@ -151,7 +151,7 @@ func TestAShadowIsNotRecorded(t *testing.T) {
 // the beacon's rules are not run, and the reason says so.
 func TestABeaconHasABudget(t *testing.T) {
 	rules := recordRules()
-	rules["history@1.0.0"].fuel = 25_000_000
+	rules["history@1.0.0"].fuel = 12_000_000
 	given := caseGiven{Granted: consent.All.Names(), Country: "FR", Device: "phone", Lang: "en", Slots: []string{"hero"}}
 	engine, _ := recorded(t, rules, edge.Buckets, consent.All)
 	beacon, request := given.message(t)

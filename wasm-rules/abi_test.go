@@ -201,7 +201,7 @@ func TestTheDocumentNamesEverySignatureAndLimit(t *testing.T) {
 		fmt.Sprintf("%d KiB, or %d MiB", small.Bytes>>10, large.Bytes>>20), fmt.Sprintf("%d functions", small.Functions), fmt.Sprintf("%d KiB,", small.BodyBytes>>10),
 		fmt.Sprintf("%d locals", small.Locals), fmt.Sprintf("%d parameters", small.Params), fmt.Sprintf("%d results", small.Results),
 		fmt.Sprintf("%d exports", small.Exports), fmt.Sprintf("%d pages", small.MemoryPages), fmt.Sprintf("one table of at most %d", small.TableEntries),
-		fmt.Sprintf("at most %d (about", maxBudget), fmt.Sprintf("at least %d.", minBudget), fmt.Sprintf("may spend %d\n", startFuel), fmt.Sprintf("together, %d in", largeStartFuel), fmt.Sprintf("a node holds %d;", largeModules), fmt.Sprintf("nested %d deep", maxDepth),
+		fmt.Sprintf("at most %d (under", edge.MaxBudget), fmt.Sprintf("at least %d.", minBudget), fmt.Sprintf("may spend %d\n", startFuel), fmt.Sprintf("together, %d in", largeStartFuel), fmt.Sprintf("a node holds %d;", largeModules), fmt.Sprintf("nested %d deep", maxDepth),
 		fmt.Sprintf("%d seconds of processor time", int(standardLimits.cpu.Seconds())), fmt.Sprintf("%d GiB of address", standardLimits.address>>30), fmt.Sprintf("%d MiB of\ncode", standardLimits.file>>20),
 		fmt.Sprintf("limits it (%d seconds, %d in a check)", int(standardLimits.wall.Seconds()), int(checkLimits.wall.Seconds())),
 		fmt.Sprintf("at most %d bytes", MaxRecordBytes), fmt.Sprintf("buffer of %d bytes", MaxOutputBytes), fmt.Sprintf("at most %d,", MaxOutputBytes-4),

@@ -75,7 +75,7 @@ func BenchmarkCall(b *testing.B) {
 			ctx := b.Context()
 			for b.Loop() {
 				clear(in.memory[in.out : in.out+4])
-				if _, err := in.choose(ctx, record, 0, 4, maxBudget); err != nil {
+				if _, err := in.choose(ctx, record, 0, 4, edge.MaxBudget); err != nil {
 					b.Fatal(err)
 				}
 			}

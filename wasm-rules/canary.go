@@ -14,9 +14,8 @@ import (
 	"github.com/nearside/nearside/edge"
 )
 
-// Budgets of a call, in fuel. The highest is about half a millisecond.
+// Budgets of a call, in fuel; the highest is edge.MaxBudget.
 const (
-	maxBudget = 2_000_000
 	// minBudget and canaryBudget are for a module whose manifest does not say:
 	// it gets canaryBudget times what its dearest canary spent, but at least
 	// minBudget, since visits differ.
@@ -97,9 +96,9 @@ func variantName(role edge.ManifestSlot, a edge.Answer) string {
 // calibrate returns the fuel that one call may spend.
 func calibrate(m *edge.Manifest, canaries []edge.Canary) int64 {
 	if m.Budget > 0 {
-		return min(m.Budget, maxBudget)
+		return min(m.Budget, edge.MaxBudget)
 	}
-	return min(max(canaryBudget*dearest(canaries), minBudget), maxBudget)
+	return min(max(canaryBudget*dearest(canaries), minBudget), edge.MaxBudget)
 }
 
 // dearest returns the most that a canary spent.

@@ -58,10 +58,10 @@ func TestTheBudgetFollowsTheCanaries(t *testing.T) {
 	}{
 		{"a cheap module gets the least", 0, 100, minBudget},
 		{"a dearer one ten times what it spent", 0, 50_000, 500_000},
-		{"a dear one the most", 0, 300_000, maxBudget},
+		{"a dear one the most", 0, 300_000, edge.MaxBudget},
 		{"a manifest may say less", 5_000, 100, 5_000},
 		{"or more", 700_000, 100, 700_000},
-		{"but not more than the most", maxBudget * 2, 100, maxBudget},
+		{"but not more than the most", edge.MaxBudget * 2, 100, edge.MaxBudget},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -240,7 +240,7 @@ func TestNoTraceOfARefusedValue(t *testing.T) {
 				t.Fatal(err)
 			}
 			in := seat.instance
-			if _, err := in.choose(t.Context(), record, 0, 3, maxBudget); err != nil {
+			if _, err := in.choose(t.Context(), record, 0, 3, edge.MaxBudget); err != nil {
 				t.Fatal(err)
 			}
 			for place, b := range map[string][]byte{"record": record, "memory": in.memory} {

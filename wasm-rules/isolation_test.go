@@ -77,7 +77,7 @@ func TestEveryGuestIsPutBackExactly(t *testing.T) {
 				if !r.template.snapshot.is(in.memory, in.globals) {
 					t.Fatal("an instance that was never called is not as the snapshot says")
 				}
-				_, err := in.choose(t.Context(), record, slot, len(source.manifest.Slots[slot].Variants), maxBudget)
+				_, err := in.choose(t.Context(), record, slot, len(source.manifest.Slots[slot].Variants), edge.MaxBudget)
 				if in.dirty.Get() != 0 {
 					stored++
 				}

@@ -102,9 +102,9 @@ func (t *template) prepare(ctx context.Context) (*instance, error) {
 		return nil, err
 	}
 	t.snapshot, t.in, t.out = newSnapshot(in.memory, in.globals, t.meter.ChunkShift), in.in, in.out
-	limit := int64(maxBudget)
+	limit := int64(edge.MaxBudget)
 	if t.manifest.Budget > 0 {
-		limit = min(t.manifest.Budget, maxBudget)
+		limit = min(t.manifest.Budget, edge.MaxBudget)
 	}
 	if t.canaries, err = t.fly(ctx, in, limit); err != nil {
 		in.close()

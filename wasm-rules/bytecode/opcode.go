@@ -104,6 +104,9 @@ type operation struct {
 // operationRows are the instructions of consecutive bytes from first, named by
 // names. Fuel follows what instructions take on common processors; those that
 // compile to nothing of their own are free, which a region's count makes up for.
+// A load costs what it takes where the memory is too large for the nearest
+// caches and each load waits for the one before: no other instruction can be
+// made so much slower by whoever writes the module.
 var operationRows = []struct {
 	first     byte
 	imm       immediate
@@ -128,15 +131,15 @@ var operationRows = []struct {
 	{opLocalGet, immIndex, "", 0, 0, "local.get"},
 	{opLocalSet, immIndex, "", 0, 1, "local.set local.tee global.get global.set"},
 
-	{opI32Load, immMemory, "i:i", 2, 2, "i32.load"},
-	{0x29, immMemory, "i:l", 3, 2, "i64.load"},
-	{opF32Load, immMemory, "i:f", 2, 2, "f32.load"},
-	{opF64Load, immMemory, "i:d", 3, 2, "f64.load"},
-	{0x2c, immMemory, "i:i", 0, 2, "i32.load8_s i32.load8_u"},
-	{0x2e, immMemory, "i:i", 1, 2, "i32.load16_s i32.load16_u"},
-	{0x30, immMemory, "i:l", 0, 2, "i64.load8_s i64.load8_u"},
-	{0x32, immMemory, "i:l", 1, 2, "i64.load16_s i64.load16_u"},
-	{0x34, immMemory, "i:l", 2, 2, "i64.load32_s i64.load32_u"},
+	{opI32Load, immMemory, "i:i", 2, 8, "i32.load"},
+	{0x29, immMemory, "i:l", 3, 8, "i64.load"},
+	{opF32Load, immMemory, "i:f", 2, 8, "f32.load"},
+	{opF64Load, immMemory, "i:d", 3, 8, "f64.load"},
+	{0x2c, immMemory, "i:i", 0, 8, "i32.load8_s i32.load8_u"},
+	{0x2e, immMemory, "i:i", 1, 8, "i32.load16_s i32.load16_u"},
+	{0x30, immMemory, "i:l", 0, 8, "i64.load8_s i64.load8_u"},
+	{0x32, immMemory, "i:l", 1, 8, "i64.load16_s i64.load16_u"},
+	{0x34, immMemory, "i:l", 2, 8, "i64.load32_s i64.load32_u"},
 	{opI32Store, immMemory, "ii:", 2, 2, "i32.store"},
 	{opI64Store, immMemory, "il:", 3, 2, "i64.store"},
 	{opF32Store, immMemory, "if:", 2, 2, "f32.store"},

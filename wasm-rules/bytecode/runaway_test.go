@@ -11,7 +11,7 @@ import (
 )
 
 // budgetFuel is what a call may spend at most in these tests.
-const budgetFuel = 2_000_000
+const budgetFuel = 1_000_000
 
 // runaways are modules that Verify accepts and that would never end, or not
 // soon. Each exports "f".
