@@ -20,9 +20,10 @@ test: deps check ## Everything CI runs: deps, check and every test
 check: ## Format, vet, lint, types; built and generated files unchanged
 	@scripts/check.sh
 
-bench: ## Benchmarks, the whole request first
+bench: ## Benchmarks, the whole request first, uploaded modules beside their peers last
 	go test -run '^$$' -bench . -benchmem .
 	go test -run '^$$' -bench . -benchmem $$(go list ./... | tail -n +2)
+	cd bench && go test -run '^$$' -bench . -benchmem ./...
 
 fuzz: ## Every fuzz target for FUZZTIME (30s)
 	@scripts/fuzz.sh $(FUZZTIME)

@@ -62,6 +62,7 @@ type loadResult struct {
 // server's CPU time a request (1 is as good as doing nothing).
 //
 //	decide    3 slots under context: parse, consent, place, device, language, rules, answer
+//	recorded  the same under measure as well: a decision record goes to the log
 //	collect   1 event, fsynced before the answer
 //	pageview  2 events, 3 slots and the sealed state, fsynced before the answer
 func BenchmarkWholeRequest(b *testing.B) {
@@ -71,6 +72,7 @@ func BenchmarkWholeRequest(b *testing.B) {
 	node, nodeBase := startChild(b, "1", []string{"serve", "--addr", "127.0.0.1:0", "--data", data})
 	for _, bb := range []struct{ name, body string }{
 		{"decide", benchBeacon(4, "", `,"slots":["hero","offer","announce"]`)},
+		{"recorded", benchBeacon(6, "", `,"slots":["hero","offer","announce"]`)},
 		{"collect", benchBeacon(2, `{"id":"%s.1","name":"page_view","at":1000}`, "")},
 		{"pageview", benchBeacon(255, `{"id":"%s.1","name":"page_view","at":1000},{"id":"%s.2","name":"view_item","at":1000,"props":{"items":[{"item_id":"hat-1","item_category":"hats","price":49.9}]}}`, `,"slots":["hero","offer","announce"]`)},
 	} {

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command build makes rule.wasm of every guest module in this repository: the
-// rules and the echo modules of the conformance kit. A guest is a folder that
-// holds one C, Rust or AssemblyScript file and, there or in the folder above, a
-// manifest.json, which is packed into the module.
+// rules, the echo modules of the conformance kit and those of the bench. A guest
+// is a folder that holds one C, Rust or AssemblyScript file and, there or in the
+// folder above, a manifest.json, which is packed into the module.
 //
 //	go run ./wasm-rules/build              rebuild in place
-//	go run ./wasm-rules/build -out DIR     build into DIR, in the same folders
+//	go run ./wasm-rules/build -out DIR     build into DIR, in the repository's folders
 //	go run ./wasm-rules/build -check       build aside and compare with what is committed
 //
 // It needs clang-14 and lld-14 for C, Debian's rustc with its wasm32 library for
@@ -58,9 +58,9 @@ func run(out string, check bool) error {
 		defer os.RemoveAll(out)
 	}
 	if out == "" {
-		out = root
+		out = filepath.Dir(root)
 	}
-	if out, err = filepath.Abs(out); err != nil {
+	if out, err = filepath.Abs(filepath.Join(out, filepath.Base(root))); err != nil {
 		return err
 	}
 	tools, err := findTools(root, guests)
@@ -116,7 +116,7 @@ var languages = []string{".c", ".rs", ".ts"}
 func findGuests(root string) ([]guest, error) {
 	var guests []guest
 	seen := map[string]bool{}
-	for _, pattern := range []string{"rules/*/*", "abitest/*/*"} {
+	for _, pattern := range []string{"rules/*/*", "abitest/*/*", "../bench/guests/*/*"} {
 		files, err := filepath.Glob(filepath.Join(root, pattern))
 		if err != nil {
 			return nil, err
