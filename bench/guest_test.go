@@ -88,9 +88,6 @@ func buildGo() ([]byte, error) {
 	return wasmrules.Pack(wasm, manifest)
 }
 
-// maxBudget is the most fuel that a manifest may let a call spend.
-const maxBudget = 2_000_000
-
 // A module is a guest as a release names it.
 type module struct {
 	wasm     []byte
@@ -114,7 +111,7 @@ func numbered(wasm []byte, n int) (module, error) {
 	if m.manifest, err = wasmrules.ReadManifest(wasm); err != nil {
 		return module{}, err
 	}
-	m.manifest.Version, m.manifest.Budget = fmt.Sprintf("1.0.%d", n), maxBudget
+	m.manifest.Version, m.manifest.Budget = fmt.Sprintf("1.0.%d", n), edge.MaxBudget
 	declared, err := json.Marshal(m.manifest)
 	if err != nil {
 		return module{}, err
