@@ -90,7 +90,7 @@ func printUploads(t *table, uploads *[]publishing.Upload) {
 	}
 }
 
-func printHistory(t *table, history *[]publishing.Published) {
+func printHistory(t *table, history *[]edge.Published) {
 	t.row("RELEASE", "HASH", "LIVE SINCE", "")
 	for _, p := range *history {
 		live := ""

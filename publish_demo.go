@@ -34,13 +34,12 @@ func (n *node) publishDemo(ctx context.Context, own []byte) error {
 	for _, s := range next.Slots {
 		ladders[s.Name] = s.Ladder
 	}
-	store := deskStore{n.events}
-	published, document, err := store.Release(ctx, demo.Site, 0)
-	if err != nil && !errors.Is(err, publishing.ErrNone) {
+	published, document, err := n.events.Published(ctx, demo.Site, 0)
+	if err != nil && !errors.Is(err, edge.ErrNone) {
 		return err
 	}
-	before, revision, err := store.Note(ctx, demoNote)
-	if err != nil && !errors.Is(err, publishing.ErrNone) {
+	before, revision, err := n.events.Note(ctx, demoNote)
+	if err != nil && !errors.Is(err, edge.ErrNone) {
 		return err
 	}
 	if document != nil && before != nil {
@@ -69,7 +68,7 @@ func (n *node) publishDemo(ctx context.Context, own []byte) error {
 	if reflect.DeepEqual(value, before) {
 		return nil
 	}
-	_, err = store.PutNote(ctx, demoNote, value, revision)
+	_, err = n.events.PutNote(ctx, demoNote, value, revision)
 	return err
 }
 

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/nearside/nearside/edge"
-	"github.com/nearside/nearside/publishing"
 	wasmrules "github.com/nearside/nearside/wasm-rules"
 )
 
@@ -30,7 +29,7 @@ func (r replayer) Find(ctx context.Context, decision string) (string, error) {
 			return site, nil
 		}
 	}
-	return "", fmt.Errorf("%w: no site here made it", publishing.ErrNone)
+	return "", fmt.Errorf("%w: no site here made it", edge.ErrNone)
 }
 
 // errFound ends a search.
@@ -40,7 +39,7 @@ var errFound = errors.New("found")
 func (r replayer) Replay(ctx context.Context, site, decision string) (*edge.Replay, error) {
 	id, err := r.sealer.OpenDecisionID(site, decision)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", publishing.ErrNone, err)
+		return nil, fmt.Errorf("%w: %w", edge.ErrNone, err)
 	}
 	var record []byte
 	// The token's time is exact to a second.
@@ -53,13 +52,13 @@ func (r replayer) Replay(ctx context.Context, site, decision string) (*edge.Repl
 	})
 	switch {
 	case record == nil && err == nil:
-		return nil, fmt.Errorf("%w: the visitor did not grant measure, or it is older than %d days", publishing.ErrNone, edge.RecordAge/(24*time.Hour))
+		return nil, fmt.Errorf("%w: the visitor did not grant measure, or it is older than %d days", edge.ErrNone, edge.RecordAge/(24*time.Hour))
 	case err != nil && !errors.Is(err, errFound):
 		return nil, err
 	}
 	document, err := r.events.ReleaseAt(ctx, site, id.Release)
 	if err != nil {
-		return nil, missing(err)
+		return nil, err
 	}
 	release, err := edge.CompileRelease(document, r.rules)
 	if err != nil {

@@ -133,7 +133,7 @@ func (n *node) open(ctx context.Context) (err error) {
 	if err := n.keepModules(ctx); err != nil {
 		return err
 	}
-	n.tally = insight.New(insight.Options{Log: tallyLog{n.events}, Notes: deskStore{n.events}, Logger: n.log})
+	n.tally = insight.New(insight.Options{Log: tallyLog{n.events}, Notes: n.events, Logger: n.log})
 	n.engine = edge.New(edge.Options{Node: n.cfg.Node, Locator: n.places, Loader: n.rules, Sealer: n.sealer, Previewer: liveNode{n}})
 	n.releases = newAdoption(n.engine, n.log)
 	n.server, err = collector.New(collector.Options{

@@ -61,9 +61,8 @@ func openWorkshop(cfg Config, log *slog.Logger, live publishing.Live) (*workshop
 		return w, fmt.Errorf("open rules: %w", err)
 	}
 	w.closers = append(w.closers, w.rules.Close)
-	store := deskStore{w.events}
 	w.desk = publishing.New(publishing.Options{
-		Modules: store, Notes: store, Audits: store, Releases: store, Checker: w.rules.Checker(), Loader: w.rules,
+		Modules: w.events, Notes: w.events, Audits: w.events, Releases: w.events, Checker: w.rules.Checker(), Loader: w.rules,
 		Live: live, Replayer: replayer{w}, SealPreview: w.sealer.SealPreview, Builtin: w.builtin,
 	})
 	return w, nil

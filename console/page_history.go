@@ -18,7 +18,7 @@ const historyEntries = publishing.MaxAuditEntries
 
 // A pastRelease is a release with what made it.
 type pastRelease struct {
-	publishing.Published
+	edge.Published
 	Made *publishing.Entry // nil where the audit log does not say
 }
 
@@ -73,7 +73,7 @@ func stepBack(past []pastRelease) uint64 {
 
 // A rollbackView is a rollback that is about to be done.
 type rollbackView struct {
-	Live, To publishing.Published
+	Live, To edge.Published
 	Slots    []slotDifference
 	More     bool // something else differs too
 }

@@ -154,7 +154,7 @@ func modulesIn(status *publishing.Status) []string {
 }
 
 // document returns a site's release, the live one for number 0.
-func (q *call) document(number uint64) (publishing.Published, *edge.ReleaseDocument, error) {
+func (q *call) document(number uint64) (edge.Published, *edge.ReleaseDocument, error) {
 	published, text, err := q.desk().Release(q.ctx(), q.actor, q.site, number)
 	if err != nil {
 		return published, nil, err

@@ -5,7 +5,6 @@ package console
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -18,66 +17,8 @@ import (
 	wasmrules "github.com/nearside/nearside/wasm-rules"
 )
 
-// A store is the real stream as a desk sees it.
+// A store is the real stream, for a desk and for who loads its modules.
 type store struct{ *stream.Stream }
-
-func (s *store) PutRelease(ctx context.Context, site string, follows, number uint64, doc []byte) error {
-	err := s.Stream.PutRelease(ctx, site, follows, number, doc)
-	if _, raced := errors.AsType[*stream.ConflictError](err); raced {
-		err = errors.Join(publishing.ErrChanged, err)
-	}
-	return err
-}
-
-func (s *store) Release(ctx context.Context, site string, number uint64) (publishing.Published, []byte, error) {
-	all, err := s.History(ctx, site)
-	if err != nil {
-		return publishing.Published{}, nil, err
-	}
-	for _, p := range all {
-		if p.Number == number || number == 0 && p.Live {
-			doc, err := s.ReleaseAt(ctx, site, p.Number)
-			return p, doc, absent(err)
-		}
-	}
-	return publishing.Published{}, nil, publishing.ErrNone
-}
-
-func (s *store) History(ctx context.Context, site string) (out []publishing.Published, err error) {
-	all, err := s.Stream.History(ctx, site)
-	for _, p := range all {
-		out = append(out, publishing.Published(p))
-	}
-	return out, err
-}
-
-func (s *store) PutNote(ctx context.Context, key string, value []byte, revision uint64) (uint64, error) {
-	next, err := s.Stream.PutNote(ctx, key, value, revision)
-	if _, raced := errors.AsType[*stream.NoteConflictError](err); raced {
-		err = errors.Join(publishing.ErrChanged, err)
-	}
-	return next, err
-}
-
-func (s *store) Note(ctx context.Context, key string) ([]byte, uint64, error) {
-	value, revision, err := s.Stream.Note(ctx, key)
-	return value, revision, absent(err)
-}
-
-func (s *store) Notes(ctx context.Context, prefix string, each func(string, []byte, uint64) error) error {
-	notes, err := s.Stream.Notes(ctx, prefix)
-	for _, n := range notes {
-		err = errors.Join(err, each(n.Key, n.Value, n.Revision))
-	}
-	return err
-}
-
-func absent(err error) error {
-	if errors.Is(err, stream.ErrNoNote) || errors.Is(err, stream.ErrNoRelease) || errors.Is(err, stream.ErrNoModule) {
-		return errors.Join(publishing.ErrNone, err)
-	}
-	return err
-}
 
 // Open implements wasmrules.ModuleSource.
 func (s *store) Open(hash string) ([]byte, error) {

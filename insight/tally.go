@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -29,8 +30,8 @@ type Notes interface {
 	// PutNote writes the note under key if it has the revision, 0 for one that
 	// is not there, and returns its next one.
 	PutNote(ctx context.Context, key string, value []byte, revision uint64) (uint64, error)
-	// Notes calls each for every note whose key begins with prefix and a dot.
-	Notes(ctx context.Context, prefix string, each func(key string, value []byte, revision uint64) error) error
+	// Notes returns the notes whose keys begin with prefix and a dot.
+	Notes(ctx context.Context, prefix string) ([]edge.Note, error)
 	DeleteNote(ctx context.Context, key string, revision uint64) error
 }
 
@@ -212,19 +213,16 @@ func (t *Tally) load(ctx context.Context) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.days, t.read, t.written, t.revisions = map[dayKey]*day{}, Position{}, Position{}, map[string]uint64{}
-	return t.o.Notes.Notes(ctx, "counts", func(key string, value []byte, revision uint64) error {
-		t.revisions[key] = revision
-		if key == cursorNote {
-			err := json.Unmarshal(value, &t.read)
+	notes, err := t.o.Notes.Notes(ctx, "counts")
+	for _, n := range notes {
+		t.revisions[n.Key] = n.Revision
+		if n.Key == cursorNote {
+			err = errors.Join(err, json.Unmarshal(n.Value, &t.read))
 			t.written = t.read
-			return err
+		} else if k, ok := parseDayKey(n.Key); ok {
+			t.days[k] = &day{Variants: map[string]*counts{}}
+			err = errors.Join(err, json.Unmarshal(n.Value, t.days[k]))
 		}
-		k, ok := parseDayKey(key)
-		if !ok {
-			return nil
-		}
-		d := &day{Variants: map[string]*counts{}}
-		t.days[k] = d
-		return json.Unmarshal(value, d)
-	})
+	}
+	return err
 }

@@ -39,14 +39,6 @@ func (s *store) PutNote(ctx context.Context, key string, value []byte, revision 
 	return s.Stream.PutNote(ctx, key, value, revision)
 }
 
-func (s *store) Notes(ctx context.Context, prefix string, each func(string, []byte, uint64) error) error {
-	notes, err := s.Stream.Notes(ctx, prefix)
-	for _, n := range notes {
-		err = errors.Join(err, each(n.Key, n.Value, n.Revision))
-	}
-	return err
-}
-
 func newStore(t testing.TB) *store {
 	t.Helper()
 	log, err := stream.Open(stream.Options{Dir: t.TempDir()})
@@ -190,12 +182,12 @@ func TestATallyWritesWhenTheStoreIsBack(t *testing.T) {
 	go func() { ended <- tally.Run(ctx) }()
 	s.publish(t, "shop", impression("hero", "sun"))
 	time.Sleep(30 * time.Millisecond)
-	if notes, err := s.Stream.Notes(t.Context(), "counts"); err != nil || len(notes) != 0 {
+	if notes, err := s.Notes(t.Context(), "counts"); err != nil || len(notes) != 0 {
 		t.Fatalf("%d notes while the store fails, %v", len(notes), err)
 	}
 	s.left.Store(1 << 40)
 	for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
-		if notes, err := s.Stream.Notes(t.Context(), "counts"); err == nil && len(notes) == 2 {
+		if notes, err := s.Notes(t.Context(), "counts"); err == nil && len(notes) == 2 {
 			break
 		}
 		if time.Now().After(end) {
@@ -237,11 +229,11 @@ func TestOldDaysAreDropped(t *testing.T) {
 	old.at = day.AddDate(0, 0, -2)
 	s.publish(t, "shop", old, impression("hero", "sun"))
 	s.run(t, insight.Options{}, "shop", 1)
-	if notes, err := s.Stream.Notes(t.Context(), "counts.day"); err != nil || len(notes) != 2 {
+	if notes, err := s.Notes(t.Context(), "counts.day"); err != nil || len(notes) != 2 {
 		t.Fatalf("%d notes, %v; want 2", len(notes), err)
 	}
 	s.run(t, insight.Options{Days: 1}, "shop", 1)
-	notes, err := s.Stream.Notes(t.Context(), "counts.day")
+	notes, err := s.Notes(t.Context(), "counts.day")
 	if err != nil || len(notes) != 1 {
 		t.Fatalf("%d notes, %v; want 1", len(notes), err)
 	}

@@ -119,12 +119,11 @@ func (t *Tally) revision(ctx context.Context, key string) (uint64, error) {
 	if revision != unsure {
 		return revision, nil
 	}
-	revision = 0
-	err := t.o.Notes.Notes(ctx, key[:strings.LastIndexByte(key, '.')], func(k string, _ []byte, r uint64) error {
-		if k == key {
-			revision = r
+	notes, err := t.o.Notes.Notes(ctx, key[:strings.LastIndexByte(key, '.')])
+	for _, n := range notes {
+		if n.Key == key {
+			return n.Revision, err
 		}
-		return nil
-	})
-	return revision, err
+	}
+	return 0, err
 }

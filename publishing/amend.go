@@ -14,7 +14,7 @@ import (
 
 // A liveRelease is a release as the store has it.
 type liveRelease struct {
-	Published
+	edge.Published
 	document []byte
 	doc      *edge.ReleaseDocument // must not be changed
 }
@@ -46,7 +46,7 @@ func (d *Desk) release(ctx context.Context, site string, number uint64) (*liveRe
 	if number != 0 {
 		what = fmt.Sprintf("release %d of site %.64q", number, site)
 	}
-	p, document, err := d.o.Releases.Release(ctx, site, number)
+	p, document, err := d.o.Releases.Published(ctx, site, number)
 	if err != nil {
 		return nil, stored(err, "site", what)
 	}

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/nearside/nearside/edge"
 )
 
 // The acts that the audit log knows.
@@ -97,7 +99,7 @@ func (d *Desk) Audit(ctx context.Context, by Actor, site string, limit int) (*Au
 		}
 		log.Entries = append(log.Entries, e)
 	})
-	if errors.Is(err, ErrBroken) {
+	if errors.Is(err, edge.ErrBroken) {
 		log.Broken, err = err.Error(), nil
 	}
 	slices.Reverse(log.Entries)

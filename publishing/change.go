@@ -148,7 +148,7 @@ func (d *Desk) apply(ctx context.Context, by Actor, site string, c Change, propo
 			out.Pending = d.o.Live != nil && !d.o.Live.Await(ctx, site, next.number)
 			return out, nil
 		}
-		if !errors.Is(err, ErrChanged) {
+		if !errors.Is(err, edge.ErrChanged) {
 			return nil, stored(err, "", "store release")
 		}
 	}

@@ -121,7 +121,7 @@ func (b *bench) checkAudit(t *testing.T) {
 	if len(changes) != len(history) {
 		t.Fatalf("%d changes in the audit log, %d releases", len(changes), len(history))
 	}
-	before := publishing.Published{}
+	before := edge.Published{}
 	for i, p := range history {
 		e := changes[i]
 		if e.Number != p.Number || e.After != p.Hash || e.Was != before.Number || e.Before != before.Hash || e.Actor != "operator" {

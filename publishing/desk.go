@@ -3,6 +3,8 @@
 package publishing
 
 import (
+	"encoding/json"
+	"fmt"
 	"time"
 
 	"github.com/nearside/nearside/edge"
@@ -41,4 +43,12 @@ func New(o Options) *Desk {
 		o.Now = time.Now
 	}
 	return &Desk{o: o}
+}
+
+// read decodes a note.
+func read(n edge.Note, into any) error {
+	if err := json.Unmarshal(n.Value, into); err != nil {
+		return fmt.Errorf("%s: %w", n.Key, err)
+	}
+	return nil
 }

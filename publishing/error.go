@@ -5,6 +5,8 @@ package publishing
 import (
 	"errors"
 	"fmt"
+
+	"github.com/nearside/nearside/edge"
 )
 
 // The codes of an Error. A module that may not be uploaded is refused with its
@@ -59,17 +61,6 @@ func codeOf(err error) string {
 	return ""
 }
 
-// Errors that the ports' methods wrap.
-var (
-	// ErrNone reports that there is nothing under a key, a hash or a number.
-	ErrNone = errors.New("there is nothing")
-	// ErrChanged reports a write that another one came before: a note's revision
-	// or a release's number is not the one the writer knew.
-	ErrChanged = errors.New("changed meanwhile")
-	// ErrBroken reports an audit log that is not the one that was written.
-	ErrBroken = errors.New("audit log is broken")
-)
-
 // stored turns a port's error into the caller's: what is not there is named by
 // what, anything else is the store's trouble.
 func stored(err error, field, what string) error {
@@ -78,9 +69,9 @@ func stored(err error, field, what string) error {
 		return nil
 	case codeOf(err) != "":
 		return err
-	case errors.Is(err, ErrNone):
+	case errors.Is(err, edge.ErrNone):
 		return &Error{Code: CodeNotFound, Field: field, Message: "there is no " + what, Err: err}
-	case errors.Is(err, ErrChanged):
+	case errors.Is(err, edge.ErrChanged):
 		return &Error{Code: CodeConflict, Field: field, Message: what + " was changed by somebody else meanwhile: look at it and try again", Err: err}
 	}
 	return because(CodeUnavailable, "", what, err)

@@ -10,8 +10,8 @@ import (
 )
 
 // What a Desk needs of others. Each is called by many goroutines at once. What
-// is not there is an error that wraps ErrNone; a write that came too late is one
-// that wraps ErrChanged.
+// is not there is an error that is edge.ErrNone; a write that came too late is one
+// that is edge.ErrChanged.
 
 // Modules keeps bytes by their SHA-256 for good: modules, and release documents
 // that wait for a second person.
@@ -27,8 +27,8 @@ type Notes interface {
 	// is not there, and returns its next one.
 	PutNote(ctx context.Context, key string, value []byte, revision uint64) (uint64, error)
 	Note(ctx context.Context, key string) (value []byte, revision uint64, err error)
-	// Notes calls each for every note whose key begins with prefix and a dot.
-	Notes(ctx context.Context, prefix string, each func(key string, value []byte, revision uint64) error) error
+	// Notes returns the notes whose keys begin with prefix and a dot, by key.
+	Notes(ctx context.Context, prefix string) ([]edge.Note, error)
 	DeleteNote(ctx context.Context, key string, revision uint64) error
 }
 
@@ -38,7 +38,7 @@ type Audits interface {
 	AppendAudit(ctx context.Context, site string, entry []byte) error
 	// Audit calls each for every entry about a site, for all with "", oldest
 	// first. When entries were changed or removed, it says so at the end with an
-	// error that wraps ErrBroken.
+	// error that is edge.ErrBroken.
 	Audit(ctx context.Context, site string, each func(seq uint64, at time.Time, entry []byte) error) error
 }
 
@@ -47,21 +47,13 @@ type Releases interface {
 	// PutRelease makes doc the site's live release if the live number is follows,
 	// 0 for none.
 	PutRelease(ctx context.Context, site string, follows, number uint64, doc []byte) error
-	// Release returns a release that is or was live, the live one for number 0.
-	Release(ctx context.Context, site string, number uint64) (Published, []byte, error)
+	// Published returns a release that is or was live, the live one for number 0,
+	// and its document.
+	Published(ctx context.Context, site string, number uint64) (edge.Published, []byte, error)
 	// History returns every release of a site that is or was live, by number.
-	History(ctx context.Context, site string) ([]Published, error)
+	History(ctx context.Context, site string) ([]edge.Published, error)
 	// Sites returns the sites that have a live release, sorted.
 	Sites(ctx context.Context) ([]string, error)
-}
-
-// Published names a release that is or was live.
-type Published struct {
-	Number uint64 `json:"number"`
-	// Hash is the SHA-256 of the document, lower-case hex.
-	Hash string    `json:"hash"`
-	At   time.Time `json:"at"` // when it went live first
-	Live bool      `json:"live,omitempty"`
 }
 
 // A Checker looks at modules that nobody has read. It bounds its own time and

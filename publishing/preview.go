@@ -103,18 +103,16 @@ func pageOf(doc *edge.ReleaseDocument, page string) (*url.URL, error) {
 
 // dropPreviews forgets a site's previews whose time is over.
 func (d *Desk) dropPreviews(ctx context.Context, site string) error {
-	over, good := map[string]uint64{}, 0
-	err := d.o.Notes.Notes(ctx, previewNotes+"."+site, func(key string, value []byte, revision uint64) error {
-		var note previewNote
-		if err := json.Unmarshal(value, &note); err != nil || !d.now().Before(note.Until) {
-			over[key] = revision // damaged is as good as over
-		} else {
+	good := 0
+	notes, err := d.o.Notes.Notes(ctx, previewNotes+"."+site)
+	for _, n := range notes {
+		var p previewNote
+		if json.Unmarshal(n.Value, &p) == nil && d.now().Before(p.Until) {
 			good++
+			continue
 		}
-		return nil
-	})
-	for key, revision := range over {
-		if gone := d.o.Notes.DeleteNote(ctx, key, revision); !errors.Is(gone, ErrChanged) {
+		// Damaged is as good as over.
+		if gone := d.o.Notes.DeleteNote(ctx, n.Key, n.Revision); !errors.Is(gone, edge.ErrChanged) {
 			err = errors.Join(err, gone)
 		}
 	}

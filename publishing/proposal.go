@@ -52,14 +52,12 @@ func (d *Desk) Proposals(ctx context.Context, by Actor, site string) ([]*Proposa
 
 func (d *Desk) proposals(ctx context.Context, site string) ([]*Proposal, error) {
 	all := []*Proposal{}
-	err := d.o.Notes.Notes(ctx, proposalNotes+"."+site, func(key string, value []byte, _ uint64) error {
+	notes, err := d.o.Notes.Notes(ctx, proposalNotes+"."+site)
+	for _, n := range notes {
 		p := &Proposal{}
-		if err := json.Unmarshal(value, p); err != nil {
-			return fmt.Errorf("%s: %w", key, err)
-		}
+		err = errors.Join(err, read(n, p))
 		all = append(all, p)
-		return nil
-	})
+	}
 	if err != nil {
 		return nil, stored(err, "", "proposals")
 	}

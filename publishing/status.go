@@ -170,26 +170,26 @@ func (d *Desk) Sites(ctx context.Context, by Actor) ([]string, error) {
 
 // History returns a site's releases, the live one and those before it, by
 // number. It needs the role viewer.
-func (d *Desk) History(ctx context.Context, by Actor, site string) ([]Published, error) {
+func (d *Desk) History(ctx context.Context, by Actor, site string) ([]edge.Published, error) {
 	if err := by.need(Viewer, site); err != nil {
 		return nil, err
 	}
 	all, err := d.o.Releases.History(ctx, site)
 	if err == nil && len(all) == 0 {
-		err = ErrNone
+		err = edge.ErrNone
 	}
 	return all, stored(err, "site", fmt.Sprintf("site %.64q", site))
 }
 
 // Release returns a release's document and its number; 0 asks for the live one.
 // It needs the role viewer.
-func (d *Desk) Release(ctx context.Context, by Actor, site string, number uint64) (Published, []byte, error) {
+func (d *Desk) Release(ctx context.Context, by Actor, site string, number uint64) (edge.Published, []byte, error) {
 	if err := by.need(Viewer, site); err != nil {
-		return Published{}, nil, err
+		return edge.Published{}, nil, err
 	}
 	r, err := d.release(ctx, site, number)
 	if err != nil {
-		return Published{}, nil, err
+		return edge.Published{}, nil, err
 	}
 	return r.Published, r.document, nil
 }

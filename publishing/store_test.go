@@ -29,53 +29,7 @@ func (s *store) PutRelease(ctx context.Context, site string, follows, number uin
 		s.beforePut = nil
 		hook()
 	}
-	err := s.Stream.PutRelease(ctx, site, follows, number, doc)
-	if _, raced := errors.AsType[*stream.ConflictError](err); raced {
-		err = errors.Join(publishing.ErrChanged, err)
-	}
-	return err
-}
-
-func (s *store) Release(ctx context.Context, site string, number uint64) (publishing.Published, []byte, error) {
-	p, doc, err := s.Stream.Published(ctx, site, number)
-	return publishing.Published(p), doc, none(err)
-}
-
-func (s *store) History(ctx context.Context, site string) ([]publishing.Published, error) {
-	all, err := s.Stream.History(ctx, site)
-	var out []publishing.Published
-	for _, p := range all {
-		out = append(out, publishing.Published(p))
-	}
-	return out, err
-}
-
-func (s *store) PutNote(ctx context.Context, key string, value []byte, revision uint64) (uint64, error) {
-	next, err := s.Stream.PutNote(ctx, key, value, revision)
-	if _, raced := errors.AsType[*stream.NoteConflictError](err); raced {
-		err = errors.Join(publishing.ErrChanged, err)
-	}
-	return next, err
-}
-
-func (s *store) Note(ctx context.Context, key string) ([]byte, uint64, error) {
-	value, revision, err := s.Stream.Note(ctx, key)
-	return value, revision, none(err)
-}
-
-func (s *store) Notes(ctx context.Context, prefix string, each func(string, []byte, uint64) error) error {
-	notes, err := s.Stream.Notes(ctx, prefix)
-	for _, n := range notes {
-		err = errors.Join(err, each(n.Key, n.Value, n.Revision))
-	}
-	return err
-}
-
-func none(err error) error {
-	if errors.Is(err, stream.ErrNoNote) || errors.Is(err, stream.ErrNoRelease) || errors.Is(err, stream.ErrNoModule) {
-		return errors.Join(publishing.ErrNone, err)
-	}
-	return err
+	return s.Stream.PutRelease(ctx, site, follows, number, doc)
 }
 
 // modules are rules written as data: a module's bytes are its manifest. What

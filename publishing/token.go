@@ -113,16 +113,14 @@ func (d *Desk) Tokens(ctx context.Context, by Actor) ([]Token, error) {
 		return nil, err
 	}
 	tokens := []Token{}
-	err := d.o.Notes.Notes(ctx, tokenNotes, func(key string, value []byte, _ uint64) error {
+	notes, err := d.o.Notes.Notes(ctx, tokenNotes)
+	for _, n := range notes {
 		var t Token
-		if err := json.Unmarshal(value, &t); err != nil {
-			return fmt.Errorf("%s: %w", key, err)
-		}
+		err = errors.Join(err, read(n, &t))
 		if by.overrules(t.Actor) {
 			tokens = append(tokens, t)
 		}
-		return nil
-	})
+	}
 	if err != nil {
 		return nil, stored(err, "", "tokens")
 	}
@@ -163,7 +161,7 @@ func (d *Desk) Authenticate(ctx context.Context, secret string) (Token, error) {
 	}
 	value, _, err := d.o.Notes.Note(ctx, tokenKey(hashOf([]byte(secret))))
 	switch {
-	case errors.Is(err, ErrNone):
+	case errors.Is(err, edge.ErrNone):
 		return Token{}, errNoToken()
 	case err != nil:
 		return Token{}, stored(err, "", "token")
@@ -194,14 +192,13 @@ func (d *Desk) findToken(ctx context.Context, id string) (token Token, hash stri
 	if !tokenPattern.MatchString(id) {
 		return Token{}, "", 0, errNoTokenID(id)
 	}
-	err = d.o.Notes.Notes(ctx, tokenNotes, func(key string, value []byte, rev uint64) error {
-		found := strings.TrimPrefix(key, tokenKey(""))
-		if !strings.HasPrefix(found, id) {
-			return nil
+	notes, err := d.o.Notes.Notes(ctx, tokenNotes)
+	for _, n := range notes {
+		if found := strings.TrimPrefix(n.Key, tokenKey("")); strings.HasPrefix(found, id) {
+			hash, revision = found, n.Revision
+			err = errors.Join(err, read(n, &token))
 		}
-		hash, revision = found, rev
-		return json.Unmarshal(value, &token)
-	})
+	}
 	switch {
 	case err != nil:
 		return Token{}, "", 0, stored(err, "", "tokens")

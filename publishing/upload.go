@@ -128,11 +128,11 @@ func (d *Desk) keepUpload(ctx context.Context, by Actor, u *Upload) (*Upload, er
 			}
 			return err
 		})
-		if !errors.Is(err, ErrChanged) {
+		if !errors.Is(err, edge.ErrChanged) {
 			return u, stored(err, "", "upload")
 		}
 	}
-	return nil, stored(ErrChanged, "version", "the upload")
+	return nil, stored(edge.ErrChanged, "version", "the upload")
 }
 
 // value is the upload's note. A report that does not fit leaves out what was
@@ -158,7 +158,7 @@ func (d *Desk) upload(ctx context.Context, site, name, version string) (*Upload,
 	}
 	value, revision, err := d.o.Notes.Note(ctx, uploadKey(site, name, version))
 	switch {
-	case errors.Is(err, ErrNone):
+	case errors.Is(err, edge.ErrNone):
 		return nil, 0, nil
 	case err != nil:
 		return nil, 0, stored(err, "", "upload")
@@ -218,14 +218,12 @@ func (d *Desk) Uploads(ctx context.Context, by Actor, site string) ([]*Upload, e
 
 func (d *Desk) uploads(ctx context.Context, site string) ([]*Upload, error) {
 	uploads := []*Upload{}
-	err := d.o.Notes.Notes(ctx, uploadNotes+"."+site, func(key string, value []byte, _ uint64) error {
+	notes, err := d.o.Notes.Notes(ctx, uploadNotes+"."+site)
+	for _, n := range notes {
 		u := &Upload{}
-		if err := json.Unmarshal(value, u); err != nil {
-			return fmt.Errorf("%s: %w", key, err)
-		}
+		err = errors.Join(err, read(n, u))
 		uploads = append(uploads, u)
-		return nil
-	})
+	}
 	if err != nil {
 		return nil, stored(err, "", "uploads")
 	}

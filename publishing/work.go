@@ -207,13 +207,13 @@ func (d *Desk) effective(ctx context.Context, site string, live *liveRelease) (u
 
 // madeBy returns the entry of what made a release, the zero one if it is not in
 // the audit log. A log that is broken elsewhere is good enough.
-func (d *Desk) madeBy(ctx context.Context, site string, made Published) (entry Entry, err error) {
+func (d *Desk) madeBy(ctx context.Context, site string, made edge.Published) (entry Entry, err error) {
 	err = d.eachEntry(ctx, site, func(e Entry) {
 		if e.Number == made.Number && e.After == made.Hash && e.Act != ActPropose {
 			entry = e
 		}
 	})
-	if errors.Is(err, ErrBroken) {
+	if errors.Is(err, edge.ErrBroken) {
 		err = nil
 	}
 	return entry, stored(err, "", "audit log")

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/nearside/nearside/edge"
 )
 
 // The audit log is a chain: each stored entry carries the SHA-256 of the one
@@ -43,10 +45,6 @@ const (
 )
 
 var auditStart = fmt.Sprintf("%064d", 0)
-
-// ErrAuditBroken reports an audit log whose entries are not those that were
-// written, or not all of them.
-var ErrAuditBroken = errors.New("audit log is broken")
 
 // AppendAudit adds an entry, a JSON document of at most MaxAuditBytes, to the
 // audit log. site is whom it is about, "" for the node as a whole. Nil means
@@ -148,7 +146,7 @@ func (b *broker) auditHead(ctx context.Context) (head auditHead, err error) {
 		return head, fmt.Errorf("ask ledger: %w", err)
 	}
 	if err := json.Unmarshal(e.Value(), &head); err != nil {
-		return head, fmt.Errorf("%w: the number of its newest entry is unreadable", ErrAuditBroken)
+		return head, fmt.Errorf("%w: the number of its newest entry is unreadable", edge.ErrBroken)
 	}
 	return head, nil
 }
@@ -160,7 +158,7 @@ func (b *broker) auditHead(ctx context.Context) (head auditHead, err error) {
 //
 // The whole log is checked, whatever the site. When it is broken, each gets
 // every entry that can be read all the same, and then Audit returns an
-// ErrAuditBroken that says where the chain breaks first. Otherwise it returns
+// edge.ErrBroken that says where the chain breaks first. Otherwise it returns
 // nil, or the error of each or ctx.
 func (s *Stream) Audit(ctx context.Context, site string, each func(seq uint64, at time.Time, entry []byte) error) error {
 	if site != "" && !validSite(site) {
@@ -200,7 +198,7 @@ type auditReader struct {
 func (r *auditReader) read(ctx context.Context, b *broker) error {
 	if !r.begun {
 		var err error
-		if r.head, err = b.auditHead(ctx); errors.Is(err, ErrAuditBroken) {
+		if r.head, err = b.auditHead(ctx); errors.Is(err, edge.ErrBroken) {
 			r.broken = err
 		} else if err != nil {
 			return err
@@ -251,6 +249,6 @@ func (r *auditReader) take(m message) error {
 // breaks notes where the chain breaks, the first time.
 func (r *auditReader) breaks(seq uint64, what string) {
 	if r.broken == nil {
-		r.broken = fmt.Errorf("%w at entry %d: %s", ErrAuditBroken, seq, what)
+		r.broken = fmt.Errorf("%w at entry %d: %s", edge.ErrBroken, seq, what)
 	}
 }

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/nearside/nearside/edge"
 )
 
 func appendAudit(t *testing.T, s *Stream, site, entry string) {
@@ -202,14 +204,14 @@ func TestATamperedAuditLogIsFound(t *testing.T) {
 			}
 			for range 2 {
 				got, err := audit(t, s, "")
-				if errors.Is(err, ErrAuditBroken) != (tt.says != "") || err != nil && !strings.Contains(err.Error(), tt.says) {
+				if errors.Is(err, edge.ErrBroken) != (tt.says != "") || err != nil && !strings.Contains(err.Error(), tt.says) {
 					t.Errorf("error %v, want one that says %q", err, tt.says)
 				}
 				if len(got) != tt.tells {
 					t.Errorf("it tells %v, want %d entries", got, tt.tells)
 				}
 				// What comes later does not hide it, nor does another site.
-				if _, err := audit(t, s, "none"); errors.Is(err, ErrAuditBroken) != (tt.says != "") {
+				if _, err := audit(t, s, "none"); errors.Is(err, edge.ErrBroken) != (tt.says != "") {
 					t.Errorf("asked for another site: error %v", err)
 				}
 				appendAudit(t, s, "shop", `{"n":6}`)

@@ -16,8 +16,8 @@ const MaxModuleBytes = 4 << 20
 // Trying again is useless.
 var ErrInvalid = errors.New("cannot be stored")
 
-// ErrNoModule reports a hash under which no module is stored.
-var ErrNoModule = errors.New("no such module")
+// ErrNoModule reports a hash under which no module is stored: an edge.ErrNone.
+var ErrNoModule error = missing("no such module")
 
 // PutModule keeps a module's bytes and returns their SHA-256 in lower-case hex,
 // the name under which Module finds them. A module is kept for good. Putting

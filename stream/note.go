@@ -13,6 +13,8 @@ import (
 	"strings"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/nearside/nearside/edge"
 )
 
 // MaxNoteBytes bounds a note's value and maxNoteKeyBytes its key.
@@ -21,11 +23,19 @@ const (
 	maxNoteKeyBytes = 256
 )
 
-// ErrNoNote reports a key without a note.
-var ErrNoNote = errors.New("no such note")
+// ErrNoNote reports a key without a note: an edge.ErrNone.
+var ErrNoNote error = missing("no such note")
+
+// missing is an error that says what of the Stream's there is none of.
+type missing string
+
+func (m missing) Error() string { return string(m) }
+
+// Is makes each an edge.ErrNone too.
+func (missing) Is(target error) bool { return target == edge.ErrNone }
 
 // A NoteConflictError reports a note that was changed since the revision that a
-// change of it was made from.
+// change of it was made from: an edge.ErrChanged.
 type NoteConflictError struct {
 	Key      string
 	Revision uint64 // what the note has, 0 when there is none
@@ -38,28 +48,19 @@ func (e *NoteConflictError) Error() string {
 	return fmt.Sprintf("note %s has revision %d by now", e.Key, e.Revision)
 }
 
-// A Note is a small document of the ledger, which others keep what they must
-// not lose in.
-type Note struct {
-	// Key is of words between dots, 256 bytes at most in all; a word is of
-	// characters a-z, 0-9, "-", "_", "=" and "/".
-	Key string
-	// Value is a JSON document of at most MaxNoteBytes.
-	Value []byte
-	// Revision grows with each change of any note and never comes again.
-	Revision uint64
-}
+// Is makes the conflict an edge.ErrChanged too.
+func (*NoteConflictError) Is(target error) bool { return target == edge.ErrChanged }
 
 // PutNote makes value the note under key if the note has the revision, 0 for
 // none, and returns its next one. Otherwise it changes nothing and returns a
-// *NoteConflictError. The error is ErrInvalid for a key or a value that Note
-// does not allow; while the log is down it is the reason. After another error
-// the note may be changed or not: read it before you try again.
+// *NoteConflictError. The error is ErrInvalid for a key or a value that an
+// edge.Note does not allow; while the log is down it is the reason. After another
+// error the note may be changed or not: read it before you try again.
 func (s *Stream) PutNote(ctx context.Context, key string, value []byte, revision uint64) (next uint64, err error) {
 	if err := checkNote(key, value); err != nil {
 		return 0, fmt.Errorf("put note: %w", err)
 	}
-	next, err = s.changeNote(ctx, Note{key, value, revision}, func(ctx context.Context, b *broker) (uint64, error) {
+	next, err = s.changeNote(ctx, edge.Note{Key: key, Value: value, Revision: revision}, func(ctx context.Context, b *broker) (uint64, error) {
 		if revision == 0 {
 			return b.notes.Create(ctx, key, value)
 		}
@@ -80,7 +81,7 @@ func (s *Stream) DeleteNote(ctx context.Context, key string, revision uint64) er
 	if revision == 0 {
 		return fmt.Errorf("delete note %s: %w: no revision", key, ErrInvalid)
 	}
-	_, err := s.changeNote(ctx, Note{Key: key, Revision: revision}, func(ctx context.Context, b *broker) (uint64, error) {
+	_, err := s.changeNote(ctx, edge.Note{Key: key, Revision: revision}, func(ctx context.Context, b *broker) (uint64, error) {
 		return 0, b.notes.Delete(ctx, key, jetstream.LastRevision(revision))
 	})
 	if err != nil {
@@ -92,7 +93,7 @@ func (s *Stream) DeleteNote(ctx context.Context, key string, revision uint64) er
 // changeNote calls change if there is a note that has n's revision. When a
 // broker breaks off in the midst of it, the next one is asked whether the
 // change came through: nobody else changes notes meanwhile.
-func (s *Stream) changeNote(ctx context.Context, n Note, change func(context.Context, *broker) (uint64, error)) (next uint64, err error) {
+func (s *Stream) changeNote(ctx context.Context, n edge.Note, change func(context.Context, *broker) (uint64, error)) (next uint64, err error) {
 	s.ledger.Lock()
 	defer s.ledger.Unlock()
 	tried := false
@@ -127,7 +128,7 @@ func (s *Stream) Note(ctx context.Context, key string) (value []byte, revision u
 	if !validNoteKey(key) {
 		return nil, 0, fmt.Errorf("read note: %w", ErrNoNote)
 	}
-	var n Note
+	var n edge.Note
 	err = s.withBroker(ctx, func(ctx context.Context, b *broker) (err error) {
 		n, err = b.note(ctx, key)
 		return err
@@ -139,22 +140,22 @@ func (s *Stream) Note(ctx context.Context, key string) (value []byte, revision u
 }
 
 // note reads a note; it is without revision and value when there is none.
-func (b *broker) note(ctx context.Context, key string) (Note, error) {
+func (b *broker) note(ctx context.Context, key string) (edge.Note, error) {
 	e, err := b.notes.Get(ctx, key)
 	switch {
 	case errors.Is(err, jetstream.ErrKeyNotFound):
-		return Note{}, ErrNoNote
+		return edge.Note{}, ErrNoNote
 	case err != nil:
-		return Note{}, fmt.Errorf("ask ledger: %w", err)
+		return edge.Note{}, fmt.Errorf("ask ledger: %w", err)
 	}
-	return Note{Key: key, Value: e.Value(), Revision: e.Revision()}, nil
+	return edge.Note{Key: key, Value: e.Value(), Revision: e.Revision()}, nil
 }
 
 // Notes returns the notes whose keys begin with prefix and a dot, sorted by
 // key; all notes for "". A dot at prefix's own end is allowed and changes
 // nothing. The caller owns the notes. While notes change, each is as it was at
 // some moment of the call.
-func (s *Stream) Notes(ctx context.Context, prefix string) (notes []Note, err error) {
+func (s *Stream) Notes(ctx context.Context, prefix string) (notes []edge.Note, err error) {
 	prefix = strings.TrimSuffix(prefix, ".")
 	filter := ">"
 	switch {
@@ -171,19 +172,19 @@ func (s *Stream) Notes(ctx context.Context, prefix string) (notes []Note, err er
 	if err != nil {
 		return nil, fmt.Errorf("list notes: %w", err)
 	}
-	slices.SortFunc(notes, func(a, b Note) int { return cmp.Compare(a.Key, b.Key) })
+	slices.SortFunc(notes, func(a, b edge.Note) int { return cmp.Compare(a.Key, b.Key) })
 	return notes, nil
 }
 
 // listNotes returns what matches a filter, in any order.
-func (b *broker) listNotes(ctx context.Context, filter string) ([]Note, error) {
+func (b *broker) listNotes(ctx context.Context, filter string) ([]edge.Note, error) {
 	watcher, err := b.notes.Watch(ctx, filter, jetstream.IgnoreDeletes())
 	if err != nil {
 		return nil, fmt.Errorf("ask ledger: %w", err)
 	}
 	// It fails only when the watcher has ended by itself.
 	defer func() { _ = watcher.Stop() }()
-	var notes []Note
+	var notes []edge.Note
 	at := make(map[string]int)
 	for {
 		select {
@@ -198,7 +199,7 @@ func (b *broker) listNotes(ctx context.Context, filter string) ([]Note, error) {
 			case !validNoteKey(e.Key()):
 				continue // the Stream's own
 			}
-			n := Note{Key: e.Key(), Value: e.Value(), Revision: e.Revision()}
+			n := edge.Note{Key: e.Key(), Value: e.Value(), Revision: e.Revision()}
 			if i, again := at[n.Key]; again {
 				notes[i] = n
 				continue

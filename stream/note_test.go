@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/nearside/nearside/edge"
 )
 
 func putNote(t *testing.T, s *Stream, key, value string, revision uint64) uint64 {
@@ -192,18 +194,18 @@ func TestAChangeWhoseAnswerWasLostCountsOnce(t *testing.T) {
 	s := open(t, Options{Dir: t.TempDir()})
 	for _, way := range []struct {
 		name   string
-		note   Note
-		change func(ctx context.Context, b *broker, n Note) (uint64, error)
+		note   edge.Note
+		change func(ctx context.Context, b *broker, n edge.Note) (uint64, error)
 		want   string // what is there afterwards, "" for nothing
 	}{
-		{"a new note", Note{Key: "a", Value: []byte(`1`)}, func(ctx context.Context, b *broker, n Note) (uint64, error) {
+		{"a new note", edge.Note{Key: "a", Value: []byte(`1`)}, func(ctx context.Context, b *broker, n edge.Note) (uint64, error) {
 			return b.notes.Create(ctx, n.Key, n.Value)
 		}, `1`},
-		{"a changed note", Note{Key: "a", Value: []byte(`2`)}, func(ctx context.Context, b *broker, n Note) (uint64, error) {
+		{"a changed note", edge.Note{Key: "a", Value: []byte(`2`)}, func(ctx context.Context, b *broker, n edge.Note) (uint64, error) {
 			return b.notes.Update(ctx, n.Key, n.Value, n.Revision)
 		}, `2`},
-		{"one that did not come through", Note{Key: "a", Value: []byte(`3`)}, nil, `3`},
-		{"a deleted note", Note{Key: "a"}, func(ctx context.Context, b *broker, n Note) (uint64, error) {
+		{"one that did not come through", edge.Note{Key: "a", Value: []byte(`3`)}, nil, `3`},
+		{"a deleted note", edge.Note{Key: "a"}, func(ctx context.Context, b *broker, n edge.Note) (uint64, error) {
 			return 0, b.notes.Delete(ctx, n.Key)
 		}, ""},
 	} {

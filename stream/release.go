@@ -13,17 +13,19 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/nearside/nearside/edge"
 )
 
 // MaxReleaseBytes bounds one release document.
 const MaxReleaseBytes = 16 << 20
 
 // ErrNoRelease reports a site without a live release, or a number that was
-// never live.
-var ErrNoRelease = errors.New("no such release")
+// never live: an edge.ErrNone.
+var ErrNoRelease error = missing("no such release")
 
 // A ConflictError reports a release that was published over another than the
-// one it was made from.
+// one it was made from: an edge.ErrChanged.
 type ConflictError struct {
 	Site string
 	Live uint64 // the number that is live, 0 for none
@@ -33,13 +35,8 @@ func (e *ConflictError) Error() string {
 	return fmt.Sprintf("release %d of site %s is live by now", e.Live, e.Site)
 }
 
-// Published names a release that is or was live.
-type Published struct {
-	Number uint64    `json:"number"`
-	Hash   string    `json:"hash"` // SHA-256 of the document, lower-case hex
-	At     time.Time `json:"at"`   // when it went live first
-	Live   bool      `json:"-"`
-}
+// Is makes the conflict an edge.ErrChanged too.
+func (*ConflictError) Is(target error) bool { return target == edge.ErrChanged }
 
 // The pointer bucket's keys: a site's live release is under the site, each
 // release that was live before under site.number.
@@ -64,7 +61,7 @@ func (s *Stream) PutRelease(ctx context.Context, site string, expect, number uin
 	}
 	s.releases.Lock()
 	defer s.releases.Unlock()
-	pub := publication{site: site, expect: expect, doc: doc, next: Published{
+	pub := publication{site: site, expect: expect, doc: doc, next: edge.Published{
 		Number: number, Hash: hashOf(doc), At: time.Now().UTC().Truncate(time.Millisecond),
 	}}
 	err := s.write(ctx, func(ctx context.Context, b *broker) error { return b.putRelease(ctx, pub) })
@@ -78,7 +75,7 @@ func (s *Stream) PutRelease(ctx context.Context, site string, expect, number uin
 type publication struct {
 	site   string
 	expect uint64 // the number that must be live, 0 for none
-	next   Published
+	next   edge.Published
 	doc    []byte
 }
 
@@ -140,7 +137,7 @@ func raced(err error) bool {
 }
 
 // putPast notes a release in the site's history.
-func (b *broker) putPast(ctx context.Context, site string, p Published) error {
+func (b *broker) putPast(ctx context.Context, site string, p edge.Published) error {
 	value, err := json.Marshal(p)
 	if err != nil {
 		return err
@@ -165,9 +162,9 @@ func (s *Stream) ReleaseAt(ctx context.Context, site string, number uint64) ([]b
 
 // Published returns a release that is or was live, the live one for number 0,
 // and its document, with the errors of Release.
-func (s *Stream) Published(ctx context.Context, site string, number uint64) (p Published, doc []byte, err error) {
+func (s *Stream) Published(ctx context.Context, site string, number uint64) (p edge.Published, doc []byte, err error) {
 	if !validSite(site) {
-		return Published{}, nil, fmt.Errorf("read release: %w", ErrNoRelease)
+		return edge.Published{}, nil, fmt.Errorf("read release: %w", ErrNoRelease)
 	}
 	err = s.withBroker(ctx, func(ctx context.Context, b *broker) (err error) {
 		p, _, err = b.pointer(ctx, site)
@@ -181,7 +178,7 @@ func (s *Stream) Published(ctx context.Context, site string, number uint64) (p P
 		return err
 	})
 	if err != nil {
-		return Published{}, nil, fmt.Errorf("read release of site %s: %w", site, err)
+		return edge.Published{}, nil, fmt.Errorf("read release of site %s: %w", site, err)
 	}
 	return p, doc, nil
 }
@@ -198,7 +195,7 @@ func (s *Stream) Sites(ctx context.Context) (sites []string, err error) {
 
 // History returns every release of site that is or was live, by number. It is
 // empty for a site without one.
-func (s *Stream) History(ctx context.Context, site string) (all []Published, err error) {
+func (s *Stream) History(ctx context.Context, site string) (all []edge.Published, err error) {
 	if !validSite(site) {
 		return nil, nil
 	}
@@ -212,7 +209,7 @@ func (s *Stream) History(ctx context.Context, site string) (all []Published, err
 	return all, nil
 }
 
-func (b *broker) history(ctx context.Context, site string) ([]Published, error) {
+func (b *broker) history(ctx context.Context, site string) ([]edge.Published, error) {
 	live, _, err := b.pointer(ctx, site)
 	if errors.Is(err, ErrNoRelease) {
 		return nil, nil
@@ -225,7 +222,7 @@ func (b *broker) history(ctx context.Context, site string) ([]Published, error) 
 		return nil, err
 	}
 	live.Live = true
-	all := []Published{live}
+	all := []edge.Published{live}
 	for _, k := range keys {
 		if k == pastKey(site, live.Number) {
 			continue
@@ -236,7 +233,7 @@ func (b *broker) history(ctx context.Context, site string) ([]Published, error) 
 		}
 		all = append(all, p)
 	}
-	slices.SortFunc(all, func(a, b Published) int { return cmp.Compare(a.Number, b.Number) })
+	slices.SortFunc(all, func(a, b edge.Published) int { return cmp.Compare(a.Number, b.Number) })
 	return all, nil
 }
 
@@ -257,7 +254,7 @@ func (b *broker) keys(ctx context.Context, filter string) ([]string, error) {
 }
 
 // pointer reads a pointer and its revision.
-func (b *broker) pointer(ctx context.Context, k string) (p Published, revision uint64, err error) {
+func (b *broker) pointer(ctx context.Context, k string) (p edge.Published, revision uint64, err error) {
 	e, err := b.pointers.Get(ctx, k)
 	switch {
 	case errors.Is(err, jetstream.ErrKeyNotFound):
@@ -269,12 +266,12 @@ func (b *broker) pointer(ctx context.Context, k string) (p Published, revision u
 	return p, e.Revision(), err
 }
 
-func decodePointer(value []byte) (p Published, err error) {
+func decodePointer(value []byte) (p edge.Published, err error) {
 	if err := json.Unmarshal(value, &p); err != nil {
-		return Published{}, fmt.Errorf("read release pointer: %w", err)
+		return edge.Published{}, fmt.Errorf("read release pointer: %w", err)
 	}
 	if p.Number == 0 || !validHash(p.Hash) {
-		return Published{}, errors.New("read release pointer: no number or hash")
+		return edge.Published{}, errors.New("read release pointer: no number or hash")
 	}
 	return p, nil
 }

@@ -13,6 +13,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/nearside/nearside/edge"
 )
 
 func put(t *testing.T, s *Stream, site string, expect, number uint64, doc string) {
@@ -48,7 +50,7 @@ func TestReleasesAreKeptAndFound(t *testing.T) {
 	if err != nil || len(history) != 3 {
 		t.Fatalf("History(shop) = %+v, %v", history, err)
 	}
-	for i, want := range []Published{{Number: 1}, {Number: 2}, {Number: 5, Live: true}} {
+	for i, want := range []edge.Published{{Number: 1}, {Number: 2}, {Number: 5, Live: true}} {
 		if h := history[i]; h.Number != want.Number || h.Live != want.Live || len(h.Hash) != 64 || time.Since(h.At) > time.Minute {
 			t.Errorf("History(shop)[%d] = %+v, want %+v", i, h, want)
 		}

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/nearside/nearside/edge"
 )
 
 // A ReleaseUpdate is one thing that WatchReleases has to tell.
@@ -36,7 +38,7 @@ const watchRetry = 200 * time.Millisecond
 // It returns when ctx ends, with nil, or the Stream is closed, with ErrClosed,
 // and goes on across a replaced server.
 func (s *Stream) WatchReleases(ctx context.Context, fn func(ReleaseUpdate)) error {
-	w := watch{told: make(map[string]Published), fn: fn}
+	w := watch{told: make(map[string]edge.Published), fn: fn}
 	for {
 		err := s.withBroker(ctx, w.follow)
 		switch {
@@ -58,7 +60,7 @@ func (s *Stream) WatchReleases(ctx context.Context, fn func(ReleaseUpdate)) erro
 // A watch remembers what it has told, because each watcher tells the present
 // state again.
 type watch struct {
-	told     map[string]Published
+	told     map[string]edge.Published
 	complete bool
 	fn       func(ReleaseUpdate)
 }
