@@ -104,7 +104,8 @@ func (g *guest) picture(name string) {
 	}{{"1280", "light", 1280}, {"1280-dark", "dark", 1280}, {"390", "light", 390}, {"390-dark", "dark", 390}} {
 		g.scheme(look.scheme)
 		g.do(chromedp.EmulateViewport(look.width, 800))
-		png, err := chromedp.Run(g.ctx, chromedp.FullScreenshot(100))
+		g.do(chromedp.EmulateViewport(look.width, eval[int64](g.tab, `document.documentElement.scrollHeight`)))
+		png, err := chromedp.Run(g.ctx, chromedp.CaptureScreenshot())
 		if err != nil {
 			g.t.Fatal(err)
 		}
@@ -345,11 +346,16 @@ func TestAMarketerUsesTheConsole(t *testing.T) {
 // refusedFile drops a file that is no module.
 func (g *guest) refusedFile() {
 	g.t.Helper()
-	bad := filepath.Join(g.t.TempDir(), "holiday.wasm")
-	if err := os.WriteFile(bad, []byte("\x00asm\x01\x00\x00\x00\x07"), 0o600); err != nil {
-		g.t.Fatal(err)
+	if got := eval[string](g.tab, `(() => {
+		const files = new DataTransfer(), form = document.querySelector('.drop');
+		files.items.add(new File([new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0, 7])], 'holiday.wasm'));
+		form.dispatchEvent(new DragEvent('dragover', {dataTransfer: files, bubbles: true, cancelable: true}));
+		const over = form.classList.contains('is-over');
+		form.dispatchEvent(new DragEvent('drop', {dataTransfer: files, bubbles: true, cancelable: true}));
+		return [over, form.classList.contains('is-over'), document.querySelector('#f-module').files[0]?.name, document.activeElement.textContent].join(' ');
+	})()`); got != "true false holiday.wasm Check it" {
+		g.t.Errorf("a dropped file: %q", got)
 	}
-	g.do(chromedp.SetUploadFiles(`#f-module`, []string{bad}))
 	g.press(`.drop > .button`)
 	g.see("refused", "may not be uploaded")
 	g.says("a refusal", "not a whole and valid WebAssembly module")
@@ -431,6 +437,65 @@ func TestTheConsoleInArabicByKeyboard(t *testing.T) {
 	var doc edge.ReleaseDocument
 	if err := json.Unmarshal([]byte(n.adminGet(t, "/v1/releases/demo")), &doc); err != nil || doc.Number != 3 {
 		t.Errorf("release %d, %v", doc.Number, err)
+	}
+}
+
+// Two people, in Russian, whose words are the longest.
+func TestTwoPeopleAtTheConsole(t *testing.T) {
+	n := startConsole(t)
+	var doc edge.ReleaseDocument
+	if err := json.Unmarshal([]byte(n.adminGet(t, "/v1/releases/demo")), &doc); err != nil {
+		t.Fatal(err)
+	}
+	doc.Settings.SecondPerson = true
+	text, err := json.Marshal(doc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := dialAdmin(n.data).putRelease(t.Context(), "demo", 1, text); err != nil {
+		t.Fatal(err)
+	}
+	token := func(name, role string) string {
+		return strings.TrimSpace(cli(t, "token", "create", name, "--role", role, "--site", "demo", "--data", n.data))
+	}
+	ada, bob := token("ada", "publisher"), token("bob", "approver")
+	g := &guest{newTab(t, 1280, 800), n, "ru", "ru"}
+	g.open(n.admin + "/console/sites/demo/modules?lang=ru")
+	g.signIn(ada)
+	g.do(chromedp.SetUploadFiles(`#f-module`, []string{seasonModule(t)}))
+	g.press(`.drop > .button`)
+	g.see("module", "seasons 1.0.0")
+	g.everyLook("module")
+	g.press(`button[formaction$="/publish"]`)
+	g.see("review", "Опубликовать?")
+	g.everyLook("review")
+	g.press(`main form .button`)
+	g.see("proposals-mine", "Согласование")
+	g.says("who proposed it", "Это предложили вы")
+	g.do(chromedp.Click(`.menu-end:last-child summary`))
+	g.press(`.menu-body .button`)
+
+	g.signIn(bob)
+	g.see("site", "demo")
+	g.everyLook("site")
+	g.says("a colleague", "Изменений ждут второго человека: 1")
+	g.press(`.notice a`)
+	g.do(chromedp.Click(`.proposal summary`))
+	g.see("proposals", "Согласование")
+	g.everyLook("proposals")
+	g.press(`.proposal .actions form .button`)
+	g.says("an approval", "Согласовал bob")
+	g.see("proposals-approved", "Согласование")
+
+	for lang, words := range map[string]string{"zh-Hans": "审批", "zh-Hant": "審核"} {
+		g.lang, g.shot = lang, lang
+		g.open(n.admin + "/console/sites/demo/proposals?lang=" + lang)
+		g.see("proposals", words)
+		for _, page := range []string{"", "/modules/seasons/1.0.0", "/slots/hero", "/history", "/audit"} {
+			g.open(n.admin + "/console/sites/demo" + page)
+			g.everyLook(lang + page)
+			g.picture("page" + strings.ReplaceAll(page, "/", "-"))
+		}
 	}
 }
 

@@ -77,6 +77,15 @@ func (c *Console) modules(q *call) error {
 	return q.json(http.StatusOK, uploads)
 }
 
+// module answers GET /v1/sites/{site}/modules/{name}/{version}.
+func (c *Console) module(q *call) error {
+	upload, err := q.desk().Describe(q.ctx(), q.actor, q.site, q.r.PathValue("name"), q.r.PathValue("version"))
+	if err != nil {
+		return err
+	}
+	return q.json(http.StatusOK, upload)
+}
+
 // signatureHeader carries a module's signature.
 const signatureHeader = "Near-Signature"
 

@@ -55,6 +55,8 @@ func TestAPI(t *testing.T) {
 		{"an upload whose signature is no base64", "PUT", site + "/modules", module(t, "1.0.0"), "Near-Signature: ?", 400, "bad_request Near-Signature"},
 		{"an upload", "PUT", site + "/modules", module(t, "1.0.0"), "", 200, `"name":"weather","version":"1.0.0"`},
 		{"other bytes of the same version", "PUT", site + "/modules", moduleOf(t, "weather", "1.0.0", "Snows.", plainSchema), "", 409, "taken version"},
+		{"one of them", "GET", site + "/modules/weather/1.0.0", "", "", 200, `"report":{"ok":true`},
+		{"one that is not there", "GET", site + "/modules/snow/1.0.0", "", "", 404, "not_found module"},
 		{"uploads", "GET", site + "/modules", "", "", 200, `"actor":"operator"`},
 
 		{"a placement with a member nobody knows", "POST", site + "/publish", `{"slot":"hero","rung":"context","rolout":500}`, "", 400, "bad_request"},

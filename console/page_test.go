@@ -177,7 +177,7 @@ func TestAMarketerWithoutScripts(t *testing.T) {
 	v.get(site+"/rollback").want("one further back", 200, "Roll back to release 2?")
 	v.post(site+"/slots/hero/remove", url.Values{"module": {"seasons@1.0.0"}}).want("a removal's question", 200, "Remove this module?")
 	v.post(site+"/slots/hero/remove", url.Values{"module": {"seasons@1.0.0"}, "confirmed": {"yes"}}).want("a removal", 200, "removed from the slot")
-	v.get(site+"/history").want("history", 200, "Release 6 Live", "Roll back → Release 3 · ada", "Go back to this")
+	v.get(site+"/history").want("history", 200, "Release 6 Live", "Roll back: Release 3 · ada", "Go back to this")
 	v.get(site+"/audit").want("the log", 200, "ada May publish Upload seasons@1.0.0", "4 → 5")
 	if b.log.String() != "" {
 		t.Errorf("log: %s", b.log)

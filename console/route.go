@@ -67,6 +67,7 @@ func (c *Console) table() []route {
 		{"POST", "/v1/modules/check", editor, anywhere, maxModuleBytes, "what a module declares and whether it may be uploaded; the body is the module", c.check},
 		{"POST", "/v1/modules/test", editor, anywhere, maxTestBytes, "runs a module on its cases; a form with the parts `module` and `cases` (JSON)", c.test},
 		{"GET", "/v1/sites/{site}/modules", viewer, atSite, noBody, "the modules that the site may publish", c.modules},
+		{"GET", "/v1/sites/{site}/modules/{name}/{version}", viewer, atSite, noBody, "one of them with its check", c.module},
 		{"PUT", "/v1/sites/{site}/modules", editor, atSite, maxModuleBytes, "brings a module to the site; the body is the module, `Near-Signature` its minisign text in base64", c.upload},
 
 		{"POST", "/v1/sites/{site}/publish", publisher, atSite, maxJSONBytes, "puts a module to work: `{\"module\":{\"name\",\"version\"},\"slot\",\"rung\",\"role\",\"settings\",\"priority\",\"rollout\",\"because\"}`", c.publish},
