@@ -29,7 +29,7 @@ func (n *node) publishDemo(ctx context.Context, own []byte) error {
 	if err := json.Unmarshal(own, &next); err != nil {
 		return err
 	}
-	pinVersions(&next)
+	next.PinVersions() // as rules that somebody placed do
 	ladders := map[string][]edge.RungSpec{}
 	for _, s := range next.Slots {
 		ladders[s.Name] = s.Ladder
@@ -88,8 +88,10 @@ func keepForeign(next, live *edge.ReleaseDocument, known map[string][]edge.RungS
 			next.Variants = append(next.Variants, v)
 		}
 	}
+	used := map[string]bool{}
+	next.EachRule(func(r *edge.RuleSpec) { used[r.Module] = true })
 	for _, ref := range live.Modules {
-		if uses(next, ref) && !slices.ContainsFunc(next.Modules, func(own edge.ModuleRef) bool { return own.ID() == ref.ID() }) {
+		if used[ref.ID()] && !slices.ContainsFunc(next.Modules, func(own edge.ModuleRef) bool { return own.ID() == ref.ID() }) {
 			next.Modules = append(next.Modules, ref)
 		}
 	}
@@ -100,40 +102,6 @@ func sameJSON(a, b []edge.RungSpec) bool {
 	left, err := json.Marshal(a)
 	right, err2 := json.Marshal(b)
 	return err == nil && err2 == nil && string(left) == string(right)
-}
-
-// eachRule calls do with every rule of a release, those before a roll-out
-// included.
-func eachRule(doc *edge.ReleaseDocument, do func(*edge.RuleSpec)) {
-	for i := range doc.Slots {
-		for j := range doc.Slots[i].Ladder {
-			for k := range doc.Slots[i].Ladder[j].Rules {
-				rule := &doc.Slots[i].Ladder[j].Rules[k]
-				do(rule)
-				if rule.Before != nil {
-					do(rule.Before)
-				}
-			}
-		}
-	}
-}
-
-// pinVersions lets every rule name its module's version, as rules that somebody
-// placed do: another version may come to stand beside it.
-func pinVersions(doc *edge.ReleaseDocument) {
-	eachRule(doc, func(r *edge.RuleSpec) {
-		for _, ref := range doc.Modules {
-			if r.Module == ref.Name {
-				r.Module = ref.ID()
-			}
-		}
-	})
-}
-
-// uses reports whether a rule of a release names a module's version.
-func uses(doc *edge.ReleaseDocument, ref edge.ModuleRef) (used bool) {
-	eachRule(doc, func(r *edge.RuleSpec) { used = used || r.Module == ref.ID() })
-	return used
 }
 
 // The demo's own token: whoever started the demo reads it on their terminal.

@@ -45,10 +45,11 @@ func amendError(field, format string, args ...any) error {
 // ends the module's shadow in the slot. The document is not compiled, and an
 // *AmendError leaves it as it was.
 func (d *ReleaseDocument) Place(p Placement) error {
-	slot := d.slot(p.Slot)
+	slot, err := d.slot(p.Slot)
+	if err != nil {
+		return err
+	}
 	switch {
-	case slot == nil:
-		return amendError("slot", "the site has no slot %q", p.Slot)
 	case !slices.Contains(Rungs[:], p.Rung):
 		return amendError("rung", "%q is none of %s", p.Rung, strings.Join(Rungs[:], ", "))
 	case p.Module.Name == "" || p.Module.Version == "" || !hashPattern.MatchString(p.Module.Hash):
@@ -58,26 +59,26 @@ func (d *ReleaseDocument) Place(p Placement) error {
 	case p.Shadow && p.Rollout != 0:
 		return amendError("rollout", "a shadow reaches nobody")
 	}
-	if known, ok := d.ref(p.Module.ID()); ok && known.Hash != p.Module.Hash {
+	known := d.module(p.Module.ID())
+	if known != nil && known.Hash != p.Module.Hash {
 		return amendError("module", "%s is another module in this release: a version never changes", p.Module.ID())
 	}
 	used := d.used()
-	d.nameVersions()
+	d.PinVersions()
 	p.Module.Settings = nil
-	if _, ok := d.ref(p.Module.ID()); !ok {
+	switch {
+	case known == nil:
 		d.Modules = append(d.Modules, p.Module)
-	} else {
-		*d.refAt(p.Module.ID()) = p.keep(*d.refAt(p.Module.ID()))
+	case p.Module.Signature != "":
+		known.Signature = p.Module.Signature
 	}
+	slot.dropShadows(p.Module.Name)
 	rung := slot.rung(p.Rung)
 	next := RuleSpec{Module: p.Module.ID(), Role: p.Role, Priority: p.Priority, Because: p.Because, Settings: p.Settings, Shadow: p.Shadow}
 	at := slices.IndexFunc(rung.Rules, func(r RuleSpec) bool { return !r.Shadow && moduleName(r.Module) == p.Module.Name })
 	if at >= 0 {
 		d.inherit(&next, &rung.Rules[at])
 	}
-	slot.dropShadows(p.Module.Name)
-	// Dropping a shadow may have moved the rule.
-	at = slices.IndexFunc(rung.Rules, func(r RuleSpec) bool { return !r.Shadow && moduleName(r.Module) == p.Module.Name })
 	switch {
 	case p.Shadow, at < 0:
 		if p.Rollout != Buckets {
@@ -90,15 +91,6 @@ func (d *ReleaseDocument) Place(p Placement) error {
 	}
 	d.prune(used)
 	return nil
-}
-
-// keep returns a module that the release has already, with the placement's
-// signature if it brings one.
-func (p *Placement) keep(have ModuleRef) ModuleRef {
-	if p.Module.Signature != "" {
-		have.Signature = p.Module.Signature
-	}
-	return have
 }
 
 // inherit fills what a placement leaves open from the rule it replaces.
@@ -115,7 +107,7 @@ func (d *ReleaseDocument) inherit(next, old *RuleSpec) {
 	if len(next.Settings) == 0 {
 		next.Settings = old.Settings
 	}
-	if ref, ok := d.ref(old.Module); ok && len(next.Settings) == 0 {
+	if ref, ok := d.Module(old.Module); ok && len(next.Settings) == 0 {
 		next.Settings = ref.Settings
 	}
 }
@@ -143,16 +135,16 @@ func (d *ReleaseDocument) Share(slotName, module string, share int) error {
 	if share < 0 || share > Buckets {
 		return amendError("rollout", "%d, want 0 to %d", share, Buckets)
 	}
-	slot := d.slot(slotName)
-	if slot == nil {
-		return amendError("slot", "the site has no slot %q", slotName)
+	slot, err := d.slot(slotName)
+	if err != nil {
+		return err
 	}
 	used, found := d.used(), false
 	for i := range slot.Ladder {
 		rules := &slot.Ladder[i].Rules
 		for j := 0; j < len(*rules); j++ {
 			rule := &(*rules)[j]
-			if rule.Shadow || !rule.is(module) {
+			if rule.Shadow || !d.Runs(rule, module) {
 				continue
 			}
 			found = true
@@ -180,18 +172,18 @@ func (d *ReleaseDocument) Share(slotName, module string, share int) error {
 // and its shadows. Where it was rolled out gradually, what served before serves
 // all.
 func (d *ReleaseDocument) Remove(slotName, module string) error {
-	slot := d.slot(slotName)
-	if slot == nil {
-		return amendError("slot", "the site has no slot %q", slotName)
+	slot, err := d.slot(slotName)
+	if err != nil {
+		return err
 	}
 	used, found := d.used(), false
 	for i := range slot.Ladder {
 		var left []RuleSpec
 		for _, rule := range slot.Ladder[i].Rules {
-			if rule.Before != nil && rule.Before.is(module) {
+			if rule.Before != nil && d.Runs(rule.Before, module) {
 				rule.Before, found = nil, true
 			}
-			if !rule.is(module) {
+			if !d.Runs(&rule, module) {
 				left = append(left, rule)
 				continue
 			}
@@ -211,9 +203,9 @@ func (d *ReleaseDocument) Remove(slotName, module string) error {
 
 // EndShadows takes the shadows of a module, by name, out of a slot.
 func (d *ReleaseDocument) EndShadows(slotName, module string) error {
-	slot := d.slot(slotName)
-	if slot == nil {
-		return amendError("slot", "the site has no slot %q", slotName)
+	slot, err := d.slot(slotName)
+	if err != nil {
+		return err
 	}
 	used := d.used()
 	if !slot.dropShadows(moduleName(module)) {
@@ -223,13 +215,22 @@ func (d *ReleaseDocument) EndShadows(slotName, module string) error {
 	return nil
 }
 
-func (d *ReleaseDocument) slot(name string) *SlotSpec {
+// Ladder returns a slot's ladder, nil for a slot that the site lacks.
+func (d *ReleaseDocument) Ladder(slot string) []RungSpec {
+	s, err := d.slot(slot)
+	if err != nil {
+		return nil
+	}
+	return s.Ladder
+}
+
+func (d *ReleaseDocument) slot(name string) (*SlotSpec, error) {
 	for i := range d.Slots {
 		if d.Slots[i].Name == name {
-			return &d.Slots[i]
+			return &d.Slots[i], nil
 		}
 	}
-	return nil
+	return nil, amendError("slot", "the site has no slot %q", name)
 }
 
 // rung returns a slot's rung, made in its place if the ladder lacks it.
@@ -260,9 +261,11 @@ func (s *SlotSpec) dropShadows(name string) (found bool) {
 	return found
 }
 
-// is reports whether a rule's module is called module: a name or name@version.
-func (r *RuleSpec) is(module string) bool {
-	return r.Module == module || moduleName(r.Module) == module
+// Runs reports whether a rule of the document runs a module, called by name or
+// name@version.
+func (d *ReleaseDocument) Runs(r *RuleSpec, module string) bool {
+	ref, ok := d.Module(r.Module)
+	return ok && (ref.Name == module || ref.ID() == module)
 }
 
 // moduleName returns the name in name@version.
@@ -271,15 +274,15 @@ func moduleName(id string) string {
 	return name
 }
 
-// ref returns the module that a rule names.
-func (d *ReleaseDocument) ref(id string) (ModuleRef, bool) {
-	if at := d.refAt(id); at != nil {
+// Module returns the module that a rule names, by name or name@version.
+func (d *ReleaseDocument) Module(id string) (ModuleRef, bool) {
+	if at := d.module(id); at != nil {
 		return *at, true
 	}
 	return ModuleRef{}, false
 }
 
-func (d *ReleaseDocument) refAt(id string) *ModuleRef {
+func (d *ReleaseDocument) module(id string) *ModuleRef {
 	for i := range d.Modules {
 		if d.Modules[i].ID() == id || d.Modules[i].Name == id {
 			return &d.Modules[i]
@@ -288,8 +291,8 @@ func (d *ReleaseDocument) refAt(id string) *ModuleRef {
 	return nil
 }
 
-// eachRule calls do with every rule, those before a roll-out included.
-func (d *ReleaseDocument) eachRule(do func(*RuleSpec)) {
+// EachRule calls do with every rule, those before a roll-out included.
+func (d *ReleaseDocument) EachRule(do func(*RuleSpec)) {
 	for i := range d.Slots {
 		for j := range d.Slots[i].Ladder {
 			for k := range d.Slots[i].Ladder[j].Rules {
@@ -303,11 +306,11 @@ func (d *ReleaseDocument) eachRule(do func(*RuleSpec)) {
 	}
 }
 
-// nameVersions lets every rule name its module's version, so that another
+// PinVersions lets every rule name its module's version, so that another
 // version can stand beside it.
-func (d *ReleaseDocument) nameVersions() {
-	d.eachRule(func(r *RuleSpec) {
-		if ref, ok := d.ref(r.Module); ok {
+func (d *ReleaseDocument) PinVersions() {
+	d.EachRule(func(r *RuleSpec) {
+		if ref, ok := d.Module(r.Module); ok {
 			r.Module = ref.ID()
 		}
 	})
@@ -316,8 +319,8 @@ func (d *ReleaseDocument) nameVersions() {
 // used returns the modules that rules name.
 func (d *ReleaseDocument) used() map[string]bool {
 	used := map[string]bool{}
-	d.eachRule(func(r *RuleSpec) {
-		if ref, ok := d.ref(r.Module); ok {
+	d.EachRule(func(r *RuleSpec) {
+		if ref, ok := d.Module(r.Module); ok {
 			used[ref.ID()] = true
 		}
 	})

@@ -44,16 +44,7 @@ func (c *compiler) modules() {
 		}
 	}
 	named := map[string]bool{}
-	for _, s := range r.doc.Slots {
-		for _, rung := range s.Ladder {
-			for _, rule := range rung.Rules {
-				named[c.refs[rule.Module].ID()] = true
-				if rule.Before != nil {
-					named[c.refs[rule.Before.Module].ID()] = true
-				}
-			}
-		}
-	}
+	r.doc.EachRule(func(rule *RuleSpec) { named[c.refs[rule.Module].ID()] = true })
 	for _, ref := range r.doc.Modules {
 		if known, ok := c.refs[ref.ID()]; ok && !named[ref.ID()] {
 			c.load("modules: "+ref.Name, known)

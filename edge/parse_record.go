@@ -28,6 +28,11 @@ type recordedDecision struct {
 	tries                    []recordedTry
 }
 
+// has reports whether the decision's id is id.
+func (d recordedDecision) has(id string) bool {
+	return len(id) >= decisionKeyChars && d.key == id[:decisionKeyChars]
+}
+
 type recordedTry struct {
 	rung, place int
 	made        ruleMade
@@ -43,22 +48,23 @@ type recordParser struct{ byteReader }
 
 func (r *recordParser) uvarint() uint64 {
 	n, size := binary.Uvarint(r.b)
-	if size <= 0 {
-		r.bad, r.b = true, nil
-		return 0
-	}
-	r.b = r.b[size:]
+	r.advance(size)
 	return n
 }
 
 func (r *recordParser) varint() int64 {
 	n, size := binary.Varint(r.b)
+	r.advance(size)
+	return n
+}
+
+// advance passes over a varint of a size, which is 0 or less for none.
+func (r *recordParser) advance(size int) {
 	if size <= 0 {
 		r.bad, r.b = true, nil
-		return 0
+		return
 	}
 	r.b = r.b[size:]
-	return n
 }
 
 // count reads how many elements follow; each takes at least a byte.

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/nearside/nearside/edge/consent"
@@ -86,15 +87,7 @@ func ReadRecordHead(record []byte) (RecordHead, error) {
 // RecordHolds reports whether a record holds the decision with an id.
 func RecordHolds(record []byte, id string) bool {
 	p, err := parseRecord(record)
-	if err != nil || len(id) < decisionKeyChars {
-		return false
-	}
-	for i := range p.decisions {
-		if p.decisions[i].key == id[:decisionKeyChars] {
-			return true
-		}
-	}
-	return false
+	return err == nil && slices.ContainsFunc(p.decisions, func(d recordedDecision) bool { return d.has(id) })
 }
 
 // Replay decides a record's beacon again. The release must be the one the
@@ -121,7 +114,7 @@ func (r *Release) Replay(record []byte, id string, decode func(record []byte, ow
 		from := len(d.tries)
 		now := d.walk(s, s.ladder, 0, nil)
 		shown := ReplayedDecision{
-			Asked: len(id) >= decisionKeyChars && then.key == id[:decisionKeyChars], Slot: then.slot,
+			Asked: then.has(id), Slot: then.slot,
 			Then: ReplayedShown{then.variant, then.reason.String(), then.rule},
 			Now:  ReplayedShown{now.Variant, now.Reason.String(), now.Rule},
 		}

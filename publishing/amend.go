@@ -158,7 +158,7 @@ func (d *Desk) compile(ctx context.Context, a *amended, next *edge.ReleaseDocume
 // site: a hash alone must not bring another site's module in.
 func (d *Desk) brought(ctx context.Context, a *amended, modules []edge.ModuleRef) error {
 	for _, ref := range modules {
-		if live := refOf(a.was.doc, ref.ID()); live.Hash == ref.Hash {
+		if live, _ := a.was.doc.Module(ref.ID()); live.Hash == ref.Hash {
 			continue
 		}
 		u, _, err := d.upload(ctx, a.site, ref.Name, ref.Version)
@@ -188,17 +188,8 @@ func (d *Desk) independent(ctx context.Context, a *amended, c Change) error {
 	if err != nil {
 		return err
 	}
-	if !reflect.DeepEqual(ladderOf(base.doc, a.slot), ladderOf(a.was.doc, a.slot)) {
+	if !reflect.DeepEqual(base.doc.Ladder(a.slot), a.was.doc.Ladder(a.slot)) {
 		return moved
-	}
-	return nil
-}
-
-func ladderOf(doc *edge.ReleaseDocument, slot string) []edge.RungSpec {
-	for _, s := range doc.Slots {
-		if s.Name == slot {
-			return s.Ladder
-		}
 	}
 	return nil
 }

@@ -134,7 +134,7 @@ func slotStatus(doc *edge.ReleaseDocument, spec *edge.SlotSpec) SlotStatus {
 }
 
 func ruleStatus(doc *edge.ReleaseDocument, spec *edge.RuleSpec) RuleStatus {
-	ref := refOf(doc, spec.Module)
+	ref, _ := doc.Module(spec.Module)
 	r := RuleStatus{
 		Module: ref.Name, Version: ref.Version, Hash: ref.Hash, Role: spec.Role, Priority: spec.Priority,
 		Settings: spec.Settings, Share: spec.Rollout, Shadow: spec.Shadow,

@@ -114,7 +114,7 @@ func share(a *amended, doc *edge.ReleaseDocument, c Change) error {
 	case c.Share == 0:
 		return amendment(doc.EndShadows(c.Slot, c.Module))
 	}
-	a.module = refOf(doc, shadow.Module)
+	a.module, _ = doc.Module(shadow.Module)
 	return amendment(doc.Place(edge.Placement{
 		Module: a.module, Slot: c.Slot, Rung: rung, Role: shadow.Role, Settings: shadow.Settings,
 		Priority: shadow.Priority, Because: shadow.Because, Rollout: c.Share,
@@ -123,9 +123,9 @@ func share(a *amended, doc *edge.ReleaseDocument, c Change) error {
 
 // shadowIn returns a slot's shadow rule of a module and its rung.
 func shadowIn(doc *edge.ReleaseDocument, slot, module string) (string, *edge.RuleSpec) {
-	for _, rung := range ladderOf(doc, slot) {
+	for _, rung := range doc.Ladder(slot) {
 		for i := range rung.Rules {
-			if r := &rung.Rules[i]; r.Shadow && isModule(doc, r, module) {
+			if r := &rung.Rules[i]; r.Shadow && doc.Runs(r, module) {
 				return rung.Rung, r
 			}
 		}
@@ -134,31 +134,16 @@ func shadowIn(doc *edge.ReleaseDocument, slot, module string) (string, *edge.Rul
 }
 
 // moduleIn returns the module that a slot's first rule of that name runs.
-func moduleIn(doc *edge.ReleaseDocument, slot, module string) edge.ModuleRef {
-	for _, rung := range ladderOf(doc, slot) {
+func moduleIn(doc *edge.ReleaseDocument, slot, module string) (ref edge.ModuleRef) {
+	for _, rung := range doc.Ladder(slot) {
 		for i := range rung.Rules {
-			if isModule(doc, &rung.Rules[i], module) {
-				return refOf(doc, rung.Rules[i].Module)
+			if r := &rung.Rules[i]; doc.Runs(r, module) {
+				ref, _ = doc.Module(r.Module)
+				return ref
 			}
 		}
 	}
-	return edge.ModuleRef{}
-}
-
-// isModule reports whether a rule runs a module, by name or name@version.
-func isModule(doc *edge.ReleaseDocument, r *edge.RuleSpec, module string) bool {
-	ref := refOf(doc, r.Module)
-	return ref.Name == module || ref.ID() == module
-}
-
-// refOf returns the module that a rule names, by name or name@version.
-func refOf(doc *edge.ReleaseDocument, module string) edge.ModuleRef {
-	for _, ref := range doc.Modules {
-		if ref.ID() == module || ref.Name == module {
-			return ref
-		}
-	}
-	return edge.ModuleRef{}
+	return ref
 }
 
 // amendment turns an error of package edge's into the actor's.
