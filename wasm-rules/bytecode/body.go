@@ -110,8 +110,8 @@ func (c *checker) readLocals() {
 	c.budget.use(r, limitLocals, uint64(len(c.locals)-params), at)
 }
 
-func (c *checker) refuse(in *instruction, code, format string, args ...any) fault {
-	return c.fail(in.at, code, format, args...)
+func (c *checker) refuse(in *instruction, code, format string, args ...any) {
+	c.fail(in.at, code, format, args...)
 }
 
 func (c *checker) instruction(in instruction) {
@@ -212,7 +212,7 @@ func (c *checker) kill() {
 // one label more would be valid there.
 func (c *checker) label(in *instruction, label uint32) string {
 	if uint64(label) >= uint64(len(c.frames)) {
-		c.refuse(in, CodeIndex, "%s to label %d, %d are open", in.name, label, len(c.frames)).measured(uint64(label), uint64(len(c.frames)))
+		c.refuse(in, CodeIndex, "%s to label %d, %d are open", in.name, label, len(c.frames))
 		return ""
 	}
 	return c.frames[len(c.frames)-1-int(label)].label()
@@ -239,7 +239,7 @@ func (c *checker) open(in *instruction) {
 func (c *checker) blockType(in *instruction) funcType {
 	if in.value >= 0 {
 		if in.value >= int64(len(c.types)) {
-			c.refuse(in, CodeIndex, "%s of type %d, there are %d", in.name, in.value, len(c.types)).measured(uint64(in.value), uint64(len(c.types)))
+			c.refuse(in, CodeIndex, "%s of type %d, there are %d", in.name, in.value, len(c.types))
 			return funcType{}
 		}
 		return c.types[in.value]
@@ -335,7 +335,7 @@ func (c *checker) call(in *instruction) {
 	c.calls = true
 	if in.op == opCall {
 		if uint64(in.index) >= uint64(c.functionCount()) {
-			c.refuse(in, CodeIndex, "call of function %d, there are %d", in.index, c.functionCount()).measured(uint64(in.index), uint64(c.functionCount()))
+			c.refuse(in, CodeIndex, "call of function %d, there are %d", in.index, c.functionCount())
 			return
 		}
 		typ := c.typeOf(in.index)
@@ -347,7 +347,7 @@ func (c *checker) call(in *instruction) {
 	case c.table == nil:
 		c.refuse(in, CodeIndex, "call_indirect, and the module has no table")
 	case uint64(in.index) >= uint64(len(c.types)):
-		c.refuse(in, CodeIndex, "call_indirect of type %d, there are %d", in.index, len(c.types)).measured(uint64(in.index), uint64(len(c.types)))
+		c.refuse(in, CodeIndex, "call_indirect of type %d, there are %d", in.index, len(c.types))
 	default:
 		typ := c.types[in.index]
 		c.pop(in, I32)
@@ -363,7 +363,7 @@ func (c *checker) variable(in *instruction) {
 		most, what = len(c.locals), "local"
 	}
 	if uint64(in.index) >= uint64(most) {
-		c.refuse(in, CodeIndex, "%s %d, there are %d %ss", in.name, in.index, most, what).measured(uint64(in.index), uint64(most))
+		c.refuse(in, CodeIndex, "%s %d, there are %d %ss", in.name, in.index, most, what)
 		return
 	}
 	var t ValueType

@@ -12,9 +12,6 @@ type Error struct {
 	Offset   int    // of the byte to blame, from the start of the module
 	Function int    // its index, imported functions counted; -1 outside a function
 	What     string // the fault, as a sentence without its place
-	// Got and Limit are what there is and what may be, both 0 if the fault is
-	// not one of number.
-	Got, Limit uint64
 }
 
 // The codes of errors that are not about one of the Limits.
@@ -45,15 +42,4 @@ func (e *Error) Error() string {
 		return fmt.Sprintf("%s section, byte %d: %s", e.Section, e.Offset, e.What)
 	}
 	return fmt.Sprintf("%s section, byte %d, function %d: %s", e.Section, e.Offset, e.Function, e.What)
-}
-
-// A fault is an error that can still be given its numbers. That of an error
-// which is not the first has none to give them to.
-type fault struct{ err *Error }
-
-// measured says what there is and what may be.
-func (f fault) measured(got, most uint64) {
-	if f.err != nil {
-		f.err.Got, f.err.Limit = got, most
-	}
 }

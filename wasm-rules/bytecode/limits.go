@@ -137,7 +137,7 @@ func (b *budget) use(r *reader, which limit, n uint64, at int) bool {
 		return true
 	}
 	row := &limitRows[which]
-	r.fail(at, row.code, "%d %s, at most %d", n, row.what, u.most).measured(n, u.most)
+	r.fail(at, row.code, "%d %s, at most %d", n, row.what, u.most)
 	return false
 }
 

@@ -18,13 +18,12 @@ type reader struct {
 }
 
 // fail keeps the first error. Nothing is left to read after it.
-func (r *reader) fail(at int, code, format string, args ...any) fault {
+func (r *reader) fail(at int, code, format string, args ...any) {
 	if r.err != nil {
-		return fault{}
+		return
 	}
 	r.err = &Error{Code: code, Section: r.section, Offset: at, Function: r.function, What: fmt.Sprintf(format, args...)}
 	r.at = r.end
-	return fault{r.err}
 }
 
 // left is how many bytes can still be read.
@@ -33,7 +32,7 @@ func (r *reader) left() int { return r.end - r.at }
 // take reads n bytes, which stay part of the module.
 func (r *reader) take(n uint32, what string) []byte {
 	if uint64(n) > uint64(r.left()) {
-		r.fail(r.at, CodeTruncated, "%s of %d bytes where %d are left", what, n, r.left()).measured(uint64(n), uint64(r.left()))
+		r.fail(r.at, CodeTruncated, "%s of %d bytes where %d are left", what, n, r.left())
 		return nil
 	}
 	b := r.b[r.at : r.at+int(n)]
@@ -111,7 +110,7 @@ func (r *reader) count(b *budget, which limit) int {
 
 func (r *reader) fits(at int, n uint32, what string) int {
 	if uint64(n) > uint64(r.left()) {
-		r.fail(at, CodeCount, "%d %s promised where %d bytes are left", n, what, r.left()).measured(uint64(n), uint64(r.left()))
+		r.fail(at, CodeCount, "%d %s promised where %d bytes are left", n, what, r.left())
 		return 0
 	}
 	return int(n)

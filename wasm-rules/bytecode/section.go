@@ -67,7 +67,7 @@ func (v *verifier) nextSection(last int) int {
 	}
 	size := v.u32()
 	if uint64(size) > uint64(v.left()) {
-		v.fail(at, CodeTruncated, "a section of %d bytes where %d are left", size, v.left()).measured(uint64(size), uint64(v.left()))
+		v.fail(at, CodeTruncated, "a section of %d bytes where %d are left", size, v.left())
 		return last
 	}
 	v.end = v.at + int(size)
@@ -133,7 +133,7 @@ func (v *verifier) typeIndex() int {
 	at := v.at
 	n := v.u32()
 	if uint64(n) >= uint64(len(v.types)) {
-		v.fail(at, CodeIndex, "type %d, there are %d", n, len(v.types)).measured(uint64(n), uint64(len(v.types)))
+		v.fail(at, CodeIndex, "type %d, there are %d", n, len(v.types))
 		return 0
 	}
 	return int(n)
@@ -173,7 +173,7 @@ func (v *verifier) tableSection() {
 	at := v.at
 	n := v.u32()
 	if n > 1 {
-		v.fail(at, CodeFeature, "%d tables, at most 1", n).measured(uint64(n), 1)
+		v.fail(at, CodeFeature, "%d tables, at most 1", n)
 	}
 	for range v.fits(at, n, "tables") {
 		if kind := v.byte(); kind != 0x70 {
@@ -188,7 +188,7 @@ func (v *verifier) memorySection() {
 	at := v.at
 	n := v.u32()
 	if n > 1 {
-		v.fail(at, CodeFeature, "%d memories, at most 1", n).measured(uint64(n), 1)
+		v.fail(at, CodeFeature, "%d memories, at most 1", n)
 	}
 	for range v.fits(at, n, "memories") {
 		least, most := v.sizes(limitMemoryPages, "memory")
@@ -283,7 +283,7 @@ func (v *verifier) exportSection() {
 		}
 		index := v.u32()
 		if uint64(index) >= uint64(of[e.Kind]) {
-			v.fail(at, CodeIndex, "export %.64q is number %d of %d", e.Name, index, of[e.Kind]).measured(uint64(index), uint64(of[e.Kind]))
+			v.fail(at, CodeIndex, "export %.64q is number %d of %d", e.Name, index, of[e.Kind])
 			return
 		}
 		e.Index = int(index)
@@ -333,7 +333,7 @@ func (v *verifier) functionIndex() uint32 {
 	at := v.at
 	n := v.u32()
 	if uint64(n) >= uint64(v.functionCount()) {
-		v.fail(at, CodeIndex, "function %d, there are %d", n, v.functionCount()).measured(uint64(n), uint64(v.functionCount()))
+		v.fail(at, CodeIndex, "function %d, there are %d", n, v.functionCount())
 	}
 	return n
 }
