@@ -2,9 +2,6 @@
 
 package wasmrules
 
-// ABIVersion is the version of the contract in ABI.md that this host speaks.
-const ABIVersion = 1
-
 // The record, ABI.md section 3. All numbers are little-endian.
 const (
 	RecordMagic    = 0x3141454E // the bytes "NEA1"

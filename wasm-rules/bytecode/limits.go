@@ -58,7 +58,7 @@ func Large() Limits {
 
 // A Use is how much of one limit a module takes.
 type Use struct {
-	Name        string `json:"name"` // the code of the Error for too much
+	Name        string // the code of the Error for too much
 	Used, Limit uint64
 }
 

@@ -98,9 +98,9 @@ type dataSegment struct {
 	content []byte
 }
 
-// Custom returns the content of the first custom section of a name, nil if there
+// customNamed returns the content of the first custom section of a name, nil if there
 // is none. It is part of the bytes that the module was made from.
-func (m *Module) Custom(name string) []byte {
+func (m *Module) customNamed(name string) []byte {
 	i := slices.IndexFunc(m.customs, func(c customSection) bool { return c.name == name })
 	if i < 0 {
 		return nil

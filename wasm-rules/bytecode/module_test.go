@@ -46,8 +46,8 @@ func TestVerifySaysWhatAModuleDeclares(t *testing.T) {
 	if len(m.Imports) != 2 || m.Imports[1].Module != wasiModule || m.Imports[1].Name != "proc_exit" || m.Imports[1].Type != "(i32) -> ()" {
 		t.Errorf("imports %+v", m.Imports)
 	}
-	if m.MemoryPages != 2 || string(m.Custom("name")) != "xyz" {
-		t.Errorf("%d pages, custom section %q", m.MemoryPages, m.Custom("name"))
+	if m.MemoryPages != 2 || string(m.customNamed("name")) != "xyz" {
+		t.Errorf("%d pages, custom section %q", m.MemoryPages, m.customNamed("name"))
 	}
 	used := map[string]uint64{
 		"size": uint64(len(wasm)), "types": 4, "params": 4, "results": 1, "imports": 2, "functions": 2, "table": 3, "memory": 2,
@@ -114,7 +114,7 @@ func TestARewrittenModuleIsTheSameModule(t *testing.T) {
 	if !bytes.Equal(w.Wasm, m.Rewrite().Wasm) {
 		t.Error("rewritten twice it is not the same")
 	}
-	if want := []MutableGlobal{{"near.g0", I32, 0}, {"near.g2", F32, 2}}; !slices.Equal(w.Globals, want) {
+	if want := []MutableGlobal{{"near.g0", 0}, {"near.g2", 2}}; !slices.Equal(w.Globals, want) {
 		t.Errorf("globals %+v", w.Globals)
 	}
 	r := newRuntime(t, wazero.NewRuntimeConfig().WithCustomSections(true))

@@ -24,13 +24,13 @@ func TestPackReplacesASection(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := m.Custom("near.manifest"); string(got) != "{}" {
+	if got := m.customNamed("near.manifest"); string(got) != "{}" {
 		t.Errorf("the manifest is %q", got)
 	}
-	if got := m.Custom("name"); string(got) != "old" {
+	if got := m.customNamed("name"); string(got) != "old" {
 		t.Errorf("the other section is %q", got)
 	}
-	if m.Custom("none") != nil {
+	if m.customNamed("none") != nil {
 		t.Error("there is a section that was never written")
 	}
 	if found, err := Custom(given, "near.manifest"); err != nil || len(found) != 2 || string(found[1]) != "old" {
@@ -80,8 +80,8 @@ func FuzzPack(f *testing.F) {
 		if _, before := Verify(wasm, l); before == nil && err != nil {
 			t.Fatalf("packing broke a good module: %v", err)
 		}
-		if err == nil && !bytes.Equal(m.Custom(name), content) {
-			t.Fatalf("the section holds %q, want %q", m.Custom(name), content)
+		if err == nil && !bytes.Equal(m.customNamed(name), content) {
+			t.Fatalf("the section holds %q, want %q", m.customNamed(name), content)
 		}
 	})
 }

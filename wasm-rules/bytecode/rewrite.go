@@ -45,7 +45,6 @@ type Rewritten struct {
 // A MutableGlobal carries something from call to call.
 type MutableGlobal struct {
 	Export string // its name, which begins with ReservedPrefix
-	Type   ValueType
 
 	index uint32
 }
@@ -114,7 +113,7 @@ func (w *rewriter) carried() []MutableGlobal {
 	var list []MutableGlobal
 	for i, g := range w.globals {
 		if n := uint32(i); g.mutable && n != w.fuel && n != w.depth && n != w.dirty {
-			list = append(list, MutableGlobal{exportGlobal + strconv.Itoa(i), g.typ, n})
+			list = append(list, MutableGlobal{exportGlobal + strconv.Itoa(i), n})
 		}
 	}
 	return list

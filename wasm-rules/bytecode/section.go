@@ -94,7 +94,7 @@ func (v *verifier) custom() {
 	at := v.at
 	name := v.name()
 	v.budget.use(&v.reader, limitCustomSections, uint64(len(v.customs)+1), at)
-	if strings.HasPrefix(name, ReservedPrefix) && v.Custom(name) != nil {
+	if strings.HasPrefix(name, ReservedPrefix) && v.customNamed(name) != nil {
 		v.fail(at, CodeName, "a second custom section %.64q", name)
 	}
 	v.customs = append(v.customs, customSection{name, v.b[v.at:v.end:v.end]})
