@@ -98,7 +98,7 @@ func checkFile(ctx context.Context, name string) *edge.ModuleReport {
 	if err != nil {
 		return &edge.ModuleReport{Code: codeUnreadable, Message: err.Error()}
 	}
-	checker, err := wasmrules.OpenChecker("", nil)
+	checker, err := wasmrules.OpenChecker("")
 	if err != nil {
 		return &edge.ModuleReport{Code: codeNotChecked, Message: err.Error()}
 	}
@@ -174,7 +174,7 @@ func testCommand(ctx context.Context, args []string, std stdio) error {
 	if err != nil {
 		return err
 	}
-	checker, err := wasmrules.OpenChecker("", nil)
+	checker, err := wasmrules.OpenChecker("")
 	if err != nil {
 		return err
 	}

@@ -174,11 +174,11 @@ func readKeys(list []string) (wasmrules.Keys, error) {
 			}
 			text = string(content)
 		}
-		key, err := wasmrules.ParseKeys([]string{text})
+		key, err := wasmrules.ParseKey(text)
 		if err != nil {
 			return nil, fmt.Errorf("--rules.keys: %q is neither a minisign public key nor a file of one", item)
 		}
-		keys = append(keys, key...)
+		keys = append(keys, key)
 	}
 	return keys, nil
 }

@@ -30,9 +30,9 @@ type Checker struct {
 	close    func() error
 }
 
-// OpenChecker returns a checker without a host, which keeps code below dir, or
-// until it is closed if dir is empty.
-func OpenChecker(dir string, keys Keys) (*Checker, error) {
+// OpenChecker returns a checker without a host and without keys, which keeps code
+// below dir, or until it is closed if dir is empty.
+func OpenChecker(dir string) (*Checker, error) {
 	builtIn, err := builtInHashes()
 	if err != nil {
 		return nil, err
@@ -41,7 +41,7 @@ func OpenChecker(dir string, keys Keys) (*Checker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("wasmrules: %w", err)
 	}
-	return &Checker{c, keys, builtIn, c.close}, nil
+	return &Checker{c, nil, builtIn, c.close}, nil
 }
 
 // Checker returns a checker that compiles where the host does, so that a module

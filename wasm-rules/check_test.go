@@ -16,7 +16,7 @@ import (
 
 func newChecker(t testing.TB) *Checker {
 	t.Helper()
-	c, err := OpenChecker(t.TempDir(), nil)
+	c, err := OpenChecker(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}

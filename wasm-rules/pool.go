@@ -21,10 +21,9 @@ type pool struct {
 	seats    []seat
 	near     sync.Pool // of *seat, which stays in seats
 
-	// made counts the instances ever made, alive those that are not closed.
-	made, alive atomic.Int64
-	mu          sync.Mutex
-	spare       seat // what calls count that found no free seat; always empty
+	alive atomic.Int64 // instances that are not closed
+	mu    sync.Mutex
+	spare seat // what calls count that found no free seat; always empty
 }
 
 // A seat has room for one instance. Whoever made it busy owns it; counts are
@@ -48,7 +47,6 @@ type counts struct {
 func newPool(t *template, first *instance, instances int) *pool {
 	p := &pool{template: t, seats: make([]seat, instances)}
 	p.seats[0].instance = first
-	p.made.Add(1)
 	p.alive.Add(1)
 	return p
 }
@@ -64,7 +62,6 @@ func (p *pool) take(ctx context.Context) (*seat, error) {
 	if err != nil {
 		return s, fmt.Errorf("%w: %w", errBroken, err)
 	}
-	p.made.Add(1)
 	p.alive.Add(1)
 	s.instance = in
 	return s, nil

@@ -14,10 +14,11 @@ func TestASignatureCoversOneModuleAtOneSite(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	keys, err := ParseKeys([]string{string(public)})
+	key, err := ParseKey(string(public))
 	if err != nil {
 		t.Fatal(err)
 	}
+	keys := Keys{key}
 	ref := edge.ModuleRef{Name: "weather", Version: "1.0.0", Hash: strings.Repeat("ab", 32)}
 	signature, err := Sign(secret, "", "shop", ref)
 	if err != nil {

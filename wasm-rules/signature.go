@@ -19,18 +19,14 @@ const maxSignatureBytes = 2 << 10
 // trust every module. They are safe for concurrent use.
 type Keys []minisign.PublicKey
 
-// ParseKeys reads public keys as minisign writes them: the contents of a .pub
-// file, or its second line alone.
-func ParseKeys(texts []string) (Keys, error) {
-	var keys Keys
-	for i, text := range texts {
-		var key minisign.PublicKey
-		if err := key.UnmarshalText([]byte(text)); err != nil {
-			return nil, fmt.Errorf("trusted key %d: %w", i+1, err)
-		}
-		keys = append(keys, key)
+// ParseKey reads a public key as minisign writes it: the contents of a .pub file,
+// or its second line alone.
+func ParseKey(text string) (minisign.PublicKey, error) {
+	var key minisign.PublicKey
+	if err := key.UnmarshalText([]byte(text)); err != nil {
+		return key, fmt.Errorf("trusted key: %w", err)
 	}
-	return keys, nil
+	return key, nil
 }
 
 // SignedText is what a publisher signs with minisign so that a module may be

@@ -35,22 +35,25 @@ func signedRef(signature string) edge.ModuleRef {
 }
 
 func TestKeysTakeWhatMinisignWrites(t *testing.T) {
-	keys, err := ParseKeys([]string{minisignKey, strings.SplitN(minisignKey, "\n", 2)[1]})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, signature := range map[string]string{"hashed": minisignHashed, "not hashed": minisignLegacy} {
-		if err := keys.Verify("demo", signedRef(signature)); err != nil {
-			t.Errorf("%s: %v", name, err)
+	for _, text := range []string{minisignKey, strings.SplitN(minisignKey, "\n", 2)[1]} {
+		key, err := ParseKey(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, signature := range map[string]string{"hashed": minisignHashed, "not hashed": minisignLegacy} {
+			if err := (Keys{key}).Verify("demo", signedRef(signature)); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
 		}
 	}
 }
 
 func TestKeysRefuse(t *testing.T) {
-	keys, err := ParseKeys([]string{minisignKey})
+	key, err := ParseKey(minisignKey)
 	if err != nil {
 		t.Fatal(err)
 	}
+	keys := Keys{key}
 	_, other, err := minisign.GenerateKey(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -88,9 +91,11 @@ func TestKeysRefuse(t *testing.T) {
 	}
 }
 
-func TestParseKeysSaysWhichIsWrong(t *testing.T) {
-	if _, err := ParseKeys([]string{minisignKey, "RWQ"}); err == nil || !strings.Contains(err.Error(), "trusted key 2") {
-		t.Errorf("got %v", err)
+func TestParseKeyRefusesWhatIsNoKey(t *testing.T) {
+	for _, text := range []string{"", "RWQ", minisignHashed} {
+		if _, err := ParseKey(text); err == nil || !strings.Contains(err.Error(), "trusted key") {
+			t.Errorf("%q gave %v", text, err)
+		}
 	}
 }
 

@@ -60,7 +60,7 @@ func TestACopyOfEachTemplateBuildsAndPassesItsCases(t *testing.T) {
 		"go":             {"go"},
 		"rust":           {"/usr/bin/rustc"},
 	}
-	checker, err := wasmrules.OpenChecker(t.TempDir(), nil)
+	checker, err := wasmrules.OpenChecker(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
