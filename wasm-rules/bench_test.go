@@ -45,7 +45,7 @@ func BenchmarkChoose(b *testing.B) {
 			}
 		})
 	}
-	for _, language := range languages {
+	for _, language := range languages(b) {
 		b.Run("no words "+language, func(b *testing.B) {
 			source := echo(b, language)
 			r := mustLoad(b, newHost(b, Options{Source: source}), source)
@@ -116,7 +116,7 @@ func BenchmarkRestart(b *testing.B) {
 // BenchmarkLoad is a module that was compiled before, with settings it was not
 // loaded with: from its bytes to a rule that serves.
 func BenchmarkLoad(b *testing.B) {
-	for _, language := range languages {
+	for _, language := range languages(b) {
 		b.Run(language, func(b *testing.B) {
 			source := echo(b, language)
 			h := newHost(b, Options{Source: source})
@@ -137,7 +137,7 @@ func BenchmarkLoad(b *testing.B) {
 // BenchmarkUpload is a module that no node has seen: from its bytes through a
 // check to a rule that serves.
 func BenchmarkUpload(b *testing.B) {
-	for _, language := range languages {
+	for _, language := range languages(b) {
 		b.Run(language, func(b *testing.B) {
 			source := echo(b, language)
 			for b.Loop() {

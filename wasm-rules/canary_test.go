@@ -74,7 +74,7 @@ func TestTheBudgetFollowsTheCanaries(t *testing.T) {
 }
 
 func TestEveryCanaryFliesForEverySlot(t *testing.T) {
-	for _, language := range languages {
+	for _, language := range languages(t) {
 		source := echo(t, language)
 		r := mustLoad(t, newHost(t, Options{Source: source}), source)
 		visits, err := Canaries()

@@ -57,7 +57,7 @@ func randomVisit(rng *rand.Rand, s testSource) *edge.Visit {
 // TestEveryGuestIsPutBackExactly compares the whole memory and every global
 // after each call, those that trap or answer nonsense included.
 func TestEveryGuestIsPutBackExactly(t *testing.T) {
-	for _, language := range languages {
+	for _, language := range languages(t) {
 		t.Run(language, func(t *testing.T) {
 			source := echo(t, language)
 			r := mustLoad(t, newHost(t, Options{Source: source}), source)
@@ -104,7 +104,7 @@ func TestEveryGuestIsPutBackExactly(t *testing.T) {
 // TestFuelIsTheSameEverywhere asks the same of two hosts' instances and of one
 // that was used before.
 func TestFuelIsTheSameEverywhere(t *testing.T) {
-	for _, language := range languages {
+	for _, language := range languages(t) {
 		source := echo(t, language)
 		first := mustLoad(t, newHost(t, Options{Source: source}), source)
 		second := mustLoad(t, newHost(t, Options{Source: source}), source)

@@ -117,7 +117,7 @@ func TestReadManifestRefuses(t *testing.T) {
 // FuzzReadManifest checks that no bytes panic, and that what is read can be
 // packed and is read again as the same.
 func FuzzReadManifest(f *testing.F) {
-	for _, language := range languages {
+	for _, language := range languages(f) {
 		wasm, err := os.ReadFile("abitest/echo-" + language + "/rule.wasm")
 		if err != nil {
 			f.Fatal(err)

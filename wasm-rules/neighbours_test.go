@@ -54,7 +54,7 @@ func goodNeighbours(t *testing.T) []placed {
 		all = append(all, placed{slot: m.manifest.Name, role: role, module: m})
 	}
 	put("c", "count")
-	for _, language := range languages {
+	for _, language := range languages(t) {
 		put(language, "fields")
 	}
 	list, err := Embedded().List()

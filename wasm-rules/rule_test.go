@@ -15,14 +15,18 @@ import (
 	"github.com/nearside/nearside/edge/edgetest"
 )
 
-// languages are the guest languages that have an echo module.
-var languages = func() (list []string) {
-	modules, _ := filepath.Glob("abitest/echo-*/rule.wasm") // the pattern is good
+// languages returns the guest languages that have an echo module.
+func languages(t testing.TB) (list []string) {
+	t.Helper()
+	modules, err := filepath.Glob("abitest/echo-*/rule.wasm")
+	if err != nil || len(modules) == 0 {
+		t.Fatalf("echo modules: %q, %v", modules, err)
+	}
 	for _, m := range modules {
 		list = append(list, strings.TrimPrefix(filepath.Base(filepath.Dir(m)), "echo-"))
 	}
 	return list
-}()
+}
 
 // echoVisit is a visit on which every slot of the echo modules does what it is
 // for.
@@ -38,7 +42,7 @@ func echoView(s testSource) *edge.View {
 }
 
 func TestAModuleWithStateAnswersTheSameAThousandTimes(t *testing.T) {
-	for _, language := range languages {
+	for _, language := range languages(t) {
 		t.Run(language, func(t *testing.T) {
 			source := echo(t, language)
 			r := mustLoad(t, newHost(t, Options{Source: source}), source)
@@ -92,7 +96,7 @@ func TestInstancesAreKeptOrThrownAway(t *testing.T) {
 }
 
 func TestTheCallAfterABadOneWorks(t *testing.T) {
-	for _, language := range languages {
+	for _, language := range languages(t) {
 		for slot, want := range map[string]error{"trap": ErrTrap, "nonsense": ErrNonsense, "not-utf8": ErrNonsense, "too-long": ErrNonsense, "grow": nil} {
 			t.Run(language+" "+slot, func(t *testing.T) {
 				source := echo(t, language)
@@ -113,7 +117,7 @@ func TestTheCallAfterABadOneWorks(t *testing.T) {
 }
 
 func TestHammerOneRule(t *testing.T) {
-	for _, language := range languages {
+	for _, language := range languages(t) {
 		t.Run(language, func(t *testing.T) {
 			source := echo(t, language)
 			r := mustLoad(t, newHost(t, Options{Source: source, Instances: 2}), source)
@@ -169,7 +173,7 @@ func TestHammerLoad(t *testing.T) {
 }
 
 func TestChooseAllocs(t *testing.T) {
-	for _, language := range languages {
+	for _, language := range languages(t) {
 		source := echo(t, language)
 		r := mustLoad(t, newHost(t, Options{Source: source}), source)
 		view := echoView(source)
