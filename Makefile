@@ -15,7 +15,7 @@ build: ## Build ./nearside as it is shipped
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o nearside .
 
 test: deps check ## Everything CI runs: deps, check and every test
-	go test -count=1 ./...
+	CI=true go test -count=1 ./...
 
 check: ## Format, vet, lint, types; built and generated files unchanged
 	@scripts/check.sh
