@@ -5,7 +5,6 @@ package wasmrules
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -129,11 +128,7 @@ func (h *Host) Load(site string, ref edge.ModuleRef, bind map[string]int) (edge.
 	if err != nil {
 		return nil, err
 	}
-	declared, err := json.Marshal(manifest)
-	if err != nil {
-		return nil, fmt.Errorf("manifest: %w", err)
-	}
-	key := fmt.Sprintf("%s %s %d %v %s", ref.Hash, declared, len(bind), numbers, settings)
+	key := fmt.Sprintf("%s %d %v %s", ref.Hash, len(bind), numbers, settings)
 	r, err := h.once(key, func() (*rule, error) {
 		return h.makeRule(wasm, ref.Hash, &template{
 			manifest: &manifest, bind: numbers, own: ownFields(len(bind)), settings: settings, empty: emptyRecord(len(bind)),
