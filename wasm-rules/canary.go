@@ -96,7 +96,7 @@ func variantName(role edge.ManifestSlot, a edge.Answer) string {
 // calibrate returns the fuel that one call may spend.
 func calibrate(m *edge.Manifest, canaries []edge.Canary) int64 {
 	if m.Budget > 0 {
-		return min(m.Budget, edge.MaxBudget)
+		return m.Budget
 	}
 	return min(max(canaryBudget*dearest(canaries), minBudget), edge.MaxBudget)
 }

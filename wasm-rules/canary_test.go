@@ -61,7 +61,6 @@ func TestTheBudgetFollowsTheCanaries(t *testing.T) {
 		{"a dear one the most", 0, 300_000, edge.MaxBudget},
 		{"a manifest may say less", 5_000, 100, 5_000},
 		{"or more", 700_000, 100, 700_000},
-		{"but not more than the most", edge.MaxBudget * 2, 100, edge.MaxBudget},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

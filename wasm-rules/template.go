@@ -3,6 +3,7 @@
 package wasmrules
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -102,11 +103,7 @@ func (t *template) prepare(ctx context.Context) (*instance, error) {
 		return nil, err
 	}
 	t.snapshot, t.in, t.out = newSnapshot(in.memory, in.globals, t.meter.ChunkShift), in.in, in.out
-	limit := int64(edge.MaxBudget)
-	if t.manifest.Budget > 0 {
-		limit = min(t.manifest.Budget, edge.MaxBudget)
-	}
-	if t.canaries, err = t.fly(ctx, in, limit); err != nil {
+	if t.canaries, err = t.fly(ctx, in, cmp.Or(t.manifest.Budget, edge.MaxBudget)); err != nil {
 		in.close()
 		return nil, err
 	}
