@@ -26,28 +26,23 @@ var checkLimits = jailLimits{cpu: standardLimits.cpu / 2, address: standardLimit
 type Checker struct {
 	compiler *compiler
 	keys     Keys
-	builtIn  map[string]bool
 	close    func() error
 }
 
 // OpenChecker returns a checker without a host and without keys, which keeps code
 // below dir, or until it is closed if dir is empty.
 func OpenChecker(dir string) (*Checker, error) {
-	builtIn, err := builtInHashes()
-	if err != nil {
-		return nil, err
-	}
 	c, err := openCompiler(dir)
 	if err != nil {
 		return nil, fmt.Errorf("wasmrules: %w", err)
 	}
-	return &Checker{c, nil, builtIn, c.close}, nil
+	return &Checker{c, nil, c.close}, nil
 }
 
 // Checker returns a checker that compiles where the host does, so that a module
 // which was checked loads at once. It needs no Close.
 func (h *Host) Checker() *Checker {
-	return &Checker{h.compiler, h.keys, h.builtIn, func() error { return nil }}
+	return &Checker{h.compiler, h.keys, func() error { return nil }}
 }
 
 // Close releases what OpenChecker made.
@@ -56,7 +51,7 @@ func (c *Checker) Close() error { return c.close() }
 // Verify reports whether a host with these keys would load a module at a site as
 // far as its signature goes. The error is a *ModuleError.
 func (c *Checker) Verify(site string, ref edge.ModuleRef) error {
-	if c.builtIn[ref.Hash] {
+	if c.compiler.builtIn[ref.Hash] {
 		return nil
 	}
 	return c.keys.Verify(site, ref)
@@ -108,25 +103,15 @@ func (c *Checker) load(ctx context.Context, wasm []byte, settings json.RawMessag
 	if settings, err = trySettings(&manifest, settings); err != nil {
 		return nil, nil, err
 	}
-	t := &template{module: m, runtime: c.compiler.runtime, manifest: &manifest}
+	t := &template{module: m, manifest: &manifest, settings: settings}
 	for _, name := range manifest.Reads {
 		if _, ok := edge.FieldByName(name); !ok {
 			t.bind = append(t.bind, edge.BuiltinFields+len(t.bind))
 		}
 	}
-	t.own, t.empty = ownFields(len(t.bind)), emptyRecord(len(t.bind))
-	if t.settings, err = m.checkExports(len(t.bind), settings); err != nil {
-		return nil, nil, err
-	}
-	began := time.Now()
-	if t.code, err = c.compiler.compile(ctx, m.meter.Wasm, c.builtIn[m.hash], checkLimits); err != nil {
-		return nil, nil, err
-	}
-	report.CompileMillis = time.Since(began).Milliseconds()
-	in, err := t.prepare(ctx)
-	if err != nil {
-		t.close(nil)
-	}
+	t.own = ownFields(len(t.bind))
+	in, err := c.compiler.finish(ctx, t, checkLimits)
+	report.CompileMillis = t.compiling.Milliseconds()
 	return t, in, err
 }
 
@@ -152,11 +137,9 @@ func trySettings(m *edge.Manifest, given json.RawMessage) ([]byte, error) {
 	return nil, fmt.Errorf("%w; a check without settings needs a default or examples in the schema", err)
 }
 
-// close releases a template and its instance, if there is one.
+// close releases a template and its instance.
 func (t *template) close(in *instance) {
-	if in != nil {
-		in.close()
-	}
+	in.close()
 	_ = t.code.Close(context.Background())
 }
 

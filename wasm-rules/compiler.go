@@ -43,13 +43,17 @@ type compiler struct {
 	cache     wazero.CompilationCache
 	jail      *jail
 	dir       string
-	temporary bool // dir is removed by close
+	temporary bool            // dir is removed by close
+	builtIn   map[string]bool // hashes of the modules that are part of the program
 }
 
 // openCompiler opens the cache below dir; "" is one that close removes.
 func openCompiler(dir string) (*compiler, error) {
-	c := &compiler{dir: dir, temporary: dir == ""}
-	var err error
+	builtIn, err := builtInHashes()
+	if err != nil {
+		return nil, err
+	}
+	c := &compiler{dir: dir, temporary: dir == "", builtIn: builtIn}
 	if c.temporary {
 		c.dir, err = os.MkdirTemp("", "nearside-code-")
 	} else if c.dir, err = filepath.Abs(dir); err == nil {
@@ -65,6 +69,19 @@ func openCompiler(dir string) (*compiler, error) {
 	c.runtime = wazero.NewRuntimeWithConfig(context.Background(), runtimeConfig().WithCompilationCache(c.cache))
 	c.jail = newJail(c.dir)
 	return c, nil
+}
+
+// builtInHashes are the hashes of the modules that are part of the program.
+func builtInHashes() (map[string]bool, error) {
+	list, err := Embedded().List()
+	if err != nil {
+		return nil, fmt.Errorf("built-in modules: %w", err)
+	}
+	hashes := map[string]bool{}
+	for _, m := range list {
+		hashes[m.Hash] = true
+	}
+	return hashes, nil
 }
 
 // close releases all code. Nothing compiled may run any more.

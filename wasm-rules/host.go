@@ -45,7 +45,6 @@ type Host struct {
 	instances int
 	keys      Keys
 	compiler  *compiler
-	builtIn   map[string]bool // hashes of the modules that are part of the program
 	large     *quota
 
 	mu sync.Mutex // never held while a rule is made or answers
@@ -74,32 +73,16 @@ func New(o Options) (*Host, error) {
 	if o.Instances == 0 {
 		o.Instances = runtime.GOMAXPROCS(0) + 1
 	}
-	builtIn, err := builtInHashes()
-	if err != nil {
-		return nil, err
-	}
 	h := &Host{
-		source: o.Source, instances: o.Instances, keys: o.TrustedKeys, builtIn: builtIn,
+		source: o.Source, instances: o.Instances, keys: o.TrustedKeys,
 		large: newQuota(cmp.Or(o.LargeModules, largeModules)),
 		rules: map[string]weak.Pointer[rule]{}, loading: map[string]*loading{},
 	}
+	var err error
 	if h.compiler, err = openCompiler(o.CacheDir); err != nil {
 		return nil, fmt.Errorf("wasmrules: %w", err)
 	}
 	return h, nil
-}
-
-// builtInHashes are the hashes of the modules that are part of the program.
-func builtInHashes() (map[string]bool, error) {
-	list, err := Embedded().List()
-	if err != nil {
-		return nil, fmt.Errorf("wasmrules: built-in modules: %w", err)
-	}
-	hashes := map[string]bool{}
-	for _, m := range list {
-		hashes[m.Hash] = true
-	}
-	return hashes, nil
 }
 
 // Close releases everything the host made. Call it after the last Choose; a
@@ -115,7 +98,7 @@ func (h *Host) Load(site string, ref edge.ModuleRef, bind map[string]int) (edge.
 	if err != nil {
 		return nil, err
 	}
-	if !h.builtIn[ref.Hash] {
+	if !h.compiler.builtIn[ref.Hash] {
 		if err := h.keys.Verify(site, ref); err != nil {
 			return nil, err
 		}
@@ -131,7 +114,7 @@ func (h *Host) Load(site string, ref edge.ModuleRef, bind map[string]int) (edge.
 	key := fmt.Sprintf("%s %d %v %s", ref.Hash, len(bind), numbers, settings)
 	r, err := h.once(key, func() (*rule, error) {
 		return h.makeRule(wasm, ref.Hash, &template{
-			manifest: &manifest, bind: numbers, own: ownFields(len(bind)), settings: settings, empty: emptyRecord(len(bind)),
+			manifest: &manifest, bind: numbers, own: ownFields(len(bind)), settings: settings,
 		})
 	})
 	if err != nil {
@@ -171,45 +154,27 @@ func (h *Host) once(key string, load func() (*rule, error)) (*rule, error) {
 	return l.rule, l.err
 }
 
-// makeRule is the way from bytes to a rule that serves. Each step only sees
-// what the one before let through.
+// makeRule makes a rule of a module and a template that finish makes ready.
 func (h *Host) makeRule(wasm []byte, hash string, t *template) (*rule, error) {
 	var err error
 	if t.module, err = verify(wasm, hash); err != nil {
 		return nil, err
 	}
-	if t.settings, err = t.checkExports(len(t.bind), t.settings); err != nil {
-		return nil, err
-	}
 	if !h.large.take(t.large) {
 		return nil, &ModuleError{CodeQuota, fmt.Errorf("%d bytes: this node has as many modules of more than %d bytes as it may", len(wasm), bytecode.Standard().Bytes)}
 	}
-	r, err := h.compileRule(t)
+	first, err := h.compiler.finish(context.Background(), t, standardLimits)
 	if err != nil {
 		h.large.give(t.large)
 		return nil, err
 	}
+	r := &rule{manifest: t.manifest, template: t, loaded: time.Now(), pool: newPool(t, first, h.instances)}
+	r.breaker.now = time.Now
 	// What is released must not refer to the rule.
 	runtime.AddCleanup(r, func(p *pool) {
 		p.close()
 		h.large.give(p.template.large)
 	}, r.pool)
-	return r, nil
-}
-
-// compileRule makes a rule of a template that lacks code and instances.
-func (h *Host) compileRule(t *template) (r *rule, err error) {
-	ctx := context.Background()
-	t.runtime = h.compiler.runtime
-	if t.code, err = h.compiler.compile(ctx, t.meter.Wasm, h.builtIn[t.hash], standardLimits); err != nil {
-		return nil, err
-	}
-	first, err := t.prepare(ctx)
-	if err != nil {
-		return nil, errors.Join(err, t.code.Close(ctx))
-	}
-	r = &rule{manifest: t.manifest, template: t, loaded: time.Now(), pool: newPool(t, first, h.instances)}
-	r.breaker.now = time.Now
 	return r, nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/tetratelabs/wazero"
 
@@ -23,10 +24,11 @@ type module struct {
 	verified  *bytecode.Module
 	meter     *bytecode.Rewritten
 	code      wazero.CompiledModule
+	compiling time.Duration // how long it took to get the code
 }
 
 // A template is what it takes to make instances of one rule that are all alike.
-// It is immutable once prepare has returned it.
+// It is immutable once finish has returned it.
 type template struct {
 	*module
 	runtime  wazero.Runtime
@@ -58,6 +60,28 @@ func verify(wasm []byte, hash string) (*module, error) {
 	}
 	meter := verified.Rewrite()
 	return &module{hash: hash, rewritten: HashOf(meter.Wasm), large: large, verified: verified, meter: meter}, nil
+}
+
+// finish takes a template with module, manifest, bind, own and settings to where
+// its first instance, which it returns, can serve. Each step only sees what the
+// one before let through. After an error nothing is left to close, and the
+// template says what came of the canaries.
+func (c *compiler) finish(ctx context.Context, t *template, limits jailLimits) (*instance, error) {
+	t.runtime, t.empty = c.runtime, emptyRecord(len(t.own))
+	var err error
+	if t.settings, err = t.checkExports(len(t.bind), t.settings); err != nil {
+		return nil, err
+	}
+	began := time.Now()
+	if t.code, err = c.compile(ctx, t.meter.Wasm, c.builtIn[t.hash], limits); err != nil {
+		return nil, err
+	}
+	t.compiling = time.Since(began)
+	first, err := t.prepare(ctx)
+	if err != nil {
+		_ = t.code.Close(context.Background())
+	}
+	return first, err
 }
 
 // checkExports compares the module's exports with the ABI and returns the
