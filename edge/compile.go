@@ -24,6 +24,7 @@ const (
 	maxReleaseModules  = 256
 	maxReleaseRules    = 64 // in one slot
 	maxReleaseLangs    = 64
+	maxReleaseLoads    = 256 // modules, counted again for each of their settings
 )
 
 var (

@@ -5,7 +5,6 @@ package edge
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -57,6 +56,10 @@ func (c *compiler) load(at string, ref ModuleRef) Rule {
 	key := ref.ID() + " " + string(ref.Settings)
 	if rule, ok := c.rules[key]; ok {
 		return rule // nil where it was refused before
+	}
+	if len(c.rules) == maxReleaseLoads {
+		c.bad("%s: more than %d modules with settings of their own", at, maxReleaseLoads)
+		return nil
 	}
 	rule, err := c.loader.Load(c.release.doc.Site, ref, c.bound)
 	switch {
@@ -205,7 +208,7 @@ func (deadRule) Manifest() *Manifest { return &Manifest{} }
 // Choose implements Rule.
 func (deadRule) Choose(*View, int) (Answer, error) { return Answer{}, errNotLoaded }
 
-var errNotLoaded = errors.New("the module is not loaded here")
+var errNotLoaded = fmt.Errorf("the module is not loaded here: %w", ErrNotRun)
 
 // rollOut checks a rule's share and binds the rule of those outside it.
 func (c *compiler) rollOut(at, slotName string, b *boundRule, variants map[string]*variant) bool {

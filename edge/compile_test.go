@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -70,6 +71,39 @@ func TestCompileReleaseRefuses(t *testing.T) {
 	}
 }
 
+// ownReads lists that many fields that are not built in.
+func ownReads(n int) string {
+	names := make([]string, n)
+	for i := range names {
+		names[i] = fmt.Sprintf(`"own.f%d"`, i)
+	}
+	return "[" + strings.Join(names, ",") + "]"
+}
+
+// A release cannot hold any number of one module by giving each rule settings of
+// its own.
+func TestAReleaseLoadsABoundedNumberOfModules(t *testing.T) {
+	var doc edge.ReleaseDocument
+	if err := json.Unmarshal(recordRelease(t, 0), &doc); err != nil {
+		t.Fatal(err)
+	}
+	doc.Slots = nil
+	for i := range 300 {
+		if i%60 == 0 {
+			doc.Slots = append(doc.Slots, edge.SlotSpec{Name: fmt.Sprint("s", i), Kind: "text", Ladder: []edge.RungSpec{{Rung: "context"}}})
+			doc.Variants = append(doc.Variants, doc.Variants[0])
+			doc.Variants[len(doc.Variants)-1].Slot = fmt.Sprint("s", i)
+		}
+		rules := &doc.Slots[len(doc.Slots)-1].Ladder[0].Rules
+		*rules = append(*rules, edge.RuleSpec{Module: "history", Role: "slot", Settings: json.RawMessage(fmt.Sprint(`{"i":`, i, `}`))})
+	}
+	doc.Variants, doc.Modules = doc.Variants[1:], doc.Modules[:1]
+	_, err := edge.CompileRelease(marshalRelease(t, doc), recordRules())
+	if err == nil || !strings.Contains(err.Error(), "more than 256 modules") {
+		t.Errorf("error %v", err)
+	}
+}
+
 func TestManifestRefuses(t *testing.T) {
 	good := `{"abi":1,"name":"by-device","version":"1.2.0","author":"A","slots":[{"name":"slot","variants":["phone"]}],"needs":["context"],"reads":["device.type"],"settings":{},"budget":1000000}`
 	tests := []struct{ name, old, new, member, want string }{
@@ -85,6 +119,7 @@ func TestManifestRefuses(t *testing.T) {
 		{"a variant twice", `["phone"]`, `["phone","phone"]`, "slots", "stands twice"},
 		{"a variant with capitals", `["phone"]`, `["Phone"]`, "slots", `"Phone"`},
 		{"a field read twice", `["device.type"]`, `["device.type","device.type"]`, "reads", "stands twice"},
+		{"more own fields than a site can have", `["device.type"]`, ownReads(edge.MaxFields - edge.BuiltinFields + 1), "reads", "a site has at most"},
 		{"reading without needing", `["context"]`, `[]`, "needs", "no purpose, but reads has fields of context"},
 		{"settings that are no schema", `"settings":{}`, `"settings":["north"]`, "settings", "an object"},
 		{"a budget below nothing", `1000000`, `-1`, "budget", "want 0 to 1000000"},

@@ -5,6 +5,7 @@ package edge
 import (
 	"encoding/json"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -47,12 +48,16 @@ func (e *Engine) Decide(b *Beacon, r *Request, out *Outcome) error {
 	e.sealState(d, out)
 
 	for i, want := range b.Slots {
-		decision := d.decide(i, want, r)
-		if isPreview {
-			out.Decisions = append(out.Decisions, previewed(decision))
+		if at := asked(b.Slots[:i], want.Name); at >= 0 {
+			out.Decisions = append(out.Decisions, out.Decisions[at]) // a page has a slot once
 			continue
 		}
-		e.sign(&decision, release, r.Now)
+		decision := d.decide(i, want, r)
+		if isPreview {
+			decision = previewed(decision)
+		} else {
+			e.sign(&decision, release, r.Now)
+		}
 		out.Decisions = append(out.Decisions, decision)
 	}
 	if isPreview {
@@ -62,6 +67,11 @@ func (e *Engine) Decide(b *Beacon, r *Request, out *Outcome) error {
 	d.compareShadows(b.Slots, out.Decisions, r)
 	e.makeEvents(d, b, r, out)
 	return nil
+}
+
+// asked returns where a slot stands among slots, -1 for nowhere.
+func asked(slots []BeaconSlot, name string) int {
+	return slices.IndexFunc(slots, func(s BeaconSlot) bool { return s.Name == name })
 }
 
 // A decider is one request's work space.
@@ -79,9 +89,14 @@ type decider struct {
 	// tries are what the decisions were made of; nil while they are not kept.
 	tries []tried
 	rules []*boundRule // that the tries are of, each once
-	// reach says, in a replay, whom a roll-out reached.
-	reach func(rule *boundRule) bool
+	at    ruleAt       // of the rule that is tried
+	// then is, in a replay, the decision as it was made; it says whom a roll-out
+	// reached and which rules could not run. Nil otherwise.
+	then *recordedDecision
 }
+
+// A ruleAt is where a rule stands in a ladder, counted from 0.
+type ruleAt struct{ rung, rule int }
 
 // maxDecideFuel is the fuel after which a beacon's remaining rules are not run:
 // ten calls that spend all that one may. It is counted
@@ -196,10 +211,11 @@ func (d *decider) climb(rg *rung, number int, why *Why) (choice, Reason) {
 	var best choice
 	obstacle := ReasonDefault
 	for i := range rg.rules {
+		d.at = ruleAt{number, i}
 		rule := d.reached(&rg.rules[i])
 		got := d.try(rule)
 		if d.tries != nil {
-			d.tries = append(d.tries, tried{d.slot, number, i, rule, got})
+			d.tries = append(d.tries, tried{d.slot, d.at, rule, got})
 		}
 		if why != nil {
 			why.Tried = append(why.Tried, d.explain(rule, rg.name, got.reason))
@@ -234,12 +250,17 @@ func (d *decider) try(rule *boundRule) attempt {
 	case d.fuel > maxDecideFuel:
 		got.reason = ReasonBudget
 		return got
+	case d.then != nil && d.then.notRun(d.at):
+		got.reason = ReasonFailed
+		return got
 	}
 	got.view = d.view(rule.mask.And(d.allowed))
 	answer, err := rule.rule.Choose(&d.views[got.view], rule.role)
 	d.fuel += answer.Fuel
 	got.answer = answer
 	switch {
+	case errors.Is(err, ErrNotRun):
+		got.view, got.reason = -1, ReasonFailed
 	case errors.Is(err, ErrBudget):
 		got.reason = ReasonBudget
 	case err != nil, answer.Variant < 0, answer.Variant > len(rule.variants):
@@ -258,8 +279,8 @@ func (d *decider) rolledOut(rule *boundRule) bool {
 	if rule.spec.Rollout == 0 || rule.spec.Rollout == Buckets {
 		return true
 	}
-	if d.reach != nil {
-		return d.reach(rule)
+	if d.then != nil {
+		return d.then.reached(d.at, rule)
 	}
 	return d.visit.State != nil && Bucket(rule.salt, d.visit.State.VisitorID()) < rule.spec.Rollout
 }

@@ -37,8 +37,9 @@ type attempt struct {
 
 // A tried is an attempt as a record keeps it.
 type tried struct {
-	slot, rung, place int
-	rule              *boundRule
+	slot int
+	at   ruleAt
+	rule *boundRule
 	attempt
 }
 
@@ -88,20 +89,21 @@ func (e *Engine) makeRecord(d *decider, r *Request, out *Outcome) {
 	out.Record = &out.record
 }
 
-// appendDecisions appends the decisions that the release had a slot for.
+// appendDecisions appends the decisions that the release had a slot for, each
+// slot's once.
 func (d *decider) appendDecisions(b []byte, decisions []Decision, rules []*boundRule) []byte {
 	count := 0
 	for i := range decisions {
-		if decisions[i].ID != "" {
+		if isRecorded(decisions, i) {
 			count++
 		}
 	}
 	b = binary.AppendUvarint(b, uint64(count))
 	for i := range decisions {
-		decision := &decisions[i]
-		if decision.ID == "" {
+		if !isRecorded(decisions, i) {
 			continue
 		}
+		decision := &decisions[i]
 		b = append(appendSized(b, decision.Slot), byte(decision.Reason))
 		b = appendSized(appendSized(b, decision.Variant), decision.Rule)
 		b = appendSized(b, decision.ID[:decisionKeyChars])
@@ -114,7 +116,7 @@ func (d *decider) appendDecisions(b []byte, decisions []Decision, rules []*bound
 		b = binary.AppendUvarint(b, uint64(len(tries)))
 		for j := range tries {
 			t := &tries[j]
-			b = append(b, byte(t.rung), byte(t.place))
+			b = append(b, byte(t.at.rung), byte(t.at.rule))
 			b = binary.AppendUvarint(b, uint64(slices.Index(rules, t.rule)))
 			b = binary.AppendUvarint(b, uint64(t.view+1))
 			b = append(b, byte(t.reason), byte(t.answer.Variant))
@@ -124,6 +126,13 @@ func (d *decider) appendDecisions(b []byte, decisions []Decision, rules []*bound
 		}
 	}
 	return b
+}
+
+// isRecorded reports whether a decision is of a slot of the release, and the
+// first of its slot.
+func isRecorded(decisions []Decision, i int) bool {
+	id := decisions[i].ID
+	return id != "" && !slices.ContainsFunc(decisions[:i], func(d Decision) bool { return d.ID == id })
 }
 
 func appendSized[T string | []byte](b []byte, text T) []byte {

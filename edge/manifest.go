@@ -155,7 +155,7 @@ func (c *manifestCheck) reads() {
 	if n := len(c.m.Reads); n > MaxFields {
 		c.bad("reads", "%d fields, at most %d", n, MaxFields)
 	}
-	reads := map[string]bool{}
+	reads, own := map[string]bool{}, 0
 	var unlocked consent.Purposes
 	for _, name := range c.m.Reads {
 		if reads[name] {
@@ -164,7 +164,12 @@ func (c *manifestCheck) reads() {
 		reads[name] = true
 		if f, ok := FieldByName(name); ok {
 			unlocked |= f.Purpose
+		} else {
+			own++
 		}
+	}
+	if most := MaxFields - BuiltinFields; own > most {
+		c.bad("reads", "%d fields that are not built in, a site has at most %d", own, most)
 	}
 	if unlocked != 0 && c.m.Needs == 0 {
 		c.bad("needs", "no purpose, but reads has fields of %s", unlocked)

@@ -34,12 +34,12 @@ func (d recordedDecision) has(id string) bool {
 }
 
 type recordedTry struct {
-	rung, place int
-	made        ruleMade
-	view        int // one more than a number of views, 0 for none
-	reason      Reason
-	answer      Answer // without words and items
-	output      uint64
+	at     ruleAt
+	made   ruleMade
+	view   int // one more than a number of views, 0 for none
+	reason Reason
+	answer Answer // without words and items
+	output uint64
 }
 
 // A recordParser reads a record from the front. What is read after an error is
@@ -141,7 +141,7 @@ func (r *recordParser) decision(rules []ruleMade, views int) recordedDecision {
 	d := recordedDecision{slot: string(r.sized()), reason: r.reason()}
 	d.variant, d.rule, d.key = string(r.sized()), string(r.sized()), string(r.sized())
 	for n := r.count(); n > 0 && !r.bad; n-- {
-		t := recordedTry{rung: int(r.byte()), place: int(r.byte())}
+		t := recordedTry{at: ruleAt{int(r.byte()), int(r.byte())}}
 		rule, view := r.uvarint(), r.uvarint()
 		if rule >= uint64(len(rules)) || view > uint64(views) {
 			r.bad = true

@@ -53,6 +53,10 @@ type AnswerItem struct {
 // ErrBudget reports a rule that spent more than its manifest's budget.
 var ErrBudget = errors.New("rule spent its budget")
 
+// ErrNotRun reports a rule that was not run at all: its module is not loaded or
+// is quarantined. The slot goes on as after a fault.
+var ErrNotRun = errors.New("rule not run")
+
 // A RuleLoader makes rules from a release's modules.
 type RuleLoader interface {
 	// Load returns the rule for ref at a site, set up with ref's settings. bind

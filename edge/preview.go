@@ -62,11 +62,17 @@ type previews struct {
 	compiled map[string]compiledPreview
 }
 
-// A compiledPreview is a preview over the release that was live.
+// A compiledPreview is a preview over the release that was live. Without a
+// release it could not be made, and is not tried again before a time.
 type compiledPreview struct {
 	live    *Release
 	release *Release
+	again   time.Time
 }
+
+// previewAgain is the pause before a preview that could not be made is tried
+// again: whoever has its link could else have it compiled as often as they ask.
+const previewAgain = time.Minute
 
 // preview returns the release that a token opens. Whatever is wrong with it
 // gives nil: the page is as it is for everybody.
@@ -81,9 +87,22 @@ func (e *Engine) preview(site, token string, live *Release, now time.Time) *Rele
 	key := site + "/" + id
 	e.previews.mu.Lock()
 	defer e.previews.mu.Unlock()
-	if p, ok := e.previews.compiled[key]; ok && p.live == live {
+	if p, ok := e.previews.compiled[key]; ok && p.live == live && (p.release != nil || now.Before(p.again)) {
 		return p.release
 	}
+	release := e.compilePreview(site, id)
+	if len(e.previews.compiled) >= maxPreviews {
+		clear(e.previews.compiled)
+	}
+	if e.previews.compiled == nil {
+		e.previews.compiled = map[string]compiledPreview{}
+	}
+	e.previews.compiled[key] = compiledPreview{live, release, now.Add(previewAgain)}
+	return release
+}
+
+// compilePreview makes a preview's release, nil when it cannot be made.
+func (e *Engine) compilePreview(site, id string) *Release {
 	document, err := e.previewer.Preview(site, id)
 	if err != nil {
 		return nil
@@ -92,13 +111,6 @@ func (e *Engine) preview(site, token string, live *Release, now time.Time) *Rele
 	if err != nil || release.Site() != site {
 		return nil
 	}
-	if len(e.previews.compiled) >= maxPreviews {
-		clear(e.previews.compiled)
-	}
-	if e.previews.compiled == nil {
-		e.previews.compiled = map[string]compiledPreview{}
-	}
-	e.previews.compiled[key] = compiledPreview{live, release}
 	return release
 }
 

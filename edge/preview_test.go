@@ -120,6 +120,17 @@ func TestALinkThatDoesNotHoldShowsThePageAsItIs(t *testing.T) {
 	}
 }
 
+func TestAPreviewThatCannotBeMadeIsNotTriedForEachRequest(t *testing.T) {
+	engine, drawer := previewing(t)
+	token := previewLink(t, "shop", "broken", caseNow.Add(time.Hour))
+	for range 5 {
+		look(t, engine, token)
+	}
+	if drawer.asked != 1 {
+		t.Errorf("the broken preview was tried %d times", drawer.asked)
+	}
+}
+
 func TestAPreviewFollowsWhatIsLive(t *testing.T) {
 	engine, drawer := previewing(t)
 	token := previewLink(t, "shop", "draft", caseNow.Add(time.Hour))

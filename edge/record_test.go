@@ -22,11 +22,17 @@ type recordRule struct {
 	seeks    string
 	fuel     int64
 	because  string
+	fails    error
+	calls    int
 }
 
 func (r *recordRule) Manifest() *edge.Manifest { return &r.declares }
 
 func (r *recordRule) Choose(view *edge.View, _ int) (edge.Answer, error) {
+	r.calls++
+	if r.fails != nil {
+		return edge.Answer{}, r.fails
+	}
 	record := view.Record(encodeLines)
 	if !bytes.Contains(record, []byte(r.seeks)) {
 		return edge.Answer{Fuel: r.fuel}, nil
@@ -197,6 +203,75 @@ func TestAReplayTellsAModuleThatAnswersOtherwise(t *testing.T) {
 				t.Errorf("replay finds no difference: %s", asJSON(t, replay))
 			}
 		})
+	}
+}
+
+// The same module stands in two rungs, in one of them for a share: each replays
+// as it was at its own place.
+func TestAModuleInTwoRungsReplays(t *testing.T) {
+	rules := recordRules()
+	rules["place@2.0.0"].seeks = "nowhere"
+	var doc edge.ReleaseDocument
+	if err := json.Unmarshal(recordRelease(t, 1), &doc); err != nil {
+		t.Fatal(err)
+	}
+	doc.Slots[0].Ladder[0].Rules = []edge.RuleSpec{{Module: "place@2.0.0", Role: "slot"}}
+	doc.Modules = doc.Modules[1:]
+	engine := edge.New(edge.Options{Node: "n1", Locator: caseLocator{"FR"}, Loader: rules, Sealer: caseSealer(t)})
+	release, err := engine.Publish(marshalRelease(t, doc))
+	if err != nil {
+		t.Fatal(err)
+	}
+	given := caseGiven{Granted: consent.All.Names(), Country: "FR", Device: "phone", Lang: "en", State: "returning", Slots: []string{"hero", "hero"}}
+	beacon, request := given.message(t)
+	var out edge.Outcome
+	if err := engine.Decide(beacon, request, &out); err != nil {
+		t.Fatal(err)
+	}
+	replay, err := release.Replay(out.Record.Bytes(), out.Decisions[0].ID, decodeLines)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !replay.Same || len(replay.Decisions) != 1 || len(replay.Decisions[0].Tried) != 2 {
+		t.Errorf("replay %s", asJSON(t, replay))
+	}
+}
+
+// A rule that could not be run then says nothing about the module: it is not
+// run for the replay either.
+func TestARuleThatWasNotRunIsNotRunAgain(t *testing.T) {
+	rules := recordRules()
+	rules["place@2.0.0"].fails = edge.ErrNotRun
+	_, out := recorded(t, rules, edge.Buckets, consent.Measure|consent.Context)
+	if out.Decisions[0].Reason != edge.ReasonFailed {
+		t.Fatalf("decision %+v", out.Decisions[0])
+	}
+	release, err := edge.CompileRelease(recordRelease(t, edge.Buckets), recordRules())
+	if err != nil {
+		t.Fatal(err)
+	}
+	replay, err := release.Replay(out.Record.Bytes(), out.Decisions[0].ID, decodeLines)
+	if err != nil || !replay.Same {
+		t.Errorf("error %v, replay %s", err, asJSON(t, replay))
+	}
+}
+
+// Asking for a slot many times costs no more than asking once.
+func TestASlotIsDecidedOnceABeacon(t *testing.T) {
+	rules := recordRules()
+	engine, _ := recorded(t, rules, edge.Buckets, consent.All)
+	given := caseGiven{Granted: consent.All.Names(), Country: "FR", Device: "phone", Lang: "en", Slots: []string{"hero", "hero", "bare", "hero"}}
+	beacon, request := given.message(t)
+	before := rules["place@2.0.0"].calls
+	var out edge.Outcome
+	if err := engine.Decide(beacon, request, &out); err != nil {
+		t.Fatal(err)
+	}
+	if n := rules["place@2.0.0"].calls - before; n != 1 {
+		t.Errorf("the slot's rule was called %d times", n)
+	}
+	if d := out.Decisions; len(d) != 4 || d[1].ID != d[0].ID || d[3].ID != d[0].ID || d[2].Slot != "bare" {
+		t.Errorf("decisions %+v", d)
 	}
 }
 

@@ -110,7 +110,7 @@ func (r *Release) Replay(record []byte, id string, decode func(record []byte, ow
 		if !ok {
 			return nil, fmt.Errorf("%w: the release has no slot %q", ErrRecord, then.slot)
 		}
-		d.slot, d.reach = i, then.reached
+		d.slot, d.then = i, then
 		from := len(d.tries)
 		now := d.walk(s, s.ladder, 0, nil)
 		shown := ReplayedDecision{
@@ -145,16 +145,28 @@ func (p *parsedRecord) decider(r *Release) *decider {
 	return d
 }
 
-// reached says whom a roll-out reached when the decision was made: a rule's try
-// is only recorded with a view, or with the reason why it did not run, when it
-// was the visitor's.
-func (t *recordedDecision) reached(rule *boundRule) bool {
+// try returns what was tried at a place, nil for nothing.
+func (t *recordedDecision) try(at ruleAt) *recordedTry {
 	for i := range t.tries {
-		if try := &t.tries[i]; try.made.id == rule.id {
-			return try.view > 0 || try.reason != ReasonNoAnswer
+		if t.tries[i].at == at {
+			return &t.tries[i]
 		}
 	}
-	return false
+	return nil
+}
+
+// reached reports whether a roll-out reached the visitor when the decision was
+// made: at its place the rule itself was tried, and not left out for its share.
+func (t *recordedDecision) reached(at ruleAt, rule *boundRule) bool {
+	try := t.try(at)
+	return try != nil && try.made.id == rule.id && (try.view > 0 || try.reason != ReasonNoAnswer)
+}
+
+// notRun reports whether the rule at a place was asked and could not be run: it
+// was quarantined or not loaded, which says nothing about the module.
+func (t *recordedDecision) notRun(at ruleAt) bool {
+	try := t.try(at)
+	return try != nil && try.view == 0 && try.reason == ReasonFailed
 }
 
 // compare puts what the rules answer beside what they answered.
@@ -163,7 +175,7 @@ func (p *parsedRecord) compare(d *decider, s *slot, then *recordedDecision, now 
 	for i := range now {
 		n := &now[i]
 		try := ReplayedTry{
-			Rule: n.rule.id, Module: hex.EncodeToString(n.rule.made.module[:]), Rung: s.ladder[n.rung].name,
+			Rule: n.rule.id, Module: hex.EncodeToString(n.rule.made.module[:]), Rung: s.ladder[n.at.rung].name,
 			Now: replayedAnswer(n.reason, &n.answer, outputSum(&n.answer)), Saw: []Saw{},
 		}
 		if n.rule.made.settings != ([32]byte{}) {

@@ -3,16 +3,18 @@
 package wasmrules
 
 import (
-	"errors"
+	"fmt"
 	"math/bits"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/nearside/nearside/edge"
 )
 
 // ErrQuarantined reports a module that is out for repeated faults: it was not
 // called.
-var ErrQuarantined = errors.New("module is quarantined")
+var ErrQuarantined = fmt.Errorf("module is quarantined: %w", edge.ErrNotRun)
 
 // The rule of the breaker: a module with tripFaults faults among the latest 64
 // calls of one of its instances is out for firstSpell; then one call tries it.
