@@ -9,12 +9,12 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/nearside/nearside/publishing"
+	"github.com/nearside/nearside/edge"
 )
 
 // readModule reads a module's file. It is bounded before it is read, since
 // anything may be in it.
-func readModule(name string) ([]byte, error) { return readFile(name, publishing.MaxModuleBytes) }
+func readModule(name string) ([]byte, error) { return readFile(name, edge.MaxModuleBytes) }
 
 // readFile reads a regular file of at most a number of bytes.
 func readFile(name string, most int64) ([]byte, error) {

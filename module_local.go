@@ -16,7 +16,6 @@ import (
 
 	"github.com/nearside/nearside/edge"
 	"github.com/nearside/nearside/edge/consent"
-	"github.com/nearside/nearside/publishing"
 	wasmrules "github.com/nearside/nearside/wasm-rules"
 )
 
@@ -316,7 +315,7 @@ func signCommand(_ context.Context, args []string, std stdio) error {
 	if err != nil {
 		return err
 	}
-	if len(signature) > publishing.MaxSignatureBytes {
+	if len(signature) > edge.MaxSignatureBytes {
 		return errors.New("the signature is too long")
 	}
 	if err := writeFile(*out, signature, 0o644); err != nil {

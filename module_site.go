@@ -97,7 +97,7 @@ func uploadCommand(ctx context.Context, args []string, io stdio) error {
 	}
 	header := http.Header{}
 	if *signature != "" {
-		text, err := readFile(*signature, publishing.MaxSignatureBytes)
+		text, err := readFile(*signature, edge.MaxSignatureBytes)
 		if err != nil {
 			return err
 		}
@@ -129,7 +129,7 @@ func placementFlags(fs *flag.FlagSet) func(module string) (edge.Placement, error
 			return p, usagef("--slot is missing: the slot that the module fills")
 		}
 		if name, isFile := strings.CutPrefix(settings, "@"); isFile {
-			text, err := readFile(name, publishing.MaxNoteBytes)
+			text, err := readFile(name, edge.MaxNoteBytes)
 			if err != nil {
 				return p, err
 			}

@@ -17,7 +17,6 @@ import (
 
 	"github.com/nearside/nearside/edge"
 	"github.com/nearside/nearside/edge/consent"
-	"github.com/nearside/nearside/publishing"
 	wasmrules "github.com/nearside/nearside/wasm-rules"
 )
 
@@ -311,7 +310,7 @@ func TestAModulesCheck(t *testing.T) {
 	good := agencyModule(t, "1.0.0", "phone", "tablet", "desktop")
 	files := map[string][]byte{
 		"empty.wasm": nil, "text.wasm": []byte("hello"),
-		"huge.wasm":    make([]byte, publishing.MaxModuleBytes+1),
+		"huge.wasm":    make([]byte, edge.MaxModuleBytes+1),
 		"claims.wasm":  []byte("\x00asm\x01\x00\x00\x00\x0a\x05\xff\xff\xff\xff\x0f"),
 		"nothing.wasm": []byte("\x00asm\x01\x00\x00\x00"),
 	}

@@ -32,7 +32,7 @@ func (c *Console) test(q *call) error {
 	if err != nil {
 		return badRequest("Content-Type", "send a form (multipart/form-data) with the parts module and cases")
 	}
-	limits := map[string]int64{"module": maxModuleBytes, "cases": maxCasesBytes}
+	limits := map[string]int64{"module": edge.MaxModuleBytes, "cases": maxCasesBytes}
 	parts := map[string][]byte{}
 	for {
 		part, err := form.NextPart()

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/nearside/nearside/edge"
 	"github.com/nearside/nearside/publishing"
 )
 
@@ -197,7 +198,7 @@ func TestModuleTestReadsAForm(t *testing.T) {
 		"a part nobody knows":  {[]string{"picture", "x"}, 400, "bad_request"},
 		"cases that are words": {[]string{"module", "x", "cases", "rain"}, 400, "bad_request cases"},
 		"too many cases":       {[]string{"module", "x", "cases", strings.Repeat(" ", maxCasesBytes+1)}, 413, "too_large"},
-		"too large a module":   {[]string{"module", strings.Repeat("x", maxModuleBytes+1), "cases", "[]"}, 413, "too_large"},
+		"too large a module":   {[]string{"module", strings.Repeat("x", edge.MaxModuleBytes+1), "cases", "[]"}, 413, "too_large"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if res := form(tt.parts...); res.StatusCode != tt.status || res.refused(t) != tt.want {
@@ -222,8 +223,8 @@ func TestBodiesAreBounded(t *testing.T) {
 		method, path, header string
 		size                 int
 	}{
-		{"POST", "/v1/modules/check", "", maxModuleBytes},
-		{"PUT", "/v1/sites/shop/modules", "", maxModuleBytes},
+		{"POST", "/v1/modules/check", "", edge.MaxModuleBytes},
+		{"PUT", "/v1/sites/shop/modules", "", edge.MaxModuleBytes},
 		{"POST", "/v1/sites/shop/publish", "", maxJSONBytes},
 		{"PUT", "/v1/releases/shop", "If-Match: 1", 16 << 20},
 	} {

@@ -101,10 +101,10 @@ func (q *call) readUpload() (file string, wasm []byte, signature string, err err
 		switch part.FormName() {
 		case "module":
 			file = part.FileName()
-			wasm, err = readPart(part, maxModuleBytes)
+			wasm, err = readPart(part, edge.MaxModuleBytes)
 		case "signature":
 			var text []byte
-			text, err = readPart(part, publishing.MaxSignatureBytes)
+			text, err = readPart(part, edge.MaxSignatureBytes)
 			signature = string(text)
 		}
 		if err != nil {

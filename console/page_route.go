@@ -2,13 +2,16 @@
 
 package console
 
-import "github.com/nearside/nearside/publishing"
+import (
+	"github.com/nearside/nearside/edge"
+	"github.com/nearside/nearside/publishing"
+)
 
 // Limits of the page's forms.
 const (
 	maxFormBytes = 256 << 10
 	// maxUploadBytes is a module, its signature and what a form puts around them.
-	maxUploadBytes = maxModuleBytes + publishing.MaxSignatureBytes + 64<<10
+	maxUploadBytes = edge.MaxModuleBytes + edge.MaxSignatureBytes + 64<<10
 )
 
 // pageTable lists the page's routes. They answer with HTML and are on TCP alone:

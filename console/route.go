@@ -29,11 +29,10 @@ const noBody = 0
 
 // Limits of bodies.
 const (
-	maxModuleBytes = 4 << 20
-	maxCasesBytes  = 1 << 20
-	maxJSONBytes   = 1 << 20
+	maxCasesBytes = 1 << 20
+	maxJSONBytes  = 1 << 20
 	// maxTestBytes is a module, its cases and what a form puts around them.
-	maxTestBytes = maxModuleBytes + maxCasesBytes + 64<<10
+	maxTestBytes = edge.MaxModuleBytes + maxCasesBytes + 64<<10
 )
 
 // A route is who may do what.
@@ -64,11 +63,11 @@ func (c *Console) table() []route {
 		{"GET", "/v1/releases/{site}", viewer, atSite, noBody, "the live release's document, or that of `?number=`; its number is the entity tag", c.release},
 		{"PUT", "/v1/releases/{site}", publisher, atSite, edge.MaxReleaseBytes, "makes a document the next release; `If-Match` is the live one's number, 0 for a site's first", c.putRelease},
 
-		{"POST", "/v1/modules/check", editor, anywhere, maxModuleBytes, "what a module declares and whether it may be uploaded; the body is the module", c.check},
+		{"POST", "/v1/modules/check", editor, anywhere, edge.MaxModuleBytes, "what a module declares and whether it may be uploaded; the body is the module", c.check},
 		{"POST", "/v1/modules/test", editor, anywhere, maxTestBytes, "runs a module on its cases; a form with the parts `module` and `cases` (JSON)", c.test},
 		{"GET", "/v1/sites/{site}/modules", viewer, atSite, noBody, "the modules that the site may publish", c.modules},
 		{"GET", "/v1/sites/{site}/modules/{name}/{version}", viewer, atSite, noBody, "one of them with its check", c.module},
-		{"PUT", "/v1/sites/{site}/modules", editor, atSite, maxModuleBytes, "brings a module to the site; the body is the module, `Near-Signature` its minisign text in base64", c.upload},
+		{"PUT", "/v1/sites/{site}/modules", editor, atSite, edge.MaxModuleBytes, "brings a module to the site; the body is the module, `Near-Signature` its minisign text in base64", c.upload},
 
 		{"POST", "/v1/sites/{site}/publish", publisher, atSite, maxJSONBytes, "puts a module to work: `{\"module\":{\"name\",\"version\"},\"slot\",\"rung\",\"role\",\"settings\",\"priority\",\"rollout\",\"because\"}`", c.publish},
 		{"POST", "/v1/sites/{site}/shadow", publisher, atSite, maxJSONBytes, "runs a module beside the live one, unseen; the same body without `rollout`", c.shadow},

@@ -66,6 +66,10 @@ type RuleLoader interface {
 	Load(site string, ref ModuleRef, bind map[string]int) (Rule, error)
 }
 
+// MaxSignatureBytes bounds a module's signature; minisign's are about 300 bytes
+// and their comments free.
+const MaxSignatureBytes = 4 << 10
+
 // A ModuleRef names the module a release uses, by content.
 type ModuleRef struct {
 	// Name and Version are the manifest's; they appear in decisions.

@@ -7,13 +7,20 @@ import (
 	"time"
 )
 
+// What a store takes as one module and as one note. MaxReleaseBytes bounds a
+// release document.
+const (
+	MaxModuleBytes = 4 << 20
+	MaxNoteBytes   = 64 << 10
+)
+
 // A Note is a small document of the ledger, which others keep what they must
 // not lose in.
 type Note struct {
 	// Key is of words between dots, 256 bytes at most in all; a word is of
 	// characters a-z, 0-9, "-", "_", "=" and "/".
 	Key string
-	// Value is a JSON document of at most 64 KiB.
+	// Value is a JSON document of at most MaxNoteBytes.
 	Value []byte
 	// Revision grows with each change of any note and never comes again.
 	Revision uint64

@@ -73,8 +73,8 @@ func (d *Desk) Preview(ctx context.Context, by Actor, site string, p edge.Placem
 	if err != nil {
 		return nil, err
 	}
-	if len(value) > MaxNoteBytes {
-		return nil, refuse(CodeTooLarge, "placement", "a placement of %d bytes cannot be previewed, at most %d", len(value), MaxNoteBytes)
+	if len(value) > edge.MaxNoteBytes {
+		return nil, refuse(CodeTooLarge, "placement", "a placement of %d bytes cannot be previewed, at most %d", len(value), edge.MaxNoteBytes)
 	}
 	if _, err := d.o.Notes.PutNote(ctx, previewKey(site, id), value, 0); err != nil {
 		return nil, stored(err, "", "preview")

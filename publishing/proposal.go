@@ -11,6 +11,8 @@ import (
 	"regexp"
 	"slices"
 	"time"
+
+	"github.com/nearside/nearside/edge"
 )
 
 // The states of a proposal.
@@ -76,8 +78,8 @@ func (d *Desk) proposals(ctx context.Context, site string) ([]*Proposal, error) 
 // propose keeps a change for a second person.
 func (d *Desk) propose(ctx context.Context, by Actor, site string, c Change, next *amended) (*Proposal, error) {
 	if c.Act == ActRelease { // too large for a note
-		if len(c.Document) > MaxModuleBytes {
-			return nil, refuse(CodeTooLarge, "document", "a release of %d bytes cannot wait for a second person, at most %d", len(c.Document), MaxModuleBytes)
+		if len(c.Document) > edge.MaxModuleBytes {
+			return nil, refuse(CodeTooLarge, "document", "a release of %d bytes cannot wait for a second person, at most %d", len(c.Document), edge.MaxModuleBytes)
 		}
 		hash, err := d.o.Modules.PutModule(ctx, c.Document)
 		if err != nil {
@@ -90,8 +92,8 @@ func (d *Desk) propose(ctx context.Context, by Actor, site string, c Change, nex
 	if err != nil {
 		return nil, err
 	}
-	if len(value) > MaxNoteBytes {
-		return nil, refuse(CodeTooLarge, "placement", "a change of %d bytes cannot wait for a second person, at most %d", len(value), MaxNoteBytes)
+	if len(value) > edge.MaxNoteBytes {
+		return nil, refuse(CodeTooLarge, "placement", "a change of %d bytes cannot wait for a second person, at most %d", len(value), edge.MaxNoteBytes)
 	}
 	entry := next.entry(c)
 	entry.Act, entry.Detail, entry.Proposal = ActPropose, c.Act, p.ID
@@ -194,12 +196,6 @@ func (d *Desk) putProposal(ctx context.Context, p *Proposal, revision uint64) (u
 	revision, err = d.o.Notes.PutNote(ctx, proposalKey(p.Site, p.ID), value, revision)
 	return revision, stored(err, "id", "the proposal")
 }
-
-// What a store takes as one note and as one module.
-const (
-	MaxNoteBytes   = 64 << 10
-	MaxModuleBytes = 4 << 20
-)
 
 const proposalNotes = "proposal"
 

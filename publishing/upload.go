@@ -14,9 +14,6 @@ import (
 	"github.com/nearside/nearside/edge"
 )
 
-// MaxSignatureBytes bounds a signature's text.
-const MaxSignatureBytes = 4 << 10
-
 // An Upload is a module that a site may publish. Name and version are the
 // manifest's; at a site they mean the same bytes for ever.
 type Upload struct {
@@ -79,8 +76,8 @@ func (d *Desk) Upload(ctx context.Context, by Actor, site string, wasm []byte, s
 	if err := by.need(Editor, site); err != nil {
 		return nil, err
 	}
-	if len(signature) > MaxSignatureBytes {
-		return nil, refuse(CodeTooLarge, "signature", "the signature has %d bytes, at most %d", len(signature), MaxSignatureBytes)
+	if len(signature) > edge.MaxSignatureBytes {
+		return nil, refuse(CodeTooLarge, "signature", "the signature has %d bytes, at most %d", len(signature), edge.MaxSignatureBytes)
 	}
 	if _, err := d.live(ctx, site); err != nil {
 		return nil, err
@@ -139,7 +136,7 @@ func (d *Desk) keepUpload(ctx context.Context, by Actor, u *Upload) (*Upload, er
 // answered to the sample visits.
 func (u *Upload) value() ([]byte, error) {
 	value, err := json.Marshal(u)
-	if err != nil || len(value) <= MaxNoteBytes {
+	if err != nil || len(value) <= edge.MaxNoteBytes {
 		return value, err
 	}
 	short, report := *u, *u.Report

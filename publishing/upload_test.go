@@ -70,7 +70,7 @@ func TestAnUploadIsRefused(t *testing.T) {
 	}{
 		{"by its check, with the check's code", "shop", "", []byte("MZ"), "malformed", "module"},
 		{"by its signature", "shop", "by other", module("1.0.0", ""), "invalid", "signature"},
-		{"with a signature that is too long", "shop", strings.Repeat("x", publishing.MaxSignatureBytes+1), module("1.0.0", ""), "too_large", "signature"},
+		{"with a signature that is too long", "shop", strings.Repeat("x", edge.MaxSignatureBytes+1), module("1.0.0", ""), "too_large", "signature"},
 		{"for a site that is not there", "none", "", module("1.0.0", ""), "not_found", "site"},
 		{"for what is no site", "a.b", "", module("1.0.0", ""), "not_found", "site"},
 	}

@@ -6,10 +6,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-)
 
-// MaxModuleBytes bounds one module.
-const MaxModuleBytes = 4 << 20
+	"github.com/nearside/nearside/edge"
+)
 
 // ErrInvalid reports a module, a note or an audit entry that no store could
 // keep: its key or site is no legal one, or it has too many bytes or none.
@@ -23,17 +22,17 @@ var ErrNoModule error = missing("no such module")
 // the name under which Module finds them. A module is kept for good. Putting
 // one that is there is no error and stores nothing, unless what is there is
 // damaged: then it is mended. The error is ErrInvalid for no bytes or more than
-// MaxModuleBytes; while the log is down it is the reason. After another error
+// edge.MaxModuleBytes; while the log is down it is the reason. After another error
 // the module may be kept or not.
 func (s *Stream) PutModule(ctx context.Context, wasm []byte) (hash string, err error) {
-	if len(wasm) == 0 || len(wasm) > MaxModuleBytes {
-		return "", fmt.Errorf("store module: %w: %d bytes, 1 to %d are allowed", ErrInvalid, len(wasm), MaxModuleBytes)
+	if len(wasm) == 0 || len(wasm) > edge.MaxModuleBytes {
+		return "", fmt.Errorf("store module: %w: %d bytes, 1 to %d are allowed", ErrInvalid, len(wasm), edge.MaxModuleBytes)
 	}
 	hash = hashOf(wasm)
 	s.modules.Lock()
 	defer s.modules.Unlock()
 	err = s.write(ctx, func(ctx context.Context, b *broker) error {
-		return b.modules.put(ctx, hash, wasm, MaxModuleBytes)
+		return b.modules.put(ctx, hash, wasm, edge.MaxModuleBytes)
 	})
 	if err != nil {
 		return "", fmt.Errorf("store module %s: %w", hash, err)
@@ -49,7 +48,7 @@ func (s *Stream) Module(ctx context.Context, hash string) (wasm []byte, err erro
 		return nil, fmt.Errorf("read module: %w", ErrNoModule)
 	}
 	err = s.withBroker(ctx, func(ctx context.Context, b *broker) (err error) {
-		wasm, err = b.modules.get(ctx, hash, MaxModuleBytes)
+		wasm, err = b.modules.get(ctx, hash, edge.MaxModuleBytes)
 		return err
 	})
 	switch {

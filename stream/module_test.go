@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/nearside/nearside/edge"
 )
 
 func putModule(t *testing.T, s *Stream, wasm []byte) string {
@@ -27,7 +29,7 @@ func TestModulesAreKeptByTheirHash(t *testing.T) {
 	modules := map[string][]byte{
 		"one byte":             {0},
 		"more than a chunk":    bytes.Repeat([]byte("wasm"), 50_000),
-		"as large as they are": bytes.Repeat([]byte{7}, MaxModuleBytes),
+		"as large as they are": bytes.Repeat([]byte{7}, edge.MaxModuleBytes),
 	}
 	hashes := map[string]string{}
 	for name, wasm := range modules {
@@ -52,7 +54,7 @@ func TestModulesAreKeptByTheirHash(t *testing.T) {
 
 func TestModulesOfNoLegalSizeAreRefused(t *testing.T) {
 	s := open(t, Options{Dir: t.TempDir()})
-	for _, n := range []int{0, MaxModuleBytes + 1} {
+	for _, n := range []int{0, edge.MaxModuleBytes + 1} {
 		if _, err := s.PutModule(t.Context(), make([]byte, n)); !errors.Is(err, ErrInvalid) {
 			t.Errorf("%d bytes: error %v, want ErrInvalid", n, err)
 		}
@@ -104,7 +106,7 @@ func TestADamagedModuleIsAnErrorUntilItIsPutAgain(t *testing.T) {
 			}
 		}, ErrBody},
 		{"it is larger than any", func(t *testing.T, b *broker, hash string) {
-			if _, err := b.modules.PutBytes(t.Context(), hash, make([]byte, MaxModuleBytes+1)); err != nil {
+			if _, err := b.modules.PutBytes(t.Context(), hash, make([]byte, edge.MaxModuleBytes+1)); err != nil {
 				t.Fatal(err)
 			}
 		}, ErrBody},

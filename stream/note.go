@@ -17,11 +17,8 @@ import (
 	"github.com/nearside/nearside/edge"
 )
 
-// MaxNoteBytes bounds a note's value and maxNoteKeyBytes its key.
-const (
-	MaxNoteBytes    = 64 << 10
-	maxNoteKeyBytes = 256
-)
+// maxNoteKeyBytes bounds a note's key.
+const maxNoteKeyBytes = 256
 
 // ErrNoNote reports a key without a note: an edge.ErrNone.
 var ErrNoNote error = missing("no such note")
@@ -214,8 +211,8 @@ func checkNote(key string, value []byte) error {
 	switch {
 	case !validNoteKey(key):
 		return fmt.Errorf("%w: key is not of 1 to %d characters a-z, 0-9, -, _, = and /, in words between dots", ErrInvalid, maxNoteKeyBytes)
-	case len(value) == 0 || len(value) > MaxNoteBytes:
-		return fmt.Errorf("%w: %d bytes, 1 to %d are allowed", ErrInvalid, len(value), MaxNoteBytes)
+	case len(value) == 0 || len(value) > edge.MaxNoteBytes:
+		return fmt.Errorf("%w: %d bytes, 1 to %d are allowed", ErrInvalid, len(value), edge.MaxNoteBytes)
 	case !json.Valid(value):
 		return fmt.Errorf("%w: not a JSON document", ErrInvalid)
 	}

@@ -38,7 +38,7 @@ func noteKeys(t *testing.T, s *Stream, prefix string) (keys []string) {
 func TestNotesAreKeptAndFound(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, Options{Dir: dir})
-	big := `"` + strings.Repeat("x", MaxNoteBytes-2) + `"`
+	big := `"` + strings.Repeat("x", edge.MaxNoteBytes-2) + `"`
 	putNote(t, s, "module.shop.b", big, 0)
 	revision := putNote(t, s, "module.shop.a", `{"n":1}`, 0)
 	putNote(t, s, "module.shop.a", `{"n":2}`, revision)
@@ -146,7 +146,7 @@ func TestNotesThatNoLedgerCanKeepAreRefused(t *testing.T) {
 			t.Errorf("%s: DeleteNote: error %v, want ErrInvalid", name, err)
 		}
 	}
-	for name, value := range map[string]string{"no value": "", "too much": `"` + strings.Repeat("x", MaxNoteBytes-1) + `"`, "no JSON": "{"} {
+	for name, value := range map[string]string{"no value": "", "too much": `"` + strings.Repeat("x", edge.MaxNoteBytes-1) + `"`, "no JSON": "{"} {
 		if _, err := s.PutNote(t.Context(), "a", []byte(value), 0); !errors.Is(err, ErrInvalid) {
 			t.Errorf("%s: error %v, want ErrInvalid", name, err)
 		}

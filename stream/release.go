@@ -17,9 +17,6 @@ import (
 	"github.com/nearside/nearside/edge"
 )
 
-// MaxReleaseBytes bounds one release document.
-const MaxReleaseBytes = 16 << 20
-
 // ErrNoRelease reports a site without a live release, or a number that was
 // never live: an edge.ErrNone.
 var ErrNoRelease error = missing("no such release")
@@ -56,8 +53,8 @@ func (s *Stream) PutRelease(ctx context.Context, site string, expect, number uin
 		return fmt.Errorf("publish release: site is not of 1 to 64 characters a-z, 0-9 and -")
 	case number == 0 || number == expect:
 		return fmt.Errorf("publish release: number %d is not a new one", number)
-	case len(doc) == 0 || len(doc) > MaxReleaseBytes:
-		return fmt.Errorf("publish release: document of %d bytes, 1 to %d are allowed", len(doc), MaxReleaseBytes)
+	case len(doc) == 0 || len(doc) > edge.MaxReleaseBytes:
+		return fmt.Errorf("publish release: document of %d bytes, 1 to %d are allowed", len(doc), edge.MaxReleaseBytes)
 	}
 	s.releases.Lock()
 	defer s.releases.Unlock()
@@ -99,7 +96,7 @@ func (b *broker) putRelease(ctx context.Context, pub publication) error {
 	default:
 		pub.next.At = past.At
 	}
-	if err := b.bodies.put(ctx, pub.next.Hash, pub.doc, MaxReleaseBytes); err != nil {
+	if err := b.bodies.put(ctx, pub.next.Hash, pub.doc, edge.MaxReleaseBytes); err != nil {
 		return err
 	}
 	if pub.expect != 0 {
@@ -278,5 +275,5 @@ func decodePointer(value []byte) (p edge.Published, err error) {
 
 // body reads a release's document.
 func (b *broker) body(ctx context.Context, hash string) ([]byte, error) {
-	return b.bodies.get(ctx, hash, MaxReleaseBytes)
+	return b.bodies.get(ctx, hash, edge.MaxReleaseBytes)
 }

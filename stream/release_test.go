@@ -91,7 +91,7 @@ func TestPutReleaseComparesBeforeItSwaps(t *testing.T) {
 		{"number 0", 2, 0, "x", 0},
 		{"a past number with another document", 2, 1, "x", 0},
 		{"no document", 2, 3, "", 0},
-		{"a document too large", 2, 3, strings.Repeat("x", MaxReleaseBytes+1), 0},
+		{"a document too large", 2, 3, strings.Repeat("x", edge.MaxReleaseBytes+1), 0},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -237,7 +237,7 @@ func TestADamagedReleaseIsAnErrorAndServesNobody(t *testing.T) {
 			}
 		}},
 		{"the document is larger than any", func(t *testing.T, b *broker) {
-			if _, err := b.bodies.PutBytes(t.Context(), hash("two"), make([]byte, MaxReleaseBytes+1)); err != nil {
+			if _, err := b.bodies.PutBytes(t.Context(), hash("two"), make([]byte, edge.MaxReleaseBytes+1)); err != nil {
 				t.Fatal(err)
 			}
 		}},

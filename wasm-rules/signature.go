@@ -11,10 +11,6 @@ import (
 	"github.com/nearside/nearside/edge"
 )
 
-// maxSignatureBytes bounds a signature's text; minisign's are about 300 bytes
-// and their comments free.
-const maxSignatureBytes = 2 << 10
-
 // Keys are the public keys that an operator trusts to sign modules. No keys
 // trust every module. They are safe for concurrent use.
 type Keys []minisign.PublicKey
@@ -44,8 +40,8 @@ func (k Keys) Verify(site string, ref edge.ModuleRef) error {
 		return nil
 	case ref.Signature == "":
 		return &ModuleError{CodeUnsigned, errors.New("signature: there is none, and this node only takes signed modules")}
-	case len(ref.Signature) > maxSignatureBytes:
-		return &ModuleError{CodeBadSignature, fmt.Errorf("signature: %d bytes, at most %d", len(ref.Signature), maxSignatureBytes)}
+	case len(ref.Signature) > edge.MaxSignatureBytes:
+		return &ModuleError{CodeBadSignature, fmt.Errorf("signature: %d bytes, at most %d", len(ref.Signature), edge.MaxSignatureBytes)}
 	}
 	var s minisign.Signature
 	if err := s.UnmarshalText([]byte(ref.Signature)); err != nil {

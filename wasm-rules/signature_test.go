@@ -76,7 +76,7 @@ func TestKeysRefuse(t *testing.T) {
 		}, CodeBadSignature},
 		{"text that is no signature", func(_ *string, ref *edge.ModuleRef) { ref.Signature = "signed by me" }, CodeBadSignature},
 		{"text that is too long", func(_ *string, ref *edge.ModuleRef) {
-			ref.Signature = strings.Replace(ref.Signature, "signature", strings.Repeat("signature", maxSignatureBytes), 1)
+			ref.Signature = strings.Replace(ref.Signature, "signature", strings.Repeat("signature", edge.MaxSignatureBytes), 1)
 		}, CodeBadSignature},
 	}
 	for _, tt := range tests {
