@@ -27,6 +27,21 @@ const (
 	MaxStateBytes  = 2048 // sealed, as text
 )
 
+// ValidSite reports whether site is a site's id: words of a-z and 0-9 joined by
+// dashes, at most MaxSiteBytes in all.
+func ValidSite(site string) bool {
+	last := byte('-')
+	for i := range len(site) {
+		c := site[i]
+		switch {
+		case c == '-' && last == '-', c != '-' && (c < 'a' || c > 'z') && (c < '0' || c > '9'):
+			return false
+		}
+		last = c
+	}
+	return last != '-' && len(site) <= MaxSiteBytes
+}
+
 // A Beacon is one message from the tag. It is untrusted: everything has been
 // bounded by its decoder, none of it has been believed. Its strings may be
 // views into the request's body: copy what must outlive the request.

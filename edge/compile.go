@@ -28,7 +28,6 @@ const (
 )
 
 var (
-	sitePattern     = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
 	ownFieldPattern = regexp.MustCompile(`^[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*$`)
 	langPattern     = regexp.MustCompile(`^[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?$`)
 	hashPattern     = regexp.MustCompile(`^[0-9a-f]{64}$`)
@@ -95,7 +94,7 @@ func (c *compiler) settings() {
 	if doc.Schema != ReleaseSchema {
 		c.bad("schema %d is not supported, want %d", doc.Schema, ReleaseSchema)
 	}
-	if len(doc.Site) > MaxSiteBytes || !sitePattern.MatchString(doc.Site) {
+	if !ValidSite(doc.Site) {
 		c.bad("site %q is not lower-case words joined by dashes, at most %d characters", doc.Site, MaxSiteBytes)
 	}
 	if len(doc.Settings.Origins) == 0 {

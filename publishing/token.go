@@ -31,7 +31,6 @@ const maxActorSites = 64
 
 var (
 	actorPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}$`)
-	sitePattern  = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
 	tokenPattern = regexp.MustCompile(`^[0-9a-f]{16}$`)
 )
 
@@ -96,7 +95,7 @@ func (a Actor) mayHandOut(actor Actor) error {
 		return refuse(CodeInvalid, "sites", "%d sites, want 1 to %d, or %s for every one", len(actor.Sites), maxActorSites, AnySite)
 	}
 	for _, site := range actor.Sites {
-		if site != AnySite && (len(site) > edge.MaxSiteBytes || !sitePattern.MatchString(site)) {
+		if site != AnySite && !edge.ValidSite(site) {
 			return refuse(CodeInvalid, "sites", "%.70q is not a site's id", site)
 		}
 		if err := a.need(Admin, site); err != nil {

@@ -53,8 +53,8 @@ var auditStart = fmt.Sprintf("%064d", 0)
 // kept or not.
 func (s *Stream) AppendAudit(ctx context.Context, site string, entry []byte) error {
 	switch {
-	case site != "" && !validSite(site):
-		return fmt.Errorf("append to audit log: %w: site is not of 1 to 64 characters a-z, 0-9 and -", ErrInvalid)
+	case site != "" && !edge.ValidSite(site):
+		return fmt.Errorf("append to audit log: %w: %w", ErrInvalid, errSite)
 	case len(entry) == 0 || len(entry) > MaxAuditBytes:
 		return fmt.Errorf("append to audit log: %w: %d bytes, 1 to %d are allowed", ErrInvalid, len(entry), MaxAuditBytes)
 	case !json.Valid(entry):
@@ -161,8 +161,8 @@ func (b *broker) auditHead(ctx context.Context) (head auditHead, err error) {
 // edge.ErrBroken that says where the chain breaks first. Otherwise it returns
 // nil, or the error of each or ctx.
 func (s *Stream) Audit(ctx context.Context, site string, each func(seq uint64, at time.Time, entry []byte) error) error {
-	if site != "" && !validSite(site) {
-		return fmt.Errorf("read audit log: %w: site is not of 1 to 64 characters a-z, 0-9 and -", ErrInvalid)
+	if site != "" && !edge.ValidSite(site) {
+		return fmt.Errorf("read audit log: %w: %w", ErrInvalid, errSite)
 	}
 	r := auditReader{site: site, each: each, prev: auditStart, at: position{subject: auditSubject + "*", seq: 1}}
 	for {

@@ -59,14 +59,17 @@ var ErrEvent = errors.New("event cannot be stored")
 // errFrame reports bytes that are no frame of a version this program reads.
 var errFrame = errors.New("stored frame is damaged")
 
+// errSite reports a site that cannot be one token of a subject.
+var errSite = errors.New("site is not words of a-z and 0-9 joined by dashes, at most 64 characters")
+
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // checkEvent returns ErrEvent, with the reason, for an event that appendEvent
 // cannot encode or a subject cannot carry.
 func checkEvent(e *edge.Event) error {
 	switch {
-	case !validSite(e.Site()):
-		return fmt.Errorf("%w: site is not of 1 to 64 characters a-z, 0-9 and -", ErrEvent)
+	case !edge.ValidSite(e.Site()):
+		return fmt.Errorf("%w: %w", ErrEvent, errSite)
 	case e.ID() == "" || len(e.ID()) > maxTextBytes:
 		return fmt.Errorf("%w: id has %d bytes", ErrEvent, len(e.ID()))
 	case len(e.Name()) > maxTextBytes || len(e.Transaction()) > maxTextBytes:
@@ -75,17 +78,6 @@ func checkEvent(e *edge.Event) error {
 		return fmt.Errorf("%w: %d bytes of JSON, 1 to %d are allowed", ErrEvent, len(e.JSON()), MaxEventBytes)
 	}
 	return nil
-}
-
-// validSite reports whether site is one token of a subject.
-func validSite(site string) bool {
-	for i := range len(site) {
-		c := site[i]
-		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' {
-			return false
-		}
-	}
-	return site != "" && len(site) <= 64
 }
 
 // eventBytes is the most that appendEvent adds for e.

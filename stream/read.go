@@ -48,7 +48,7 @@ type LogEvent struct {
 // ErrClosed. With q.Follow it goes on until one of those ends it, also across a
 // replaced server.
 func (s *Stream) Events(ctx context.Context, q Query, fn func(LogEvent) error) error {
-	if q.Site != "" && !validSite(q.Site) {
+	if q.Site != "" && !edge.ValidSite(q.Site) {
 		return fmt.Errorf("read events: %w: bad site", ErrEvent)
 	}
 	r := reader{s: s, follow: q.Follow, fn: fn, since: q.Since, at: position{subject: eventSubject + "*", since: q.Since}}

@@ -88,10 +88,10 @@ func (s *Stream) Records(ctx context.Context, site string, from, to time.Time, e
 	r := recordReader{s: s, from: from, to: to, each: each, at: position{subject: recordSubject + "*", since: from.Add(-recordMargin)}}
 	switch {
 	case site == "":
-	case validSite(site):
+	case edge.ValidSite(site):
 		r.at.subject = recordSubject + site
 	default:
-		return fmt.Errorf("read decision records: %w: site is not of 1 to 64 characters a-z, 0-9 and -", ErrInvalid)
+		return fmt.Errorf("read decision records: %w: %w", ErrInvalid, errSite)
 	}
 	for {
 		err := s.withBroker(ctx, r.read)

@@ -56,7 +56,7 @@ func (s *Stream) Record(r *edge.Record) {
 	q := &s.recorder
 	switch {
 	case s.closed, s.down != nil, q.bytes+n > s.o.MaxQueuedBytes/recordShare,
-		!validSite(r.Site()), len(r.Bytes()) == 0, len(r.Bytes()) > edge.MaxRecordBytes:
+		!edge.ValidSite(r.Site()), len(r.Bytes()) == 0, len(r.Bytes()) > edge.MaxRecordBytes:
 		s.stats.RecordsDropped++
 		return
 	case q.down != nil:

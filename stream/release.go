@@ -49,8 +49,8 @@ func pastKey(site string, number uint64) string {
 // While the log is down it fails with the reason.
 func (s *Stream) PutRelease(ctx context.Context, site string, expect, number uint64, doc []byte) error {
 	switch {
-	case !validSite(site):
-		return fmt.Errorf("publish release: site is not of 1 to 64 characters a-z, 0-9 and -")
+	case !edge.ValidSite(site):
+		return fmt.Errorf("publish release: %w", errSite)
 	case number == 0 || number == expect:
 		return fmt.Errorf("publish release: number %d is not a new one", number)
 	case len(doc) == 0 || len(doc) > edge.MaxReleaseBytes:
@@ -160,7 +160,7 @@ func (s *Stream) ReleaseAt(ctx context.Context, site string, number uint64) ([]b
 // Published returns a release that is or was live, the live one for number 0,
 // and its document, with the errors of Release.
 func (s *Stream) Published(ctx context.Context, site string, number uint64) (p edge.Published, doc []byte, err error) {
-	if !validSite(site) {
+	if !edge.ValidSite(site) {
 		return edge.Published{}, nil, fmt.Errorf("read release: %w", ErrNoRelease)
 	}
 	err = s.withBroker(ctx, func(ctx context.Context, b *broker) (err error) {
@@ -193,7 +193,7 @@ func (s *Stream) Sites(ctx context.Context) (sites []string, err error) {
 // History returns every release of site that is or was live, by number. It is
 // empty for a site without one.
 func (s *Stream) History(ctx context.Context, site string) (all []edge.Published, err error) {
-	if !validSite(site) {
+	if !edge.ValidSite(site) {
 		return nil, nil
 	}
 	err = s.withBroker(ctx, func(ctx context.Context, b *broker) (err error) {
