@@ -125,17 +125,14 @@ func readSource(page address, ref string, scratch []byte) (edge.Ref, edge.Source
 	return referrer, source, scratch
 }
 
-// previewParameter names the token in a preview's link.
-const previewParameter = "near_preview"
-
 // previewToken returns the token of a preview's link, "" without one. It is
 // base64url: what would have to be decoded is none.
 func previewToken(query string) string {
-	if !strings.Contains(query, previewParameter) {
+	if !strings.Contains(query, edge.PreviewParameter) {
 		return ""
 	}
 	for pair := range strings.SplitSeq(query, "&") {
-		if name, token, _ := strings.Cut(pair, "="); name == previewParameter {
+		if name, token, _ := strings.Cut(pair, "="); name == edge.PreviewParameter {
 			return token
 		}
 	}

@@ -19,6 +19,9 @@ type Previewer interface {
 	Preview(site, id string) (document []byte, err error)
 }
 
+// PreviewParameter carries a preview's token in the address of a page.
+const PreviewParameter = "near_preview"
+
 // MaxPreviewIDBytes bounds a preview's id.
 const MaxPreviewIDBytes = 32
 

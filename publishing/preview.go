@@ -14,9 +14,6 @@ import (
 	"github.com/nearside/nearside/edge"
 )
 
-// PreviewParameter carries a preview's token in the address of a page.
-const PreviewParameter = "near_preview"
-
 // MaxPreviewTime bounds how long a preview's link is good.
 const MaxPreviewTime = 30 * 24 * time.Hour
 
@@ -83,7 +80,7 @@ func (d *Desk) Preview(ctx context.Context, by Actor, site string, p edge.Placem
 		return nil, fmt.Errorf("preview: %w", err)
 	}
 	query := address.Query()
-	query.Set(PreviewParameter, out.Token)
+	query.Set(edge.PreviewParameter, out.Token)
 	address.RawQuery = query.Encode()
 	out.Link = address.String()
 	return out, nil
