@@ -10,9 +10,16 @@ import (
 	"github.com/nearside/nearside/edge/consent"
 )
 
+// A recordHead is what a record says before its content.
+type recordHead struct {
+	At      time.Time
+	Release uint64
+	Granted consent.Purposes
+}
+
 // A parsedRecord is a decision record taken apart.
 type parsedRecord struct {
-	RecordHead
+	recordHead
 	views     []recordedView
 	decisions []recordedDecision
 }
@@ -88,13 +95,13 @@ func (r *recordParser) reason() Reason {
 	return Reason(n)
 }
 
-func (r *recordParser) head() (RecordHead, error) {
+func (r *recordParser) head() (recordHead, error) {
 	if v := r.byte(); v != recordVersion {
-		return RecordHead{}, fmt.Errorf("%w: version %d", ErrRecord, v)
+		return recordHead{}, fmt.Errorf("%w: version %d", ErrRecord, v)
 	}
-	h := RecordHead{At: time.UnixMilli(r.varint()), Release: r.uvarint(), Granted: consent.Purposes(r.uvarint()) & consent.All}
+	h := recordHead{At: time.UnixMilli(r.varint()), Release: r.uvarint(), Granted: consent.Purposes(r.uvarint()) & consent.All}
 	if r.bad {
-		return RecordHead{}, fmt.Errorf("%w: cut off in its head", ErrRecord)
+		return recordHead{}, fmt.Errorf("%w: cut off in its head", ErrRecord)
 	}
 	return h, nil
 }
@@ -107,7 +114,7 @@ func parseRecord(record []byte) (*parsedRecord, error) {
 	r := recordParser{byteReader{b: record}}
 	p := &parsedRecord{}
 	var err error
-	if p.RecordHead, err = r.head(); err != nil {
+	if p.recordHead, err = r.head(); err != nil {
 		return nil, err
 	}
 	var rules []ruleMade

@@ -324,11 +324,15 @@ func TestABotIsNotRecorded(t *testing.T) {
 
 func TestARecordOfAnotherReleaseIsRefused(t *testing.T) {
 	_, out := recorded(t, recordRules(), 1, consent.All)
-	release, err := edge.CompileRelease(recordRelease(t, 1), recordRules())
+	document := bytes.Replace(recordRelease(t, 1), []byte(`"number":7`), []byte(`"number":8`), 1)
+	release, err := edge.CompileRelease(document, recordRules())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := release.Renumbered(8).Replay(out.Record.Bytes(), "", decodeLines); !errors.Is(err, edge.ErrRecord) {
+	if release.Number() != 8 {
+		t.Fatalf("it is release %d", release.Number())
+	}
+	if _, err := release.Replay(out.Record.Bytes(), "", decodeLines); !errors.Is(err, edge.ErrRecord) {
 		t.Errorf("error %v, want ErrRecord", err)
 	}
 }

@@ -237,14 +237,6 @@ func (r *Release) Document() []byte {
 	return out
 }
 
-// Renumbered returns the same release under another number. Only the number of
-// a release that is not live yet should change.
-func (r *Release) Renumbered(number uint64) *Release {
-	next := *r
-	next.doc.Number = number
-	return &next
-}
-
 // field returns a field by number; n is one of the release's.
 func (r *Release) field(n FieldNumber) *Field {
 	if int(n) < BuiltinFields {

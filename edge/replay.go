@@ -9,8 +9,6 @@ import (
 	"fmt"
 	"slices"
 	"time"
-
-	"github.com/nearside/nearside/edge/consent"
 )
 
 // ErrRecord reports a decision record that is damaged, or is not of the release
@@ -69,19 +67,6 @@ type ReplayedAnswer struct {
 	Fuel    int64  `json:"fuel"`
 	// Output is a checksum of the words and items beside the variant.
 	Output string `json:"output,omitempty"`
-}
-
-// A RecordHead is what a record says before its content.
-type RecordHead struct {
-	At      time.Time
-	Release uint64
-	Granted consent.Purposes
-}
-
-// ReadRecordHead reads a record's head.
-func ReadRecordHead(record []byte) (RecordHead, error) {
-	r := recordParser{byteReader{b: record}}
-	return r.head()
 }
 
 // RecordHolds reports whether a record holds the decision with an id.
