@@ -17,11 +17,23 @@ import (
 
 // The acts that the audit log knows.
 const (
-	ActUpload   = "upload"
-	ActPublish  = "publish"
-	ActShadow   = "shadow"
-	ActRollout  = "rollout"
-	ActRemove   = "remove"
+	ActUpload = "upload"
+	// ActPublish puts a module to work in a slot's rung, in the place of the one
+	// of the same name: for everybody, or as a roll-out to Placement.Rollout of
+	// 10,000 visitors while the others see the one before.
+	ActPublish = "publish"
+	// ActShadow runs a module beside the live ones of a slot's rung. Nobody sees
+	// what it answers; Status tells what it would have changed.
+	ActShadow = "shadow"
+	// ActRollout changes how many of 10,000 visitors see a module of a slot, or
+	// begins to show them one that was in shadow. Who sees it at one share sees
+	// it at every larger one.
+	ActRollout = "rollout"
+	// ActRemove takes a module out of a slot, its shadow too.
+	ActRemove = "remove"
+	// ActRollback publishes an earlier release's document again, under a new
+	// number. The one before the live one is, after a rollback, the one before
+	// the release that was gone back to.
 	ActRollback = "rollback"
 	ActRelease  = "release" // a whole release document
 	ActPropose  = "propose"

@@ -16,7 +16,8 @@ const casAttempts = 5
 
 // A Change is something to be done to a site's release.
 type Change struct {
-	// Act is publish, shadow, rollout, remove, rollback or release.
+	// Act is publish, shadow, rollout, remove, rollback or release: see the
+	// constants.
 	Act string `json:"act"`
 	// Follows is the release that the change was made from, 0 for whatever is
 	// live. A later one is no obstacle where it leaves the same slot alone; for
@@ -55,49 +56,15 @@ type Outcome struct {
 	Proposal *Proposal `json:"proposal,omitempty"`
 }
 
-// Publish puts a module to work in a slot's rung, in the place of the one of the
-// same name: for everybody, or as a roll-out to p.Rollout of 10,000 visitors
-// while the others see the one before. The five methods that change a release
-// need the role publisher and refuse what a node would refuse to load.
-func (d *Desk) Publish(ctx context.Context, by Actor, site string, p edge.Placement) (*Outcome, error) {
-	p.Shadow = false
-	return d.Do(ctx, by, site, Change{Act: ActPublish, Placement: &p})
-}
-
-// Shadow runs a module beside the live ones of a slot's rung. Nobody sees what
-// it answers; Status tells what it would have changed.
-func (d *Desk) Shadow(ctx context.Context, by Actor, site string, p edge.Placement) (*Outcome, error) {
-	p.Shadow, p.Rollout = true, 0
-	return d.Do(ctx, by, site, Change{Act: ActShadow, Placement: &p})
-}
-
-// Rollout changes how many of 10,000 visitors see a module of a slot, or begins
-// to show them one that was in shadow; module is a name or name@version. Who sees
-// it at one share sees it at every larger one.
-func (d *Desk) Rollout(ctx context.Context, by Actor, site, slot, module string, share int) (*Outcome, error) {
-	return d.Do(ctx, by, site, Change{Act: ActRollout, Slot: slot, Module: module, Share: share})
-}
-
-// Remove takes a module, by name or name@version, out of a slot, its shadow too.
-func (d *Desk) Remove(ctx context.Context, by Actor, site, slot, module string) (*Outcome, error) {
-	return d.Do(ctx, by, site, Change{Act: ActRemove, Slot: slot, Module: module})
-}
-
-// Rollback publishes an earlier release's document again, under a new number.
-// to is its number, 0 for the one before the live one: after a rollback that is
-// the one before the release that was gone back to.
-func (d *Desk) Rollback(ctx context.Context, by Actor, site string, to uint64) (*Outcome, error) {
-	return d.Do(ctx, by, site, Change{Act: ActRollback, To: to})
-}
-
-// Put publishes a whole release document. follows is the live release's number,
+// Put is Do for a whole release document. follows is the live release's number,
 // 0 for a new site.
 func (d *Desk) Put(ctx context.Context, by Actor, site string, document []byte, follows uint64) (*Outcome, error) {
 	return d.Do(ctx, by, site, Change{Act: ActRelease, Document: document, Follows: follows})
 }
 
 // Do makes a change, or a proposal of it where the site wants a second person:
-// then the outcome has one. It needs the role publisher.
+// then the outcome has one. It refuses what a node would refuse to load, and
+// needs the role publisher.
 func (d *Desk) Do(ctx context.Context, by Actor, site string, c Change) (*Outcome, error) {
 	if err := by.need(Publisher, site); err != nil {
 		return nil, err

@@ -60,31 +60,31 @@ func TestTheLifeOfAModule(t *testing.T) {
 		do   func() (*publishing.Outcome, error)
 		want string
 	}{
-		{"publish to everybody", func() (*publishing.Outcome, error) { return b.Publish(t.Context(), op, "shop", placement("1.0.0")) },
+		{"publish to everybody", func() (*publishing.Outcome, error) { return b.Do(t.Context(), op, "shop", publish(placement("1.0.0"))) },
 			"hero context weather@1.0.0 10000"},
-		{"the next version in shadow", func() (*publishing.Outcome, error) { return b.Shadow(t.Context(), op, "shop", placement("1.1.0")) },
+		{"the next version in shadow", func() (*publishing.Outcome, error) { return b.Do(t.Context(), op, "shop", shadow(placement("1.1.0"))) },
 			"hero context weather@1.0.0 10000; hero context weather@1.1.0 0 shadow"},
 		{"begin to show it", func() (*publishing.Outcome, error) {
-			return b.Rollout(t.Context(), op, "shop", "hero", "weather", 1000)
+			return b.Do(t.Context(), op, "shop", rollout(1000))
 		},
 			"hero context weather@1.1.0 1000 before weather@1.0.0 9000"},
 		{"show it to more", func() (*publishing.Outcome, error) {
-			return b.Rollout(t.Context(), op, "shop", "hero", "weather", 5000)
+			return b.Do(t.Context(), op, "shop", rollout(5000))
 		},
 			"hero context weather@1.1.0 5000 before weather@1.0.0 5000"},
 		{"to all", func() (*publishing.Outcome, error) {
-			return b.Rollout(t.Context(), op, "shop", "hero", "weather", 10000)
+			return b.Do(t.Context(), op, "shop", rollout(10000))
 		},
 			"hero context weather@1.1.0 10000"},
-		{"back one", func() (*publishing.Outcome, error) { return b.Rollback(t.Context(), op, "shop", 0) },
+		{"back one", func() (*publishing.Outcome, error) { return b.Do(t.Context(), op, "shop", rollback(0)) },
 			"hero context weather@1.1.0 5000 before weather@1.0.0 5000"},
-		{"back another, not forth again", func() (*publishing.Outcome, error) { return b.Rollback(t.Context(), op, "shop", 0) },
+		{"back another, not forth again", func() (*publishing.Outcome, error) { return b.Do(t.Context(), op, "shop", rollback(0)) },
 			"hero context weather@1.1.0 1000 before weather@1.0.0 9000"},
-		{"take it back", func() (*publishing.Outcome, error) { return b.Rollout(t.Context(), op, "shop", "hero", "weather", 0) },
+		{"take it back", func() (*publishing.Outcome, error) { return b.Do(t.Context(), op, "shop", rollout(0)) },
 			"hero context weather@1.0.0 10000"},
-		{"back by number", func() (*publishing.Outcome, error) { return b.Rollback(t.Context(), op, "shop", 6) },
+		{"back by number", func() (*publishing.Outcome, error) { return b.Do(t.Context(), op, "shop", rollback(6)) },
 			"hero context weather@1.1.0 10000"},
-		{"remove it", func() (*publishing.Outcome, error) { return b.Remove(t.Context(), op, "shop", "hero", "weather@1.1.0") }, ""},
+		{"remove it", func() (*publishing.Outcome, error) { return b.Do(t.Context(), op, "shop", remove("weather@1.1.0")) }, ""},
 	}
 	for i, step := range steps {
 		out, err := step.do()
@@ -135,7 +135,7 @@ func TestNothingToChangeMakesNoRelease(t *testing.T) {
 	b := newBench(t)
 	b.upload(t, "1.0.0")
 	for range 2 {
-		out, err := b.Publish(t.Context(), publishing.Operator(), "shop", placement("1.0.0"))
+		out, err := b.Do(t.Context(), publishing.Operator(), "shop", publish(placement("1.0.0")))
 		if err != nil || out.Release != 2 {
 			t.Fatalf("%+v, %v; want release 2", out, err)
 		}
@@ -222,11 +222,11 @@ func TestChangesThatRace(t *testing.T) {
 			other := placement("1.0.0")
 			other.Slot, other.Role, other.Rollout = tt.slot, "hero", 5000
 			b.store.beforePut = func() {
-				if _, err := b.Publish(t.Context(), publishing.Operator(), "shop", other); err != nil {
+				if _, err := b.Do(t.Context(), publishing.Operator(), "shop", publish(other)); err != nil {
 					t.Errorf("the change that comes first: %v", err)
 				}
 			}
-			out, err := b.Publish(t.Context(), publishing.Operator(), "shop", placement("1.0.0"))
+			out, err := b.Do(t.Context(), publishing.Operator(), "shop", publish(placement("1.0.0")))
 			field := ""
 			if tt.code != "" {
 				field = "follows"
@@ -270,7 +270,7 @@ func TestRolesAreKept(t *testing.T) {
 		{"reject", publishing.Approver, func(a publishing.Actor) error { _, err := b.Reject(t.Context(), a, "shop", "x", "no"); return err }},
 		{"approve", publishing.Approver, func(a publishing.Actor) error { _, err := b.Approve(t.Context(), a, "shop", "x"); return err }},
 		{"publish", publishing.Publisher, func(a publishing.Actor) error {
-			_, err := b.Publish(t.Context(), a, "shop", placement("1.0.0"))
+			_, err := b.Do(t.Context(), a, "shop", publish(placement("1.0.0")))
 			return err
 		}},
 		{"put", publishing.Publisher, func(a publishing.Actor) error { _, err := b.Put(t.Context(), a, "shop", []byte("{}"), 0); return err }},

@@ -29,7 +29,7 @@ func TestASecondPersonApproves(t *testing.T) {
 	b := newBench(t)
 	b.upload(t, "1.0.0")
 	b.careful(t)
-	out, err := b.Publish(t.Context(), ada, "shop", placement("1.0.0"))
+	out, err := b.Do(t.Context(), ada, "shop", publish(placement("1.0.0")))
 	if err != nil || out.Proposal == nil || out.Proposal.State != publishing.StateWaiting || out.Release != 2 || b.rules(t) != "" {
 		t.Fatalf("%+v, %v; want a proposal and nothing changed", out, err)
 	}
@@ -69,7 +69,7 @@ func TestASecondPersonApproves(t *testing.T) {
 func TestEveryChangeNeedsTheSecondPerson(t *testing.T) {
 	b := newBench(t)
 	b.upload(t, "1.0.0")
-	if _, err := b.Publish(t.Context(), ada, "shop", placement("1.0.0")); err != nil {
+	if _, err := b.Do(t.Context(), ada, "shop", publish(placement("1.0.0"))); err != nil {
 		t.Fatal(err)
 	}
 	b.careful(t)
@@ -79,14 +79,14 @@ func TestEveryChangeNeedsTheSecondPerson(t *testing.T) {
 		"publish": func() (*publishing.Outcome, error) {
 			p := placement("1.0.0")
 			p.Priority = 3
-			return b.Publish(t.Context(), ada, "shop", p)
+			return b.Do(t.Context(), ada, "shop", publish(p))
 		},
-		"shadow": func() (*publishing.Outcome, error) { return b.Shadow(t.Context(), ada, "shop", placement("1.0.0")) },
+		"shadow": func() (*publishing.Outcome, error) { return b.Do(t.Context(), ada, "shop", shadow(placement("1.0.0"))) },
 		"rollout": func() (*publishing.Outcome, error) {
-			return b.Rollout(t.Context(), ada, "shop", "hero", "weather", 100)
+			return b.Do(t.Context(), ada, "shop", rollout(100))
 		},
-		"remove":   func() (*publishing.Outcome, error) { return b.Remove(t.Context(), ada, "shop", "hero", "weather") },
-		"rollback": func() (*publishing.Outcome, error) { return b.Rollback(t.Context(), ada, "shop", 1) },
+		"remove":   func() (*publishing.Outcome, error) { return b.Do(t.Context(), ada, "shop", remove("weather")) },
+		"rollback": func() (*publishing.Outcome, error) { return b.Do(t.Context(), ada, "shop", rollback(1)) },
 		"a release that wants no second person": func() (*publishing.Outcome, error) {
 			return &publishing.Outcome{Proposal: b.put(t, doc, doc.Number).Proposal}, nil
 		},
@@ -135,7 +135,7 @@ func TestAProposalFromBefore(t *testing.T) {
 			b := newBench(t)
 			b.upload(t, "1.0.0")
 			b.careful(t)
-			first, err := b.Publish(t.Context(), ada, "shop", placement("1.0.0"))
+			first, err := b.Do(t.Context(), ada, "shop", publish(placement("1.0.0")))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -176,7 +176,7 @@ func TestAProposalIsRejectedWithAReason(t *testing.T) {
 	b := newBench(t)
 	b.upload(t, "1.0.0")
 	b.careful(t)
-	out, err := b.Publish(t.Context(), ada, "shop", placement("1.0.0"))
+	out, err := b.Do(t.Context(), ada, "shop", publish(placement("1.0.0")))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -200,7 +200,7 @@ func TestAnApprovalThatCameToNothing(t *testing.T) {
 	b := newBench(t)
 	b.upload(t, "1.0.0")
 	b.careful(t)
-	out, err := b.Publish(t.Context(), ada, "shop", placement("1.0.0"))
+	out, err := b.Do(t.Context(), ada, "shop", publish(placement("1.0.0")))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -228,7 +228,7 @@ func TestTwoApproveAtOnce(t *testing.T) {
 	b := newBench(t)
 	b.upload(t, "1.0.0")
 	b.careful(t)
-	out, err := b.Publish(t.Context(), ada, "shop", placement("1.0.0"))
+	out, err := b.Do(t.Context(), ada, "shop", publish(placement("1.0.0")))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -172,6 +172,26 @@ func placement(version string) edge.Placement {
 	return edge.Placement{Module: edge.ModuleRef{Name: "weather", Version: version}, Slot: "hero", Rung: "context"}
 }
 
+func publish(p edge.Placement) publishing.Change {
+	return publishing.Change{Act: publishing.ActPublish, Placement: &p}
+}
+
+func shadow(p edge.Placement) publishing.Change {
+	return publishing.Change{Act: publishing.ActShadow, Placement: &p}
+}
+
+func rollout(share int) publishing.Change {
+	return publishing.Change{Act: publishing.ActRollout, Slot: "hero", Module: "weather", Share: share}
+}
+
+func remove(module string) publishing.Change {
+	return publishing.Change{Act: publishing.ActRemove, Slot: "hero", Module: module}
+}
+
+func rollback(to uint64) publishing.Change {
+	return publishing.Change{Act: publishing.ActRollback, To: to}
+}
+
 func actor(name string, role publishing.Role) publishing.Actor {
 	return publishing.Actor{Name: name, Role: role, Sites: []string{"shop"}}
 }

@@ -94,7 +94,7 @@ func TestABuiltinModuleIsThereAlready(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.builtin = []edge.ModuleRef{{Name: "weather", Version: "1.0.0", Hash: hash}}
-	if _, err := b.Publish(t.Context(), publishing.Operator(), "shop", placement("1.0.0")); err != nil {
+	if _, err := b.Do(t.Context(), publishing.Operator(), "shop", publish(placement("1.0.0"))); err != nil {
 		t.Errorf("publish: %v", err)
 	}
 	_, err = b.Upload(t.Context(), publishing.Operator(), "shop", module("1.0.0", "mine"), "")
