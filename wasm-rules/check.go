@@ -115,6 +115,9 @@ func (c *Checker) load(ctx context.Context, wasm []byte, settings json.RawMessag
 	return t, in, err
 }
 
+// maxExamples is how many of a schema's examples are tried.
+const maxExamples = 8
+
 // trySettings returns settings that a module takes: those that are given, none,
 // or what its schema says is the default or an example.
 func trySettings(m *edge.Manifest, given json.RawMessage) ([]byte, error) {
@@ -128,7 +131,8 @@ func trySettings(m *edge.Manifest, given json.RawMessage) ([]byte, error) {
 	}
 	// It is a good schema, or the manifest would not have been read.
 	if json.Unmarshal(m.Settings, &schema) == nil {
-		for _, example := range append([]json.RawMessage{schema.Default}, schema.Examples...) {
+		examples := schema.Examples[:min(len(schema.Examples), maxExamples)]
+		for _, example := range append([]json.RawMessage{schema.Default}, examples...) {
 			if settings, err := CheckSettings(m, example); err == nil && example != nil {
 				return settings, nil
 			}

@@ -107,12 +107,15 @@ func (h *Host) Load(site string, ref edge.ModuleRef, bind map[string]int) (edge.
 	if err != nil {
 		return nil, err
 	}
-	settings, err := CheckSettings(&manifest, ref.Settings)
+	settings, err := tidySettings(ref.Settings)
 	if err != nil {
 		return nil, err
 	}
 	key := fmt.Sprintf("%s %d %v %s", ref.Hash, len(bind), numbers, settings)
 	r, err := h.once(key, func() (*rule, error) {
+		if err := checkSchema(&manifest, settings); err != nil {
+			return nil, err
+		}
 		return h.makeRule(wasm, ref.Hash, &template{
 			manifest: &manifest, bind: numbers, own: ownFields(len(bind)), settings: settings,
 		})

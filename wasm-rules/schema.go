@@ -24,7 +24,8 @@ import (
 // settings of MaxSettingsBytes against a schema that means harm.
 const (
 	maxSchemaBytes = 16 << 10
-	// maxSchemaNodes counts objects with every $ref replaced by what it names.
+	// maxSchemaNodes counts objects and what stands in lists, with every $ref
+	// replaced by what it names.
 	maxSchemaNodes    = 2048
 	maxSchemaPatterns = 32
 	maxPatternBytes   = 256
@@ -60,6 +61,15 @@ func (e *SettingsError) Error() string {
 // errors are of type *SettingsError, or *edge.ManifestError if the schema itself
 // is wrong.
 func CheckSettings(m *edge.Manifest, settings json.RawMessage) ([]byte, error) {
+	tidy, err := tidySettings(settings)
+	if err != nil {
+		return nil, err
+	}
+	return tidy, checkSchema(m, tidy)
+}
+
+// tidySettings is the part of CheckSettings that needs no schema.
+func tidySettings(settings json.RawMessage) ([]byte, error) {
 	if len(settings) == 0 {
 		settings = json.RawMessage("{}")
 	}
@@ -73,21 +83,20 @@ func CheckSettings(m *edge.Manifest, settings json.RawMessage) ([]byte, error) {
 	if tidy[0] != '{' {
 		return nil, &SettingsError{What: "not a JSON object"}
 	}
+	return tidy, nil
+}
+
+// checkSchema checks tidy settings against a manifest's schema.
+func checkSchema(m *edge.Manifest, tidy []byte) error {
 	schema, err := compileSchema(m.Settings)
-	if err != nil {
-		return nil, err
-	}
-	if schema == nil {
-		return tidy, nil
+	if schema == nil || err != nil {
+		return err
 	}
 	var value any
 	if err := json.Unmarshal(tidy, &value); err != nil {
-		return nil, &SettingsError{What: err.Error()}
+		return &SettingsError{What: err.Error()}
 	}
-	if err := schema.Validate(value); err != nil {
-		return nil, settingsError(err)
-	}
-	return tidy, nil
+	return schema.check(value)
 }
 
 // settingsError takes the first and deepest of the reasons that a schema gives.
@@ -117,26 +126,27 @@ func shorten(what string) string {
 
 // compileSchema makes a checker of a manifest's settings schema; no schema makes
 // none.
-func compileSchema(schema json.RawMessage) (*jsonschema.Schema, error) {
+func compileSchema(schema json.RawMessage) (*settingsSchema, error) {
 	if len(schema) == 0 {
 		return nil, nil
 	}
-	document, err := boundSchema(schema)
+	document, nodes, err := boundSchema(schema)
 	if err != nil {
 		return nil, err
 	}
 	compiler := jsonschema.NewCompiler()
 	compiler.DefaultDraft(jsonschema.Draft2020)
 	compiler.UseLoader(noLoader{})
+	bounded := &settingsSchema{nodes: nodes}
 	patterns := map[string]bool{}
 	compiler.UseRegexpEngine(func(pattern string) (jsonschema.Regexp, error) {
 		patterns[pattern] = true
-		return compilePattern(pattern, len(patterns))
+		return compilePattern(pattern, len(patterns), &bounded.matched)
 	})
 	if err := compiler.AddResource(schemaPlace, document); err != nil {
 		return nil, schemaError("%v", err)
 	}
-	compiled, err := compiler.Compile(schemaPlace)
+	bounded.schema, err = compiler.Compile(schemaPlace)
 	if wrong := (*jsonschema.SchemaValidationError)(nil); errors.As(err, &wrong) {
 		if reason := (*SettingsError)(nil); errors.As(settingsError(wrong.Err), &reason) {
 			return nil, schemaError("%s: %s", reason.Member, reason.What)
@@ -145,7 +155,7 @@ func compileSchema(schema json.RawMessage) (*jsonschema.Schema, error) {
 	if err != nil {
 		return nil, schemaError("%v", err)
 	}
-	return compiled, nil
+	return bounded, nil
 }
 
 func schemaError(format string, args ...any) error {
@@ -158,8 +168,9 @@ type noLoader struct{}
 // Load implements jsonschema.URLLoader.
 func (noLoader) Load(url string) (any, error) { return nil, fmt.Errorf("%s is not read", url) }
 
-// compilePattern compiles the n-th regular expression of a schema.
-func compilePattern(pattern string, n int) (jsonschema.Regexp, error) {
+// compilePattern compiles the n-th regular expression of a schema, which adds to
+// the steps that were matched.
+func compilePattern(pattern string, n int, matched *int) (jsonschema.Regexp, error) {
 	if n > maxSchemaPatterns {
 		return nil, fmt.Errorf("more than %d patterns", maxSchemaPatterns)
 	}
@@ -177,35 +188,35 @@ func compilePattern(pattern string, n int) (jsonschema.Regexp, error) {
 	if len(program.Inst) > maxPatternSteps {
 		return nil, fmt.Errorf("pattern %q takes %d steps, at most %d", pattern, len(program.Inst), maxPatternSteps)
 	}
-	return regexp.Compile(pattern)
+	compiled, err := regexp.Compile(pattern)
+	return &boundedPattern{compiled, len(program.Inst), matched}, err
 }
 
-// boundSchema parses a schema and refuses what would make checking it reach
-// outside or grow without bound.
-func boundSchema(schema json.RawMessage) (map[string]any, error) {
+// boundSchema parses a schema, counts its nodes and refuses what would make
+// checking it reach outside or grow without bound.
+func boundSchema(schema json.RawMessage) (document map[string]any, nodes int, err error) {
 	if len(schema) > maxSchemaBytes {
-		return nil, schemaError("a schema of %d bytes, at most %d", len(schema), maxSchemaBytes)
+		return nil, 0, schemaError("a schema of %d bytes, at most %d", len(schema), maxSchemaBytes)
 	}
 	tidy, err := tidyJSON(schema)
 	if err != nil {
-		return nil, schemaError("%v", err)
+		return nil, 0, schemaError("%v", err)
 	}
-	var document map[string]any
 	if tidy[0] != '{' || json.Unmarshal(tidy, &document) != nil {
-		return nil, schemaError("not a JSON object")
+		return nil, 0, schemaError("not a JSON object")
 	}
 	if dialect, ok := document["$schema"]; ok && dialect != schemaDraft {
-		return nil, schemaError("/$schema: %v is not %s", dialect, schemaDraft)
+		return nil, 0, schemaError("/$schema: %v is not %s", dialect, schemaDraft)
 	}
 	size := schemaSize{root: document, known: map[string]int{}}
-	if _, err := size.of(document, ""); err != nil {
-		return nil, err
+	if nodes, err = size.of(document, ""); err != nil {
+		return nil, 0, err
 	}
-	return document, nil
+	return document, nodes, nil
 }
 
-// A schemaSize counts the objects of a schema as it is when every $ref is
-// replaced by what it names. It takes any object for a part of the schema, also
+// A schemaSize counts the objects of a schema, and what stands in its lists, as
+// it is when every $ref is replaced by what it names. It takes any object for a part of the schema, also
 // one in a constant, which can only make the count larger.
 type schemaSize struct {
 	root map[string]any
@@ -238,6 +249,9 @@ func (s *schemaSize) of(node any, at string) (int, error) {
 	switch node := node.(type) {
 	case []any:
 		for i, part := range node {
+			if _, object := part.(map[string]any); !object {
+				total++ // a choice, for example, that is compared with each value
+			}
 			if err := add(part, at+"/"+strconv.Itoa(i)); err != nil {
 				return 0, err
 			}

@@ -113,12 +113,33 @@ func TestAHostileSchemaEnds(t *testing.T) {
 	if _, err := CheckSettings(withSchema(schema), nil); err == nil || !strings.Contains(err.Error(), "more than 2048 parts") {
 		t.Errorf("error %v", err)
 	}
-	// The most that the limits let through: every part looks at every value.
-	parts := strings.Repeat(`{"items":{"type":"number"}},`, 1000)
-	schema = `{"properties":{"a":{"allOf":[` + parts[:14000/28*28-1] + `]}}}`
-	values := `{"a":[` + strings.Repeat("1,", 8000) + `1]}`
-	if _, err := CheckSettings(withSchema(schema), []byte(values)); err != nil {
-		t.Error(err)
+}
+
+// TestCheckingSettingsIsBounded: a part of a schema costs for each value that it
+// looks at, a pattern for each byte, however often $ref repeats them.
+func TestCheckingSettingsIsBounded(t *testing.T) {
+	list := func(n int, what string) string { return strings.Repeat(what+",", n-1) + what }
+	times := func(n int, part string) string {
+		return `{"$defs":{"part":` + part + `},"properties":{"a":{"items":{"allOf":[` + list(n, `{"$ref":"#/$defs/part"}`) + `]}}}}`
+	}
+	slow := `{"pattern":"(?:[a-z]?){200}[0-9]"}` // 404 steps for each byte
+	tests := []struct{ name, schema, give, want string }{
+		{"every part looks at every value", times(60, `{"type":"number"}`), list(1000, "1"), ""},
+		{"too many parts for so many values", times(100, `{"type":"number"}`), list(2000, "1"), "2002 values for a schema of 206 parts, at most 1272"},
+		{"too many choices", times(20, `{"enum":[`+list(50, "1")+`]}`), list(2000, "1"), "2002 values for a schema of 1"},
+		{"a slow pattern on a short text", times(20, slow), `"` + strings.Repeat("a", 60) + `1"`, ""},
+		{"a slow pattern on a long text", times(1, slow), `"` + strings.Repeat("a", 16000) + `1"`, "take too long to match"},
+		{"a slow pattern on many texts", times(20, slow), list(20, `"`+strings.Repeat("a", 60)+`1"`), "take too long to match"},
+		{"a slow pattern that must not match", times(350, `{"not":`+slow+`}`), `"` + strings.Repeat("a", 60) + `"`, "take too long to match"},
+		{"a slow pattern for names", times(1, `{"patternProperties":{"(?:[a-z]?){200}[0-9]":true}}`), `{"` + strings.Repeat("a", 16000) + `":1}`, "take too long to match"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := CheckSettings(withSchema(tt.schema), []byte(`{"a":[`+tt.give+`]}`))
+			if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("error %v, want one with %q", err, tt.want)
+			}
+		})
 	}
 }
 
