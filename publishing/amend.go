@@ -48,7 +48,7 @@ func (d *Desk) release(ctx context.Context, site string, number uint64) (*liveRe
 	}
 	p, document, err := d.o.Releases.Published(ctx, site, number)
 	if err != nil {
-		return nil, stored(err, "site", what)
+		return nil, storeError(err, "site", what)
 	}
 	r := &liveRelease{Published: p, document: document}
 	r.doc, err = r.copy()
@@ -112,7 +112,7 @@ func (d *Desk) amend(ctx context.Context, site string, c Change) (*amended, erro
 		return nil, err
 	}
 	a := &amended{site: site, was: was, number: was.Number, hash: was.Hash}
-	next, err := d.work(ctx, a, c)
+	next, err := d.documentAfter(ctx, a, c)
 	if err != nil {
 		return nil, err
 	}
@@ -161,7 +161,7 @@ func (d *Desk) brought(ctx context.Context, a *amended, modules []edge.ModuleRef
 		if live, _ := a.was.doc.Module(ref.ID()); live.Hash == ref.Hash {
 			continue
 		}
-		u, _, err := d.upload(ctx, a.site, ref.Name, ref.Version)
+		u, _, err := d.findUpload(ctx, a.site, ref.Name, ref.Version)
 		switch {
 		case err != nil:
 			return err

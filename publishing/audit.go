@@ -115,7 +115,7 @@ func (d *Desk) Audit(ctx context.Context, by Actor, site string, limit int) (*Au
 		log.Broken, err = err.Error(), nil
 	}
 	slices.Reverse(log.Entries)
-	return log, stored(err, "", "audit log")
+	return log, storeError(err, "", "audit log")
 }
 
 // eachEntry reads the audit log, oldest first.
@@ -137,8 +137,8 @@ func (a Actor) seesEntry(e Entry) bool {
 	return a.Sees(e.Site)
 }
 
-// note appends an entry by an actor.
-func (d *Desk) note(ctx context.Context, by Actor, e Entry) error {
+// appendEntry appends an entry by an actor.
+func (d *Desk) appendEntry(ctx context.Context, by Actor, e Entry) error {
 	e.At, e.Actor, e.Role = d.now(), by.Name, by.Role
 	if e.ID == "" {
 		e.ID = newID()
@@ -147,7 +147,7 @@ func (d *Desk) note(ctx context.Context, by Actor, e Entry) error {
 	if err != nil {
 		return fmt.Errorf("audit log: %w", err)
 	}
-	return stored(d.o.Audits.AppendAudit(ctx, e.Site, line), "", "audit log")
+	return storeError(d.o.Audits.AppendAudit(ctx, e.Site, line), "", "audit log")
 }
 
 // newID returns a name that nothing else has.
@@ -155,11 +155,11 @@ func newID() string { return strings.ToLower(rand.Text()[:16]) }
 
 func (d *Desk) now() time.Time { return d.o.Now().UTC().Truncate(time.Millisecond) }
 
-// noted appends an entry and then does what it tells of; if that fails, a second
-// entry says so.
-func (d *Desk) noted(ctx context.Context, by Actor, e Entry, do func() error) error {
+// withEntry appends an entry and then does what it tells of; if that fails, a
+// second entry says so.
+func (d *Desk) withEntry(ctx context.Context, by Actor, e Entry, do func() error) error {
 	e.ID = newID()
-	if err := d.note(ctx, by, e); err != nil {
+	if err := d.appendEntry(ctx, by, e); err != nil {
 		return err
 	}
 	err := do()
@@ -167,5 +167,5 @@ func (d *Desk) noted(ctx context.Context, by Actor, e Entry, do func() error) er
 		return nil
 	}
 	void := Entry{Act: ActVoid, Site: e.Site, Voids: e.ID, Detail: err.Error()}
-	return errors.Join(err, d.note(context.WithoutCancel(ctx), by, void))
+	return errors.Join(err, d.appendEntry(context.WithoutCancel(ctx), by, void))
 }

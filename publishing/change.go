@@ -107,7 +107,7 @@ func (d *Desk) apply(ctx context.Context, by Actor, site string, c Change, propo
 		}
 		entry := next.entry(c)
 		entry.Proposal = proposal
-		err = d.noted(ctx, by, entry, func() error {
+		err = d.withEntry(ctx, by, entry, func() error {
 			return d.o.Releases.PutRelease(ctx, site, next.was.Number, next.number, next.document)
 		})
 		if err == nil {
@@ -116,8 +116,8 @@ func (d *Desk) apply(ctx context.Context, by Actor, site string, c Change, propo
 			return out, nil
 		}
 		if !errors.Is(err, edge.ErrChanged) {
-			return nil, stored(err, "", "store release")
+			return nil, storeError(err, "", "store release")
 		}
 	}
-	return nil, stored(err, "", "the site's release")
+	return nil, storeError(err, "", "the site's release")
 }

@@ -61,9 +61,9 @@ func codeOf(err error) string {
 	return ""
 }
 
-// stored turns a port's error into the caller's: what is not there is named by
-// what, anything else is the store's trouble.
-func stored(err error, field, what string) error {
+// storeError turns a port's error into the caller's: what is not there is named
+// by what, anything else is the store's trouble.
+func storeError(err error, field, what string) error {
 	switch {
 	case err == nil:
 		return nil

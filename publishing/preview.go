@@ -74,7 +74,7 @@ func (d *Desk) Preview(ctx context.Context, by Actor, site string, p edge.Placem
 		return nil, refuse(CodeTooLarge, "placement", "a placement of %d bytes cannot be previewed, at most %d", len(value), edge.MaxNoteBytes)
 	}
 	if _, err := d.o.Notes.PutNote(ctx, previewKey(site, id), value, 0); err != nil {
-		return nil, stored(err, "", "preview")
+		return nil, storeError(err, "", "preview")
 	}
 	if out.Token, err = d.o.SealPreview(site, id, out.Until); err != nil {
 		return nil, fmt.Errorf("preview: %w", err)
@@ -115,7 +115,7 @@ func (d *Desk) dropPreviews(ctx context.Context, site string) error {
 	}
 	switch {
 	case err != nil:
-		return stored(err, "", "previews")
+		return storeError(err, "", "previews")
 	case good >= maxPreviews:
 		return refuse(CodeTooLarge, "", "site %s has %d previews: wait until some are over", site, good)
 	}
@@ -130,7 +130,7 @@ func (d *Desk) PreviewDocument(ctx context.Context, site, id string) ([]byte, er
 	}
 	value, _, err := d.o.Notes.Note(ctx, previewKey(site, id))
 	if err != nil {
-		return nil, stored(err, "", "such preview")
+		return nil, storeError(err, "", "such preview")
 	}
 	var note previewNote
 	if err := json.Unmarshal(value, &note); err != nil {
@@ -140,7 +140,7 @@ func (d *Desk) PreviewDocument(ctx context.Context, site, id string) ([]byte, er
 	if err != nil {
 		return nil, err
 	}
-	doc, err := d.work(ctx, &amended{site: site, was: was}, Change{Act: ActPublish, Placement: &note.Placement})
+	doc, err := d.documentAfter(ctx, &amended{site: site, was: was}, Change{Act: ActPublish, Placement: &note.Placement})
 	if err != nil {
 		return nil, err
 	}

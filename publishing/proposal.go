@@ -61,7 +61,7 @@ func (d *Desk) proposals(ctx context.Context, site string) ([]*Proposal, error) 
 		all = append(all, p)
 	}
 	if err != nil {
-		return nil, stored(err, "", "proposals")
+		return nil, storeError(err, "", "proposals")
 	}
 	slices.SortFunc(all, func(a, b *Proposal) int {
 		waits := func(p *Proposal) int {
@@ -83,7 +83,7 @@ func (d *Desk) propose(ctx context.Context, by Actor, site string, c Change, nex
 		}
 		hash, err := d.o.Modules.PutModule(ctx, c.Document)
 		if err != nil {
-			return nil, stored(err, "document", "release document")
+			return nil, storeError(err, "document", "release document")
 		}
 		c.Document, c.DocumentHash = nil, hash
 	}
@@ -97,11 +97,11 @@ func (d *Desk) propose(ctx context.Context, by Actor, site string, c Change, nex
 	}
 	entry := next.entry(c)
 	entry.Act, entry.Detail, entry.Proposal = ActPropose, c.Act, p.ID
-	err = d.noted(ctx, by, entry, func() error {
+	err = d.withEntry(ctx, by, entry, func() error {
 		_, err := d.o.Notes.PutNote(ctx, proposalKey(site, p.ID), value, 0)
 		return err
 	})
-	return p, stored(err, "", "proposal")
+	return p, storeError(err, "", "proposal")
 }
 
 // Approve applies a proposal to what is live, unless what it changes was changed
@@ -122,14 +122,14 @@ func (d *Desk) Approve(ctx context.Context, by Actor, site, id string) (*Outcome
 	}
 	entry := Entry{Site: site, Act: ActApprove, Proposal: id, Detail: p.By + " proposed it"}
 	var out *Outcome
-	err = d.noted(ctx, by, entry, func() error {
+	err = d.withEntry(ctx, by, entry, func() error {
 		out, err = d.apply(ctx, by, site, p.Change, id)
 		return err
 	})
 	if err != nil {
 		p.State, p.Decider, p.Decided = StateWaiting, "", time.Time{}
 		_, undo := d.putProposal(context.WithoutCancel(ctx), p, revision)
-		return nil, stored(errors.Join(err, undo), "", "proposal")
+		return nil, storeError(errors.Join(err, undo), "", "proposal")
 	}
 	p.Release = out.Release
 	if _, err := d.putProposal(ctx, p, revision); err != nil {
@@ -150,7 +150,7 @@ func (d *Desk) Reject(ctx context.Context, by Actor, site, id, reason string) (*
 		return nil, refuse(CodeInvalid, "reason", "say why in 1 to %d bytes", maxReasonBytes)
 	}
 	p.State, p.Decider, p.Decided, p.Reason = StateRejected, by.Name, d.now(), reason
-	err = d.noted(ctx, by, Entry{Site: site, Act: ActReject, Proposal: id, Detail: reason}, func() error {
+	err = d.withEntry(ctx, by, Entry{Site: site, Act: ActReject, Proposal: id, Detail: reason}, func() error {
 		_, err := d.putProposal(ctx, p, revision)
 		return err
 	})
@@ -167,7 +167,7 @@ func (d *Desk) decidable(ctx context.Context, by Actor, site, id string) (*Propo
 	}
 	value, revision, err := d.o.Notes.Note(ctx, proposalKey(site, id))
 	if err != nil {
-		return nil, 0, stored(err, "id", "proposal "+id)
+		return nil, 0, storeError(err, "id", "proposal "+id)
 	}
 	p := &Proposal{}
 	if err := json.Unmarshal(value, p); err != nil {
@@ -194,7 +194,7 @@ func (d *Desk) putProposal(ctx context.Context, p *Proposal, revision uint64) (u
 		return 0, err
 	}
 	revision, err = d.o.Notes.PutNote(ctx, proposalKey(p.Site, p.ID), value, revision)
-	return revision, stored(err, "id", "the proposal")
+	return revision, storeError(err, "id", "the proposal")
 }
 
 const proposalNotes = "proposal"

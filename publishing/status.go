@@ -163,7 +163,7 @@ func (d *Desk) Sites(ctx context.Context, by Actor) ([]string, error) {
 	}
 	all, err := d.o.Releases.Sites(ctx)
 	if err != nil {
-		return nil, stored(err, "", "sites")
+		return nil, storeError(err, "", "sites")
 	}
 	return slices.DeleteFunc(all, func(site string) bool { return !by.Sees(site) }), nil
 }
@@ -178,7 +178,7 @@ func (d *Desk) History(ctx context.Context, by Actor, site string) ([]edge.Publi
 	if err == nil && len(all) == 0 {
 		err = edge.ErrNone
 	}
-	return all, stored(err, "site", fmt.Sprintf("site %.64q", site))
+	return all, storeError(err, "site", fmt.Sprintf("site %.64q", site))
 }
 
 // Release returns a release's document and its number; 0 asks for the live one.
@@ -232,7 +232,7 @@ func (d *Desk) Counts(ctx context.Context, by Actor, site string, days int) (*Co
 	}
 	rows, err := d.o.Live.Counts(ctx, site, c.Since)
 	if err != nil {
-		return nil, stored(err, "", "counts")
+		return nil, storeError(err, "", "counts")
 	}
 	c.Rows = append(c.Rows, rows...)
 	return c, nil
@@ -250,11 +250,11 @@ func (d *Desk) Replay(ctx context.Context, by Actor, decision string) (*edge.Rep
 	}
 	site, err := d.o.Replayer.Find(ctx, decision)
 	if err != nil {
-		return nil, stored(err, "decision", "such decision")
+		return nil, storeError(err, "decision", "such decision")
 	}
 	if err := by.need(Editor, site); err != nil {
 		return nil, err
 	}
 	report, err := d.o.Replayer.Replay(ctx, site, decision)
-	return report, stored(err, "decision", "record of the decision")
+	return report, storeError(err, "decision", "record of the decision")
 }

@@ -68,7 +68,7 @@ func (d *Desk) CreateToken(ctx context.Context, by, actor Actor, expires time.Ti
 		token.Expires = time.Time{}
 	}
 	entry := Entry{Act: ActToken, Token: token.ID, Detail: describeActor(actor)}
-	err = d.noted(ctx, by, entry, func() error {
+	err = d.withEntry(ctx, by, entry, func() error {
 		value, err := json.Marshal(token)
 		if err == nil {
 			_, err = d.o.Notes.PutNote(ctx, tokenKey(hash), value, 0)
@@ -76,7 +76,7 @@ func (d *Desk) CreateToken(ctx context.Context, by, actor Actor, expires time.Ti
 		return err
 	})
 	if err != nil {
-		return "", Token{}, stored(err, "", "token")
+		return "", Token{}, storeError(err, "", "token")
 	}
 	return secret, token, nil
 }
@@ -121,7 +121,7 @@ func (d *Desk) Tokens(ctx context.Context, by Actor) ([]Token, error) {
 		}
 	}
 	if err != nil {
-		return nil, stored(err, "", "tokens")
+		return nil, storeError(err, "", "tokens")
 	}
 	slices.SortFunc(tokens, func(a, b Token) int { return cmp.Or(b.At.Compare(a.At), cmp.Compare(a.ID, b.ID)) })
 	return tokens, nil
@@ -146,7 +146,7 @@ func (d *Desk) RevokeToken(ctx context.Context, by Actor, id string) error {
 		return err
 	}
 	entry := Entry{Act: ActRevoke, Token: token.ID, Detail: describeActor(token.Actor)}
-	return stored(d.noted(ctx, by, entry, func() error {
+	return storeError(d.withEntry(ctx, by, entry, func() error {
 		return d.o.Notes.DeleteNote(ctx, tokenKey(hash), revision)
 	}), "id", "the token")
 }
@@ -163,7 +163,7 @@ func (d *Desk) Authenticate(ctx context.Context, secret string) (Token, error) {
 	case errors.Is(err, edge.ErrNone):
 		return Token{}, errNoToken()
 	case err != nil:
-		return Token{}, stored(err, "", "token")
+		return Token{}, storeError(err, "", "token")
 	}
 	var token Token
 	if err := json.Unmarshal(value, &token); err != nil {
@@ -200,7 +200,7 @@ func (d *Desk) findToken(ctx context.Context, id string) (token Token, hash stri
 	}
 	switch {
 	case err != nil:
-		return Token{}, "", 0, stored(err, "", "tokens")
+		return Token{}, "", 0, storeError(err, "", "tokens")
 	case hash == "":
 		return Token{}, "", 0, errNoTokenID(id)
 	}

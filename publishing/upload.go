@@ -97,7 +97,7 @@ func (d *Desk) Upload(ctx context.Context, by Actor, site string, wasm []byte, s
 		return nil, because(CodeInvalid, "signature", "signature", err)
 	}
 	if _, err := d.o.Modules.PutModule(ctx, wasm); err != nil {
-		return nil, stored(err, "", "store module")
+		return nil, storeError(err, "", "store module")
 	}
 	return d.keepUpload(ctx, by, u)
 }
@@ -105,7 +105,7 @@ func (d *Desk) Upload(ctx context.Context, by Actor, site string, wasm []byte, s
 // keepUpload writes an upload's note unless its name and version are taken.
 func (d *Desk) keepUpload(ctx context.Context, by Actor, u *Upload) (*Upload, error) {
 	for range casAttempts {
-		was, revision, err := d.upload(ctx, u.Site, u.Name, u.Version)
+		was, revision, err := d.findUpload(ctx, u.Site, u.Name, u.Version)
 		switch {
 		case err != nil:
 			return nil, err
@@ -118,7 +118,7 @@ func (d *Desk) keepUpload(ctx context.Context, by Actor, u *Upload) (*Upload, er
 		if u.Signature != "" {
 			entry.Detail = "signed"
 		}
-		err = d.noted(ctx, by, entry, func() error {
+		err = d.withEntry(ctx, by, entry, func() error {
 			value, err := u.value()
 			if err == nil {
 				_, err = d.o.Notes.PutNote(ctx, uploadKey(u.Site, u.Name, u.Version), value, revision)
@@ -126,10 +126,10 @@ func (d *Desk) keepUpload(ctx context.Context, by Actor, u *Upload) (*Upload, er
 			return err
 		})
 		if !errors.Is(err, edge.ErrChanged) {
-			return u, stored(err, "", "upload")
+			return u, storeError(err, "", "upload")
 		}
 	}
-	return nil, stored(edge.ErrChanged, "version", "the upload")
+	return nil, storeError(edge.ErrChanged, "version", "the upload")
 }
 
 // value is the upload's note. A report that does not fit leaves out what was
@@ -145,9 +145,9 @@ func (u *Upload) value() ([]byte, error) {
 	return json.Marshal(short)
 }
 
-// upload returns what a site has under a name and version, and the revision of
-// its note, 0 for what comes with the node. Nothing is nil without an error.
-func (d *Desk) upload(ctx context.Context, site, name, version string) (*Upload, uint64, error) {
+// findUpload returns what a site has under a name and version, and the revision
+// of its note, 0 for what comes with the node. Nothing is nil without an error.
+func (d *Desk) findUpload(ctx context.Context, site, name, version string) (*Upload, uint64, error) {
 	for _, ref := range d.builtin() {
 		if ref.Name == name && ref.Version == version {
 			return builtinUpload(site, ref), 0, nil
@@ -158,7 +158,7 @@ func (d *Desk) upload(ctx context.Context, site, name, version string) (*Upload,
 	case errors.Is(err, edge.ErrNone):
 		return nil, 0, nil
 	case err != nil:
-		return nil, 0, stored(err, "", "upload")
+		return nil, 0, storeError(err, "", "upload")
 	}
 	u := &Upload{}
 	if err := json.Unmarshal(value, u); err != nil {
@@ -191,7 +191,7 @@ func (d *Desk) Describe(ctx context.Context, by Actor, site, name, version strin
 	}
 	wasm, err := d.o.Modules.Module(ctx, u.Hash)
 	if err != nil {
-		return nil, stored(err, "module", "module "+u.Name)
+		return nil, storeError(err, "module", "module "+u.Name)
 	}
 	if u.Report, err = d.o.Checker.Check(ctx, wasm); err != nil {
 		return nil, because(CodeUnavailable, "", "check", err)
@@ -222,7 +222,7 @@ func (d *Desk) uploads(ctx context.Context, site string) ([]*Upload, error) {
 		uploads = append(uploads, u)
 	}
 	if err != nil {
-		return nil, stored(err, "", "uploads")
+		return nil, storeError(err, "", "uploads")
 	}
 	slices.SortStableFunc(uploads, func(a, b *Upload) int { return cmp.Or(b.At.Compare(a.At), cmp.Compare(a.Name, b.Name)) })
 	for _, ref := range d.builtin() {

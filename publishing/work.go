@@ -12,9 +12,9 @@ import (
 	"github.com/nearside/nearside/edge"
 )
 
-// work returns the document that a change leads to from a.was, and notes in a
-// what it is about.
-func (d *Desk) work(ctx context.Context, a *amended, c Change) (*edge.ReleaseDocument, error) {
+// documentAfter returns the document that a change leads to from a.was, and
+// notes in a what it is about.
+func (d *Desk) documentAfter(ctx context.Context, a *amended, c Change) (*edge.ReleaseDocument, error) {
 	switch c.Act {
 	case ActRelease:
 		if c.DocumentHash == "" {
@@ -22,7 +22,7 @@ func (d *Desk) work(ctx context.Context, a *amended, c Change) (*edge.ReleaseDoc
 		}
 		document, err := d.o.Modules.Module(ctx, c.DocumentHash)
 		if err != nil {
-			return nil, stored(err, "document", "release document "+c.DocumentHash)
+			return nil, storeError(err, "document", "release document "+c.DocumentHash)
 		}
 		return readDocument(document)
 	case ActRollback:
@@ -39,7 +39,7 @@ func (d *Desk) work(ctx context.Context, a *amended, c Change) (*edge.ReleaseDoc
 		return doc, share(a, doc, c)
 	case ActRemove:
 		a.slot, a.module = c.Slot, moduleIn(doc, c.Slot, c.Module)
-		return doc, amendment(doc.Remove(c.Slot, c.Module))
+		return doc, amendError(doc.Remove(c.Slot, c.Module))
 	}
 	return nil, refuse(CodeInvalid, "act", "%.40q is not a change", c.Act)
 }
@@ -75,7 +75,7 @@ func (d *Desk) place(ctx context.Context, a *amended, doc *edge.ReleaseDocument,
 		p.Rollout = 0
 	}
 	a.slot, a.module = p.Slot, ref
-	return amendment(doc.Place(p))
+	return amendError(doc.Place(p))
 }
 
 // resolve finds a site's module by name and, where the site has several
@@ -110,12 +110,12 @@ func share(a *amended, doc *edge.ReleaseDocument, c Change) error {
 	rung, shadow := shadowIn(doc, c.Slot, c.Module)
 	switch {
 	case shadow == nil:
-		return amendment(doc.Share(c.Slot, c.Module, c.Share))
+		return amendError(doc.Share(c.Slot, c.Module, c.Share))
 	case c.Share == 0:
-		return amendment(doc.EndShadows(c.Slot, c.Module))
+		return amendError(doc.EndShadows(c.Slot, c.Module))
 	}
 	a.module, _ = doc.Module(shadow.Module)
-	return amendment(doc.Place(edge.Placement{
+	return amendError(doc.Place(edge.Placement{
 		Module: a.module, Slot: c.Slot, Rung: rung, Role: shadow.Role, Settings: shadow.Settings,
 		Priority: shadow.Priority, Because: shadow.Because, Rollout: c.Share,
 	}))
@@ -146,8 +146,8 @@ func moduleIn(doc *edge.ReleaseDocument, slot, module string) (ref edge.ModuleRe
 	return ref
 }
 
-// amendment turns an error of package edge's into the actor's.
-func amendment(err error) error {
+// amendError turns an error of package edge's into the actor's.
+func amendError(err error) error {
 	wrong, ok := errors.AsType[*edge.AmendError](err)
 	if !ok {
 		return err
@@ -201,5 +201,5 @@ func (d *Desk) madeBy(ctx context.Context, site string, made edge.Published) (en
 	if errors.Is(err, edge.ErrBroken) {
 		err = nil
 	}
-	return entry, stored(err, "", "audit log")
+	return entry, storeError(err, "", "audit log")
 }
