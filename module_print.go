@@ -82,11 +82,11 @@ func printUploads(t *table, uploads *[]publishing.Upload) {
 		if u.Signature != "" {
 			signed = "yes"
 		}
-		if u.Actor == "" {
+		if u.By == "" {
 			t.row(u.Name+"@"+u.Version, "", short(u.Hash), "comes with the node", "", signed)
 			continue
 		}
-		t.row(u.Name+"@"+u.Version, u.Bytes, short(u.Hash), u.Actor, clock(u.At), signed)
+		t.row(u.Name+"@"+u.Version, u.Bytes, short(u.Hash), u.By, clock(u.At), signed)
 	}
 }
 
@@ -185,8 +185,8 @@ func printAudit(t *table, log *publishing.AuditLog) {
 	for _, e := range log.Entries {
 		what := strings.Join(strings.Fields(e.Slot+" "+e.Module+" "+short(e.ModuleHash)+" "+e.Token+" "+e.Proposal), " ")
 		release := ""
-		if e.Number != 0 {
-			release = strconv.FormatUint(e.Number, 10)
+		if e.Release != 0 {
+			release = strconv.FormatUint(e.Release, 10)
 		}
 		detail := e.Detail
 		if e.Restores != 0 {
@@ -195,7 +195,7 @@ func printAudit(t *table, log *publishing.AuditLog) {
 		if e.Voids != "" {
 			detail = "did not happen: " + detail
 		}
-		t.row(clock(e.At), e.Actor, e.Act, what, release, short(e.Before), short(e.After), detail)
+		t.row(clock(e.At), e.By, e.Act, what, release, short(e.Before), short(e.After), detail)
 	}
 }
 

@@ -58,7 +58,7 @@ func TestAPI(t *testing.T) {
 		{"other bytes of the same version", "PUT", site + "/modules", moduleOf(t, "weather", "1.0.0", "Snows.", plainSchema), "", 409, "taken version"},
 		{"one of them", "GET", site + "/modules/weather/1.0.0", "", "", 200, `"report":{"ok":true`},
 		{"one that is not there", "GET", site + "/modules/snow/1.0.0", "", "", 404, "not_found module"},
-		{"uploads", "GET", site + "/modules", "", "", 200, `"actor":"operator"`},
+		{"uploads", "GET", site + "/modules", "", "", 200, `"by":"operator"`},
 
 		{"a placement with a member nobody knows", "POST", site + "/publish", `{"slot":"hero","rung":"context","rolout":500}`, "", 400, "bad_request"},
 		{"a placement with a member of the wrong type", "POST", site + "/publish", `{"slot":7}`, "", 400, "bad_request slot"},

@@ -46,7 +46,7 @@ func (q *call) past() ([]pastRelease, error) {
 	for _, p := range history {
 		r := pastRelease{Published: p}
 		for i := range log.Entries {
-			if e := &log.Entries[i]; e.Number == p.Number && e.After == p.Hash && e.Act != publishing.ActPropose {
+			if e := &log.Entries[i]; e.Release == p.Number && e.After == p.Hash && e.Act != publishing.ActPropose {
 				r.Made = e
 				break
 			}

@@ -87,7 +87,7 @@ func (a *amended) outcome() *Outcome {
 func (a *amended) entry(c Change) Entry {
 	e := Entry{
 		Site: a.site, Act: c.Act, Slot: a.slot, ModuleHash: a.module.Hash,
-		Was: a.was.Number, Before: a.was.Hash, Number: a.number, After: a.hash, Restores: a.restores,
+		Was: a.was.Number, Before: a.was.Hash, Release: a.number, After: a.hash, Restores: a.restores,
 	}
 	if a.module.Name != "" {
 		e.Module = a.module.ID()

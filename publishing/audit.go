@@ -48,10 +48,10 @@ const (
 // takes effect, so nothing happens unnoted; what then fails is told by a second
 // entry, of act void.
 type Entry struct {
-	ID    string    `json:"id"`
-	At    time.Time `json:"at"`
-	Actor string    `json:"actor"`
-	Role  Role      `json:"role"`
+	ID   string    `json:"id"`
+	At   time.Time `json:"at"`
+	By   string    `json:"by"`
+	Role Role      `json:"role"`
 	// Site is empty for a token's.
 	Site string `json:"site,omitempty"`
 	Act  string `json:"act"`
@@ -60,12 +60,12 @@ type Entry struct {
 	Slot       string `json:"slot,omitempty"`
 	Module     string `json:"module,omitempty"`
 	ModuleHash string `json:"moduleHash,omitempty"`
-	// Was and Number are the releases before and after, Before and After the
+	// Was and Release are the releases before and after, Before and After the
 	// SHA-256 of their documents.
-	Was    uint64 `json:"was,omitempty"`
-	Number uint64 `json:"number,omitempty"`
-	Before string `json:"before,omitempty"`
-	After  string `json:"after,omitempty"`
+	Was     uint64 `json:"was,omitempty"`
+	Release uint64 `json:"release,omitempty"`
+	Before  string `json:"before,omitempty"`
+	After   string `json:"after,omitempty"`
 	// Restores is the release that a rollback went back to.
 	Restores uint64 `json:"restores,omitempty"`
 
@@ -139,7 +139,7 @@ func (a Actor) seesEntry(e Entry) bool {
 
 // appendEntry appends an entry by an actor.
 func (d *Desk) appendEntry(ctx context.Context, by Actor, e Entry) error {
-	e.At, e.Actor, e.Role = d.now(), by.Name, by.Role
+	e.At, e.By, e.Role = d.now(), by.Name, by.Role
 	if e.ID == "" {
 		e.ID = newID()
 	}

@@ -114,7 +114,7 @@ func (b *bench) checkAudit(t *testing.T) {
 	}
 	var changes []publishing.Entry
 	for _, e := range slices.Backward(log.Entries) {
-		if e.Number != 0 {
+		if e.Release != 0 {
 			changes = append(changes, e)
 		}
 	}
@@ -124,7 +124,7 @@ func (b *bench) checkAudit(t *testing.T) {
 	before := edge.Published{}
 	for i, p := range history {
 		e := changes[i]
-		if e.Number != p.Number || e.After != p.Hash || e.Was != before.Number || e.Before != before.Hash || e.Actor != "operator" {
+		if e.Release != p.Number || e.After != p.Hash || e.Was != before.Number || e.Before != before.Hash || e.By != "operator" {
 			t.Errorf("release %d: entry %+v", p.Number, e)
 		}
 		before = p
@@ -241,7 +241,7 @@ func TestChangesThatRace(t *testing.T) {
 				t.Fatal(err)
 			}
 			voids := slices.IndexFunc(log.Entries, func(e publishing.Entry) bool { return e.Act == publishing.ActVoid })
-			if voids < 0 || !slices.ContainsFunc(log.Entries[voids:], func(e publishing.Entry) bool { return e.ID == log.Entries[voids].Voids && e.Number == 3 }) {
+			if voids < 0 || !slices.ContainsFunc(log.Entries[voids:], func(e publishing.Entry) bool { return e.ID == log.Entries[voids].Voids && e.Release == 3 }) {
 				t.Errorf("no entry is void in %+v", log.Entries)
 			}
 		})

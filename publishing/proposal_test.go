@@ -59,7 +59,7 @@ func TestASecondPersonApproves(t *testing.T) {
 		if e.Proposal != id {
 			t.Errorf("entry %+v is of another proposal", e)
 		}
-		acts = append(acts, e.Actor+" "+e.Act)
+		acts = append(acts, e.By+" "+e.Act)
 	}
 	if got := strings.Join(acts, ", "); got != "bob publish, bob approve, ada propose" {
 		t.Errorf("audit log: %s", got)

@@ -25,10 +25,10 @@ type Upload struct {
 	Hash      string `json:"hash"`
 	Rewritten string `json:"rewritten,omitempty"`
 	Bytes     int    `json:"bytes"`
-	// Actor brought it At then; both are empty for a module that comes with the
+	// By brought it At then; both are empty for a module that comes with the
 	// node.
-	Actor string    `json:"actor,omitempty"`
-	At    time.Time `json:"at,omitzero"`
+	By string    `json:"by,omitempty"`
+	At time.Time `json:"at,omitzero"`
 	// Signature is the minisign text that came with it.
 	Signature string `json:"signature,omitempty"`
 	// Report is what the check found when it was uploaded.
@@ -91,7 +91,7 @@ func (d *Desk) Upload(ctx context.Context, by Actor, site string, wasm []byte, s
 	}
 	u := &Upload{
 		Site: site, Name: report.Manifest.Name, Version: report.Manifest.Version, Hash: report.Hash, Rewritten: report.Rewritten,
-		Bytes: len(wasm), Actor: by.Name, At: d.now(), Signature: signature, Report: report,
+		Bytes: len(wasm), By: by.Name, At: d.now(), Signature: signature, Report: report,
 	}
 	if err := d.o.Checker.Verify(site, u.Ref()); err != nil {
 		return nil, because(CodeInvalid, "signature", "signature", err)
@@ -111,7 +111,7 @@ func (d *Desk) keepUpload(ctx context.Context, by Actor, u *Upload) (*Upload, er
 			return nil, err
 		case was != nil && was.Hash != u.Hash:
 			return nil, refuse(CodeTaken, "version", "%s@%s is another module at site %s already: give it a new version", u.Name, u.Version, u.Site)
-		case was != nil && (was.Actor == "" || u.Signature == "" || was.Signature == u.Signature):
+		case was != nil && (was.By == "" || u.Signature == "" || was.Signature == u.Signature):
 			return was, nil
 		}
 		entry := Entry{Site: u.Site, Act: ActUpload, Module: u.Name + "@" + u.Version, ModuleHash: u.Hash}

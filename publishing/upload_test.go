@@ -18,7 +18,7 @@ func TestAVersionNeverChanges(t *testing.T) {
 		return b.Upload(t.Context(), editor, "shop", wasm, signature)
 	}
 	first, err := upload(module("1.0.0", "a"), "")
-	if err != nil || first.Hash != hashOf(module("1.0.0", "a")) || first.Actor != "eve" || first.Report == nil || first.Bytes != len(module("1.0.0", "a")) {
+	if err != nil || first.Hash != hashOf(module("1.0.0", "a")) || first.By != "eve" || first.Report == nil || first.Bytes != len(module("1.0.0", "a")) {
 		t.Fatalf("%+v, %v", first, err)
 	}
 	again, err := upload(module("1.0.0", "a"), "")
@@ -53,7 +53,7 @@ func TestAVersionNeverChanges(t *testing.T) {
 	var uploads []string
 	for _, e := range log.Entries {
 		if e.Act == publishing.ActUpload {
-			uploads = append(uploads, e.Module+" "+e.Actor+" "+e.Detail)
+			uploads = append(uploads, e.Module+" "+e.By+" "+e.Detail)
 		}
 	}
 	if got := strings.Join(uploads, "; "); got != "weather@1.0.0 eve signed; weather@1.0.0 eve " {
@@ -100,7 +100,7 @@ func TestABuiltinModuleIsThereAlready(t *testing.T) {
 	_, err = b.Upload(t.Context(), publishing.Operator(), "shop", module("1.0.0", "mine"), "")
 	checkCode(t, "upload under its name", err, "taken", "version")
 	all, err := b.Uploads(t.Context(), publishing.Operator(), "shop")
-	if err != nil || len(all) != 1 || all[0].Actor != "" || all[0].Hash != hash {
+	if err != nil || len(all) != 1 || all[0].By != "" || all[0].Hash != hash {
 		t.Errorf("%+v, %v", all, err)
 	}
 	u, err := b.Describe(t.Context(), actor("ada", publishing.Viewer), "shop", "weather", "1.0.0")

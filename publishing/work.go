@@ -194,7 +194,7 @@ func (d *Desk) effective(ctx context.Context, site string, live *liveRelease) (u
 // the audit log. A log that is broken elsewhere is good enough.
 func (d *Desk) madeBy(ctx context.Context, site string, made edge.Published) (entry Entry, err error) {
 	err = d.eachEntry(ctx, site, func(e Entry) {
-		if e.Number == made.Number && e.After == made.Hash && e.Act != ActPropose {
+		if e.Release == made.Number && e.After == made.Hash && e.Act != ActPropose {
 			entry = e
 		}
 	})
