@@ -53,6 +53,10 @@ var harmless = code(constI32(16), opI64Load, opI64Eqz, opIf, constI64(0), opRetu
 // that score.
 var answer1 = code(constI64(8), opI64Shl, constI64(1), opI64Or)
 
+// trapUpkeep is what putting a memory of one page back after a trap costs at
+// most.
+const trapUpkeep = pageBytes/restoredBytes + pageBytes/restartBytes/maxTraps
+
 // decide is a near_decide that does something once a field of the site's own is
 // present; helpers have the numbers from 4 on.
 func decide(code_ []byte, helpers ...testFunc) []testFunc {
@@ -138,7 +142,7 @@ func TestARunawayModuleIsStoppedByItsFuel(t *testing.T) {
 					first = answer.Fuel
 				}
 				// A charge is for a stretch of code, or for a bulk instruction.
-				if answer.Fuel != first || answer.Fuel > a.template.budget+65536/32+100 {
+				if answer.Fuel != first || answer.Fuel > a.template.budget+65536/32+100+trapUpkeep {
 					t.Errorf("spent %d, the first time %d, of %d", answer.Fuel, first, a.template.budget)
 				}
 				if !a.kept(t) {
@@ -200,7 +204,6 @@ func TestNothingIsKeptBetweenVisitors(t *testing.T) {
 		{"across all chunks", assemble(decide(code(everywhere(), answer1))), 1, true},
 		{"by a bulk instruction", assemble(decide(code(constI32(30_000), opI64Load, constI32(20_000), constI32(1), constI32(45_000), opMemoryFill, answer1))), 0, true},
 		{"in a global that is not exported", assemble(decide(code(globalGet(0), constI64(1), opI64Add, globalSet(0), globalGet(0), answer1)), mutableI64), 1, true},
-		{"in the size of the memory", assemble(decide(code(constI32(1), opMemoryGrow, opDrop, opMemorySize, opExtend, answer1))), 2, false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -271,11 +274,75 @@ func TestMemoryIsBounded(t *testing.T) {
 			t.Fatal("an instance that grew is kept")
 		}
 	}
-	// As far as it gets in one step.
-	most := code(constI32(MaxMemoryPages), opMemoryGrow, opDrop, constI32(MaxMemoryPages-1), opMemoryGrow, opDrop, opMemorySize, opExtend, answer1)
-	a = attack(t, assemble(decide(most)), func(m *edge.Manifest) { m.Budget = edge.MaxBudget })
+	// As far as it gets in one step, before it serves.
+	most := code(constI32(MaxMemoryPages), opMemoryGrow, opDrop, constI32(MaxMemoryPages-1), opMemoryGrow, opDrop)
+	a = attack(t, assemble(decide(code(opMemorySize, opExtend, answer1), testFunc{"_initialize", nil, nil, most})))
 	if answer, err := a.Choose(a.view, 0); err != nil || answer.Score != MaxMemoryPages {
 		t.Errorf("the memory grew to %d pages (%v), want %d", answer.Score, err, MaxMemoryPages)
+	}
+}
+
+// TestAMemoryThatGrowsIsAFault: growing costs a new instance, which no fuel of
+// the module's own pays for.
+func TestAMemoryThatGrowsIsAFault(t *testing.T) {
+	grow := code(constI32(1), opMemoryGrow, opDrop, constI64(5), answer1)
+	a := attack(t, assemble(decide(grow)))
+	for range tripFaults {
+		answer, err := a.Choose(a.view, 0)
+		if !errors.Is(err, ErrGrown) || answer.Variant != 0 || answer.Fuel < 2*pageBytes/restartBytes {
+			t.Fatalf("got %+v, %v", answer, err)
+		}
+		if a.kept(t) {
+			t.Fatal("an instance that grew is kept")
+		}
+	}
+	if _, err := a.Choose(a.view, 0); !errors.Is(err, ErrQuarantined) {
+		t.Errorf("after %d faults: %v", tripFaults, err)
+	}
+	// Also for a canary, but not for the empty record.
+	const first = 40_000 // not 0 after the first call
+	once := code(constI32(first), opI64Load, opI64Eqz, opIf, constI32(first), constI64(1), opI64Store, constI32(1), opMemoryGrow, opDrop, opEnd, constI64(5), answer1)
+	for name, tt := range map[string]struct {
+		code []byte
+		want string
+	}{"at each call": {grow, CodeGrows}, "at the first": {once, ""}} {
+		source := handMade(assemble(minimal(testFunc{"near_decide", []byte{wasmI32}, []byte{wasmI64}, tt.code})))
+		if report, err := newChecker(t).Check(t.Context(), source.wasm); err != nil || report.Code != tt.want {
+			t.Errorf("%s: %v, %+v, want code %q", name, err, report, tt.want)
+		}
+	}
+}
+
+// TestPuttingBackCosts: a store in each chunk has the host put the whole memory
+// back, and a trap may cost the instance.
+func TestPuttingBackCosts(t *testing.T) {
+	store := func(at int32) []byte { return code(constI32(at), constI64(1), opI64Store) }
+	var everyPage []byte
+	for page := range int32(MaxMemoryPages) {
+		everyPage = code(everyPage, store(page<<16+40_000))
+	}
+	large := func(c []byte) []byte { return inPages(assemble(decide(c)), MaxMemoryPages) }
+	const whole = MaxMemoryPages * pageBytes
+	tests := []struct {
+		name      string
+		wasm      []byte
+		least     int64
+		orFailing bool
+	}{
+		{"nothing stored", large(code(constI64(5), answer1)), 0, false},
+		{"one chunk", large(code(store(40_000), constI64(5), answer1)), whole / 64 / restoredBytes, false},
+		{"every chunk", large(code(everyPage, constI64(5), answer1)), whole / restoredBytes, false},
+		{"one chunk of a small memory", assemble(decide(code(store(40_000), constI64(5), answer1))), pageBytes / 64 / restoredBytes, false},
+		{"a trap", large(opUnreachable), whole / restartBytes / maxTraps, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			a := attack(t, tt.wasm)
+			answer, err := a.Choose(a.view, 0)
+			if (err != nil) != tt.orFailing || answer.Fuel < tt.least || answer.Fuel > tt.least+5000 {
+				t.Errorf("spent %d (%v), want %d and little more", answer.Fuel, err, tt.least)
+			}
+		})
 	}
 }
 
@@ -304,7 +371,7 @@ func TestFuelCannotBeForged(t *testing.T) {
 	}
 	t.Run("its own global", func(t *testing.T) {
 		a := attack(t, assemble(decide(code(opLoop, constI64(1<<60), globalSet(0), br(0), opEnd, opUnreachable)), mutableI64))
-		if answer, err := a.Choose(a.view, 0); !errors.Is(err, edge.ErrBudget) || answer.Fuel > a.template.budget+100 {
+		if answer, err := a.Choose(a.view, 0); !errors.Is(err, edge.ErrBudget) || answer.Fuel > a.template.budget+100+trapUpkeep {
 			t.Errorf("got %+v, %v", answer, err)
 		}
 	})

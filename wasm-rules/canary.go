@@ -7,6 +7,7 @@ import (
 	"context"
 	"embed"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"slices"
@@ -67,19 +68,13 @@ func (t *template) fly(ctx context.Context, in *instance, limit int64) ([]edge.C
 			canary := edge.Canary{Visit: visit.Name, Slot: role.Name, Variant: variantName(role, answer), Score: answer.Score, Because: answer.Because, Fuel: answer.Fuel}
 			if err != nil {
 				canary.Fault = err.Error()
-				return append(canaries, canary), &ModuleError{CodeCanary, fmt.Errorf("slot %q, canary %q: %w", role.Name, visit.Name, err)}
+				code := CodeCanary
+				if errors.Is(err, ErrGrown) {
+					code = CodeGrows
+				}
+				return append(canaries, canary), &ModuleError{code, fmt.Errorf("slot %q, canary %q: %w", role.Name, visit.Name, err)}
 			}
 			canaries = append(canaries, canary)
-			if in.grown() {
-				// The next call would be on an instance of its own.
-				in.close()
-				next, err := t.restart(ctx)
-				if err != nil {
-					return canaries, err
-				}
-				*in = *next
-				continue
-			}
 			in.restore(t.snapshot)
 		}
 	}

@@ -16,6 +16,10 @@ var ErrTrap = errors.New("module trapped")
 // ErrTrap.
 var ErrDepth = fmt.Errorf("%w: calls nested too deep", ErrTrap)
 
+// ErrGrown reports a call that made the memory grow, which cannot be undone and
+// costs the instance.
+var ErrGrown = errors.New("memory grew after the start")
+
 // errBroken is wrapped by the error for a call that found no instance.
 var errBroken = errors.New("no instance of the module")
 
@@ -30,12 +34,13 @@ const (
 	FaultBudget                // edge.ErrBudget
 	FaultNonsense              // ErrNonsense
 	FaultBroken                // no instance could be made
+	FaultGrown                 // ErrGrown
 	faults
 )
 
 // String names the fault as status and metrics spell it.
 func (f Fault) String() string {
-	return [...]string{"trap", "depth", "budget", "nonsense", "broken"}[f]
+	return [...]string{"trap", "depth", "budget", "nonsense", "broken", "grown"}[f]
 }
 
 // faultOf returns the kind of a call's error.
@@ -45,6 +50,8 @@ func faultOf(err error) Fault {
 		return FaultBudget
 	case errors.Is(err, ErrNonsense):
 		return FaultNonsense
+	case errors.Is(err, ErrGrown):
+		return FaultGrown
 	case errors.Is(err, ErrDepth):
 		return FaultDepth
 	case errors.Is(err, ErrTrap):

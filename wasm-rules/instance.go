@@ -41,6 +41,8 @@ type instance struct {
 	globals            []api.MutableGlobal
 	fuel, depth, dirty api.MutableGlobal
 
+	snapshot *snapshot // what a call begins with; nil before there is one
+
 	stack [2]uint64
 	wrote int // bytes of the record of the latest call
 	traps int
@@ -138,7 +140,7 @@ func (t *template) restart(ctx context.Context) (*instance, error) {
 	if err != nil {
 		return nil, err
 	}
-	in.in, in.out = t.in, t.out
+	in.in, in.out, in.snapshot = t.in, t.out, t.snapshot
 	missing := (t.snapshot.size - len(in.memory)) / pageBytes
 	if _, ok := in.linear.Grow(uint32(missing)); !ok {
 		in.close()
@@ -189,12 +191,38 @@ func (in *instance) empty() {
 	clear(in.memory[in.out : in.out+4])
 }
 
-// choose answers for one slot and says what it spent of a budget.
+// choose answers for one slot and says what it spent of a budget, and what putting
+// the instance back will cost.
 func (in *instance) choose(ctx context.Context, record []byte, slot, variants int, budget int64) (edge.Answer, error) {
+	traps := in.traps
 	in.fuel.Set(uint64(budget))
 	answer, err := in.answer(ctx, record, slot, variants)
-	answer.Fuel = budget - int64(in.fuel.Get())
+	if err == nil && in.grown() {
+		answer, err = edge.Answer{}, ErrGrown
+	}
+	answer.Fuel = budget - int64(in.fuel.Get()) + in.upkeep(in.traps != traps)
 	return answer, err
+}
+
+// What the host does after a call costs as well, by bytes and not by time, so
+// that it is the same everywhere.
+const (
+	restoredBytes = 32 // of the chunks that are put back, for a unit of fuel
+	restartBytes  = 4  // of a new instance's memory, which is allocated and filled
+)
+
+// upkeep is what it costs to make the instance ready for the next call: another
+// one if its memory grew, a share of another one after a trap, since only so
+// many are survived.
+func (in *instance) upkeep(trap bool) int64 {
+	if in.grown() {
+		return int64(in.linear.Size()) / restartBytes
+	}
+	cost := in.snapshot.marked(in.dirty.Get()) / restoredBytes
+	if trap {
+		cost += in.snapshot.size / restartBytes / maxTraps
+	}
+	return int64(cost)
 }
 
 // answer runs the module for one slot on a record of at most MaxRecordBytes,

@@ -120,6 +120,11 @@ func assemble(funcs []testFunc, extra ...[]byte) []byte {
 	return append(b, section(sectionCode, code)...)
 }
 
+// inPages gives an assembled module a memory of as many pages.
+func inPages(wasm []byte, pages int) []byte {
+	return bytes.Replace(wasm, section(sectionMemory, []byte{1, 0, 1}), section(sectionMemory, append([]byte{1, 0}, uleb(pages)...)), 1)
+}
+
 // A testSource holds one module, under whatever hash it likes.
 type testSource struct {
 	wasm     []byte

@@ -22,6 +22,7 @@ const (
 	CodeABI          = "abi"               // not the exports that the ABI asks for
 	CodeStart        = "start_failed"      // trapped, or spent too much, before it could serve
 	CodeCanary       = "canary_failed"     // a fault on a sample visit
+	CodeGrows        = "memory_grows"      // grew its memory on a sample visit
 	CodeQuota        = "too_many_large"    // more large modules than the node has room for
 	CodeInvalid      = "invalid_module"    // not valid WebAssembly
 	CodeTooSlow      = "compile_too_slow"  // took longer to compile than a module may

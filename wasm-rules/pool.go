@@ -39,9 +39,9 @@ type seat struct {
 
 // counts are what a seat's calls came to. Only the seat's owner adds.
 type counts struct {
-	calls, fuel, grown atomic.Uint64
-	maxFuel            atomic.Int64
-	faults             [faults]atomic.Uint64
+	calls, fuel atomic.Uint64
+	maxFuel     atomic.Int64
+	faults      [faults]atomic.Uint64
 }
 
 func newPool(t *template, first *instance, instances int) *pool {
@@ -85,9 +85,6 @@ func (p *pool) seat() *seat {
 // again. It returns the seat's history after a call that was a fault or not.
 func (p *pool) give(s *seat, fault bool, trips uint32) history {
 	if in := s.instance; in != nil && !in.restore(p.template.snapshot) {
-		if in.grown() {
-			s.counts.grown.Add(1)
-		}
 		p.vacate(s)
 	}
 	if !s.busy.Load() {
@@ -129,7 +126,6 @@ func (p *pool) vacate(s *seat) {
 func (c *counts) add(o *counts) {
 	c.calls.Add(o.calls.Load())
 	c.fuel.Add(o.fuel.Load())
-	c.grown.Add(o.grown.Load())
 	c.maxFuel.Store(max(c.maxFuel.Load(), o.maxFuel.Load()))
 	for i := range c.faults {
 		c.faults[i].Add(o.faults[i].Load())

@@ -26,7 +26,7 @@ type rule struct {
 func (r *rule) Manifest() *edge.Manifest { return r.manifest }
 
 // Choose implements edge.Rule. Its errors wrap edge.ErrBudget, ErrTrap or
-// ErrNonsense, are ErrQuarantined, or tell that no instance could be made. It
+// ErrNonsense, are ErrGrown or ErrQuarantined, or tell that no instance could be made. It
 // allocates nothing but what the module says in words.
 func (r *rule) Choose(view *edge.View, slot int) (edge.Answer, error) {
 	if slot < 0 || slot >= len(r.manifest.Slots) {

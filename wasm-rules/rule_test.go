@@ -97,7 +97,7 @@ func TestInstancesAreKeptOrThrownAway(t *testing.T) {
 
 func TestTheCallAfterABadOneWorks(t *testing.T) {
 	for _, language := range languages(t) {
-		for slot, want := range map[string]error{"trap": ErrTrap, "nonsense": ErrNonsense, "not-utf8": ErrNonsense, "too-long": ErrNonsense, "grow": nil} {
+		for slot, want := range map[string]error{"trap": ErrTrap, "nonsense": ErrNonsense, "not-utf8": ErrNonsense, "too-long": ErrNonsense, "grow": ErrGrown} {
 			t.Run(language+" "+slot, func(t *testing.T) {
 				source := echo(t, language)
 				r := mustLoad(t, newHost(t, Options{Source: source}), source)

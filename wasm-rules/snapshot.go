@@ -78,6 +78,11 @@ func (s *snapshot) putChunks(memory []byte, marked uint64) {
 	}
 }
 
+// marked is how many bytes the marked chunks have.
+func (s *snapshot) marked(marked uint64) int {
+	return bits.OnesCount64(marked) * ((len(s.chunks) + 63) / 64) << s.shift
+}
+
 // putRange puts the bytes from one address to another back.
 func (s *snapshot) putRange(memory []byte, from, to int) {
 	for n := from >> s.shift; n<<s.shift < to; n++ {

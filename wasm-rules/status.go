@@ -23,8 +23,6 @@ type ModuleStatus struct {
 	Calls   uint64
 	Refused uint64
 	Faults  [faults]uint64
-	// Grown are the calls that grew the memory and cost the instance.
-	Grown uint64
 	// Budget is the fuel a call may spend, Fuel what all calls spent together,
 	// MaxFuel the most that one did.
 	Budget  int64
@@ -82,7 +80,7 @@ func (r *rule) status() ModuleStatus {
 	c := r.pool.total()
 	s := ModuleStatus{
 		Module: r.manifest.ID(), Hash: r.template.hash, Rewritten: r.template.rewritten, Loaded: r.loaded,
-		Calls: c.calls.Load(), Refused: r.refused.Load(), Grown: c.grown.Load(),
+		Calls: c.calls.Load(), Refused: r.refused.Load(),
 		Budget: r.template.budget, Fuel: c.fuel.Load(), MaxFuel: c.maxFuel.Load(),
 		QuarantinedUntil: r.breaker.quarantinedUntil(), Quarantines: r.breaker.trips.Load(),
 		Instances: r.pool.alive.Load(),
@@ -119,7 +117,6 @@ func (h *Host) WritePrometheus(w io.Writer) {
 	family("counter", "refused_total", "calls that a quarantine kept from a module", func(s *ModuleStatus) any { return s.Refused })
 	family("counter", "fuel_total", "fuel that calls spent", func(s *ModuleStatus) any { return s.Fuel })
 	family("gauge", "fuel_max", "most fuel that one call spent", func(s *ModuleStatus) any { return s.MaxFuel })
-	family("counter", "grown_total", "calls that grew the memory and cost the instance", func(s *ModuleStatus) any { return s.Grown })
 	family("counter", "quarantines_total", "times a module was taken out", func(s *ModuleStatus) any { return s.Quarantines })
 	family("gauge", "quarantined", "whether a module is out: 1 or 0", func(s *ModuleStatus) any {
 		if s.QuarantinedUntil.IsZero() {
@@ -153,7 +150,6 @@ func bySeries(list []ModuleStatus) []ModuleStatus {
 func (s *ModuleStatus) add(o *ModuleStatus) {
 	s.Calls += o.Calls
 	s.Refused += o.Refused
-	s.Grown += o.Grown
 	s.Fuel += o.Fuel
 	s.MaxFuel = max(s.MaxFuel, o.MaxFuel)
 	s.Quarantines += o.Quarantines

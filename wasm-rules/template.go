@@ -127,6 +127,7 @@ func (t *template) prepare(ctx context.Context) (*instance, error) {
 		return nil, err
 	}
 	t.snapshot, t.in, t.out = newSnapshot(in.memory, in.globals, t.meter.ChunkShift), in.in, in.out
+	in.snapshot = t.snapshot
 	if t.canaries, err = t.fly(ctx, in, cmp.Or(t.manifest.Budget, edge.MaxBudget)); err != nil {
 		in.close()
 		return nil, err

@@ -49,7 +49,7 @@ type Case struct {
 	// Own are the values of the site's own fields, by name; see OwnFields.
 	Own map[string]json.RawMessage `json:"own,omitempty"`
 	// Want is the answer. Error, if not empty, is what the error must wrap
-	// instead: "trap" or "nonsense"; "load" is an error of Load.
+	// instead: "trap", "nonsense" or "grown"; "load" is an error of Load.
 	Want  Answer `json:"want"`
 	Error string `json:"error,omitempty"`
 }
@@ -213,6 +213,8 @@ func (c *Case) wantErr() error {
 		return wasmrules.ErrTrap
 	case "nonsense":
 		return wasmrules.ErrNonsense
+	case "grown":
+		return wasmrules.ErrGrown
 	}
 	return fmt.Errorf("the kit knows no error %q", c.Error)
 }
