@@ -12,11 +12,12 @@ import (
 
 // Options are what a Desk works with. Those without a remark are needed.
 type Options struct {
-	Modules  Modules
-	Notes    Notes
-	Audits   Audits
-	Releases Releases
-	Checker  Checker
+	Modules   Modules
+	Documents Documents
+	Notes     Notes
+	Audits    Audits
+	Releases  Releases
+	Checker   Checker
 	// Loader compiles a release as every node will before it goes live.
 	Loader edge.RuleLoader
 	// Live is nil without a running node: status and counts are then empty.

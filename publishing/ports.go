@@ -13,11 +13,17 @@ import (
 // is not there is an error that is edge.ErrNone; a write that came too late is one
 // that is edge.ErrChanged.
 
-// Modules keeps bytes by their SHA-256 for good: modules, and release documents
-// that wait for a second person.
+// Modules keeps modules by their SHA-256 for good.
 type Modules interface {
 	PutModule(ctx context.Context, wasm []byte) (hash string, err error)
 	Module(ctx context.Context, hash string) ([]byte, error)
+}
+
+// Documents keeps by their SHA-256 release documents that wait for a second
+// person.
+type Documents interface {
+	PutDocument(ctx context.Context, doc []byte) (hash string, err error)
+	Document(ctx context.Context, hash string) ([]byte, error)
 }
 
 // Notes keeps small JSON documents by key. A key is of words of a-z, 0-9 and "-"

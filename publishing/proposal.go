@@ -78,10 +78,7 @@ func (d *Desk) proposals(ctx context.Context, site string) ([]*Proposal, error) 
 // propose keeps a change for a second person.
 func (d *Desk) propose(ctx context.Context, by Actor, site string, c Change, next *amended) (*Proposal, error) {
 	if c.Act == ActRelease { // too large for a note
-		if len(c.Document) > edge.MaxModuleBytes {
-			return nil, refuse(CodeTooLarge, "document", "a release of %d bytes cannot wait for a second person, at most %d", len(c.Document), edge.MaxModuleBytes)
-		}
-		hash, err := d.o.Modules.PutModule(ctx, c.Document)
+		hash, err := d.o.Documents.PutDocument(ctx, c.Document)
 		if err != nil {
 			return nil, storeError(err, "document", "release document")
 		}

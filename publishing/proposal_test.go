@@ -106,12 +106,13 @@ func TestEveryChangeNeedsTheSecondPerson(t *testing.T) {
 	}
 }
 
-// A whole release waits beside the notes, which are small.
+// A whole release waits beside the notes, which are small, and may be larger than
+// a module.
 func TestAReleaseWaitsForTheSecondPerson(t *testing.T) {
 	b := newBench(t)
 	b.careful(t)
 	doc := b.document(t)
-	doc.Variants[0].Tags = []string{strings.Repeat("x", 100<<10)}
+	doc.Variants[0].Tags = []string{strings.Repeat("x", edge.MaxModuleBytes)}
 	out := b.put(t, doc, doc.Number)
 	if out.Proposal == nil {
 		t.Fatal("no proposal")

@@ -103,7 +103,7 @@ func newBench(t testing.TB) *bench {
 	}
 	b := &bench{sealer: sealer, store: &store{Stream: s}, dir: dir, now: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)}
 	b.Desk = publishing.New(publishing.Options{
-		Modules: b.store, Notes: b.store, Audits: b.store, Releases: b.store, Checker: modules{b}, Loader: loader{b.store},
+		Modules: b.store, Documents: b.store, Notes: b.store, Audits: b.store, Releases: b.store, Checker: modules{b}, Loader: loader{b.store},
 		Builtin: func() []edge.ModuleRef { return b.builtin }, SealPreview: sealer.SealPreview, Now: func() time.Time { return b.now },
 	})
 	b.put(t, site("shop"), 0)

@@ -20,7 +20,7 @@ func (d *Desk) documentAfter(ctx context.Context, a *amended, c Change) (*edge.R
 		if c.DocumentHash == "" {
 			return readDocument(c.Document)
 		}
-		document, err := d.o.Modules.Module(ctx, c.DocumentHash)
+		document, err := d.o.Documents.Document(ctx, c.DocumentHash)
 		if err != nil {
 			return nil, storeError(err, "document", "release document "+c.DocumentHash)
 		}

@@ -10,8 +10,8 @@ import (
 	"github.com/nearside/nearside/edge"
 )
 
-// ErrInvalid reports a module, a note or an audit entry that no store could
-// keep: its key or site is no legal one, or it has too many bytes or none.
+// ErrInvalid reports a module, a document, a note or an audit entry that no store
+// could keep: its key or site is no legal one, or it has too many bytes or none.
 // Trying again is useless.
 var ErrInvalid = errors.New("cannot be stored")
 
@@ -22,8 +22,8 @@ var ErrNoModule error = missing("no such module")
 // the name under which Module finds them. A module is kept for good. Putting
 // one that is there is no error and stores nothing, unless what is there is
 // damaged: then it is mended. The error is ErrInvalid for no bytes or more than
-// edge.MaxModuleBytes; while the log is down it is the reason. After another error
-// the module may be kept or not.
+// edge.MaxModuleBytes; while the log is down it is the reason. After another
+// error the module may be kept or not.
 func (s *Stream) PutModule(ctx context.Context, wasm []byte) (hash string, err error) {
 	if len(wasm) == 0 || len(wasm) > edge.MaxModuleBytes {
 		return "", fmt.Errorf("store module: %w: %d bytes, 1 to %d are allowed", ErrInvalid, len(wasm), edge.MaxModuleBytes)

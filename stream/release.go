@@ -273,6 +273,47 @@ func decodePointer(value []byte) (p edge.Published, err error) {
 	return p, nil
 }
 
+// PutDocument keeps a release document that is not live, or not yet, and returns
+// its SHA-256 in lower-case hex, under which Document finds it. It is kept for
+// good. The error is ErrInvalid for no bytes or more than edge.MaxReleaseBytes;
+// while the log is down it is the reason. After another error the document may be
+// kept or not.
+func (s *Stream) PutDocument(ctx context.Context, doc []byte) (hash string, err error) {
+	if len(doc) == 0 || len(doc) > edge.MaxReleaseBytes {
+		return "", fmt.Errorf("store release document: %w: %d bytes, 1 to %d are allowed", ErrInvalid, len(doc), edge.MaxReleaseBytes)
+	}
+	hash = hashOf(doc)
+	s.releases.Lock()
+	defer s.releases.Unlock()
+	err = s.write(ctx, func(ctx context.Context, b *broker) error {
+		return b.bodies.put(ctx, hash, doc, edge.MaxReleaseBytes)
+	})
+	if err != nil {
+		return "", fmt.Errorf("store release document %s: %w", hash, err)
+	}
+	return hash, nil
+}
+
+// Document returns the release document with a hash, live or not; the caller owns
+// the bytes, and they are those that were put. The error is ErrNoRelease when
+// there is none and ErrBody when it is damaged.
+func (s *Stream) Document(ctx context.Context, hash string) (doc []byte, err error) {
+	if !validHash(hash) {
+		return nil, fmt.Errorf("read release document: %w", ErrNoRelease)
+	}
+	err = s.withBroker(ctx, func(ctx context.Context, b *broker) (err error) {
+		doc, err = b.body(ctx, hash)
+		return err
+	})
+	switch {
+	case errors.Is(err, errAbsent):
+		return nil, fmt.Errorf("read release document %s: %w", hash, ErrNoRelease)
+	case err != nil:
+		return nil, fmt.Errorf("read release document %s: %w", hash, err)
+	}
+	return doc, nil
+}
+
 // body reads a release's document.
 func (b *broker) body(ctx context.Context, hash string) ([]byte, error) {
 	return b.bodies.get(ctx, hash, edge.MaxReleaseBytes)

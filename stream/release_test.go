@@ -3,6 +3,7 @@
 package stream
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -288,5 +289,33 @@ func TestADamagedPointerIsAnError(t *testing.T) {
 				t.Errorf("told %+v, want an error", u)
 			}
 		})
+	}
+}
+
+func TestADocumentIsKeptBeforeItIsLive(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, Options{Dir: dir})
+	doc := bytes.Repeat([]byte("x"), edge.MaxModuleBytes+1) // a release may be larger than a module
+	hash, err := s.PutDocument(t.Context(), doc)
+	if err != nil || hash != hashOf(doc) {
+		t.Fatalf("hash %s, %v", hash, err)
+	}
+	closeStream(t, s)
+	s = open(t, Options{Dir: dir})
+	if got, err := s.Document(t.Context(), hash); !bytes.Equal(got, doc) || err != nil {
+		t.Errorf("read %d bytes, %v", len(got), err)
+	}
+	if err := s.PutRelease(t.Context(), "shop", 0, 1, doc); err != nil {
+		t.Errorf("what was kept goes live: %v", err)
+	}
+	for _, hash := range []string{"", "*", strings.Repeat("0", 64)} {
+		if _, err := s.Document(t.Context(), hash); !errors.Is(err, ErrNoRelease) || !errors.Is(err, edge.ErrNone) {
+			t.Errorf("Document(%q): error %v, want ErrNoRelease", hash, err)
+		}
+	}
+	for _, n := range []int{0, edge.MaxReleaseBytes + 1} {
+		if _, err := s.PutDocument(t.Context(), make([]byte, n)); !errors.Is(err, ErrInvalid) {
+			t.Errorf("%d bytes: error %v, want ErrInvalid", n, err)
+		}
 	}
 }
