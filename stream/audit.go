@@ -20,7 +20,7 @@ import (
 //	{"prev":"5f0c…","at":"2026-11-22T00:00:00.123Z","site":"shop","entry":{…}}
 //
 // prev is of 64 zeros in the first. Whoever changes, removes or inserts an
-// entry must write every later one anew. The ledger keeps the number and hash
+// entry must write every later one anew. The reserve keeps the number and hash
 // of the newest entry under auditHeadKey, so that entries cannot go missing at
 // the end unseen. It can be one entry behind, after a crash.
 type auditEntry struct {
@@ -77,7 +77,7 @@ type auditAppend struct {
 	tried string // the hash of what a broker was given
 }
 
-// do appends the entry and notes it in the ledger. It can be called again with
+// do appends the entry and notes it in the reserve. It can be called again with
 // the broker after the one that broke off: nobody else appends meanwhile.
 func (a *auditAppend) do(ctx context.Context, b *broker) error {
 	last, err := b.lastAudit(ctx)
@@ -132,13 +132,13 @@ func (b *broker) putAuditHead(ctx context.Context, head auditHead) error {
 	if err != nil {
 		return err
 	}
-	_, err = b.notes.Put(ctx, auditHeadKey, value)
+	_, err = b.reserve.Put(ctx, auditHeadKey, value)
 	return err
 }
 
-// auditHead returns what the ledger knows of the newest entry, or zero.
+// auditHead returns what the reserve knows of the newest entry, or zero.
 func (b *broker) auditHead(ctx context.Context) (head auditHead, err error) {
-	e, err := b.notes.Get(ctx, auditHeadKey)
+	e, err := b.reserve.Get(ctx, auditHeadKey)
 	switch {
 	case errors.Is(err, jetstream.ErrKeyNotFound):
 		return head, nil
@@ -189,7 +189,7 @@ type auditReader struct {
 
 	begun  bool
 	last   uint64    // the newest entry when reading began
-	head   auditHead // what the ledger knew then
+	head   auditHead // what the reserve knew then
 	prev   string    // hash of the entry before
 	broken error     // the first break
 	err    error     // what each returned

@@ -20,6 +20,11 @@ import (
 // maxNoteKeyBytes bounds a note's key.
 const maxNoteKeyBytes = 256
 
+// ReservedWord begins the keys of notes that lie apart from the ledger with room
+// of their own, as the audit log's head does: whatever fills the ledger leaves
+// access to be given and taken, and what is done to be noted.
+const ReservedWord = "token"
+
 // ErrNoNote reports a key without a note: an edge.ErrNone.
 var ErrNoNote error = missing("no such note")
 
@@ -59,9 +64,9 @@ func (s *Stream) PutNote(ctx context.Context, key string, value []byte, revision
 	}
 	next, err = s.changeNote(ctx, edge.Note{Key: key, Value: value, Revision: revision}, func(ctx context.Context, b *broker) (uint64, error) {
 		if revision == 0 {
-			return b.notes.Create(ctx, key, value)
+			return b.notesUnder(key).Create(ctx, key, value)
 		}
-		return b.notes.Update(ctx, key, value, revision)
+		return b.notesUnder(key).Update(ctx, key, value, revision)
 	})
 	if err != nil {
 		return 0, fmt.Errorf("put note %s: %w", key, err)
@@ -79,7 +84,7 @@ func (s *Stream) DeleteNote(ctx context.Context, key string, revision uint64) er
 		return fmt.Errorf("delete note %s: %w: no revision", key, ErrInvalid)
 	}
 	_, err := s.changeNote(ctx, edge.Note{Key: key, Revision: revision}, func(ctx context.Context, b *broker) (uint64, error) {
-		return 0, b.notes.Delete(ctx, key, jetstream.LastRevision(revision))
+		return 0, b.notesUnder(key).Delete(ctx, key, jetstream.LastRevision(revision))
 	})
 	if err != nil {
 		return fmt.Errorf("delete note %s: %w", key, err)
@@ -136,9 +141,17 @@ func (s *Stream) Note(ctx context.Context, key string) (value []byte, revision u
 	return n.Value, n.Revision, nil
 }
 
+// notesUnder returns the store in which a key's note lies.
+func (b *broker) notesUnder(key string) jetstream.KeyValue {
+	if word, _, _ := strings.Cut(key, "."); word == ReservedWord {
+		return b.reserve
+	}
+	return b.notes
+}
+
 // note reads a note; it is without revision and value when there is none.
 func (b *broker) note(ctx context.Context, key string) (edge.Note, error) {
-	e, err := b.notes.Get(ctx, key)
+	e, err := b.notesUnder(key).Get(ctx, key)
 	switch {
 	case errors.Is(err, jetstream.ErrKeyNotFound):
 		return edge.Note{}, ErrNoNote
@@ -154,16 +167,19 @@ func (b *broker) note(ctx context.Context, key string) (edge.Note, error) {
 // some moment of the call.
 func (s *Stream) Notes(ctx context.Context, prefix string) (notes []edge.Note, err error) {
 	prefix = strings.TrimSuffix(prefix, ".")
-	filter := ">"
-	switch {
-	case prefix == "":
-	case validNoteKey(prefix):
-		filter = prefix + ".>"
-	default:
+	if prefix != "" && !validNoteKey(prefix) {
 		return nil, nil
 	}
 	err = s.withBroker(ctx, func(ctx context.Context, b *broker) (err error) {
-		notes, err = b.listNotes(ctx, filter)
+		if prefix != "" {
+			notes, err = listNotes(ctx, b.notesUnder(prefix), prefix+".>")
+			return err
+		}
+		if notes, err = listNotes(ctx, b.notes, ">"); err != nil {
+			return err
+		}
+		reserved, err := listNotes(ctx, b.reserve, ">")
+		notes = append(notes, reserved...)
 		return err
 	})
 	if err != nil {
@@ -173,9 +189,9 @@ func (s *Stream) Notes(ctx context.Context, prefix string) (notes []edge.Note, e
 	return notes, nil
 }
 
-// listNotes returns what matches a filter, in any order.
-func (b *broker) listNotes(ctx context.Context, filter string) ([]edge.Note, error) {
-	watcher, err := b.notes.Watch(ctx, filter, jetstream.IgnoreDeletes())
+// listNotes returns what of a store matches a filter, in any order.
+func listNotes(ctx context.Context, from jetstream.KeyValue, filter string) ([]edge.Note, error) {
+	watcher, err := from.Watch(ctx, filter, jetstream.IgnoreDeletes())
 	if err != nil {
 		return nil, fmt.Errorf("ask ledger: %w", err)
 	}
@@ -220,7 +236,7 @@ func checkNote(key string, value []byte) error {
 }
 
 // validNoteKey reports whether key is a key of the ledger. The Stream's own
-// keys there are of capitals.
+// keys are of capitals.
 func validNoteKey(key string) bool {
 	if key == "" || len(key) > maxNoteKeyBytes {
 		return false

@@ -241,3 +241,45 @@ func TestAChangeWhoseAnswerWasLostCountsOnce(t *testing.T) {
 		})
 	}
 }
+
+// A full ledger refuses, and leaves room for access to be given and taken and
+// for what is done to be noted.
+func TestAFullLedgerLeavesItsReserve(t *testing.T) {
+	s := open(t, Options{Dir: t.TempDir(), MaxLedgerBytes: 100_000})
+	token := putNote(t, s, "token.a", `1`, 0)
+	held := uint64(0)
+	size := 30_000
+	for i := 0; size > 0; i++ {
+		value := `"` + strings.Repeat("x", size) + `"`
+		revision, err := s.PutNote(t.Context(), fmt.Sprintf("upload.shop.%d", i), []byte(value), 0)
+		switch {
+		case err != nil:
+			size /= 2
+		case held == 0:
+			held = revision
+		}
+	}
+	if _, err := s.PutNote(t.Context(), "upload.shop.more", []byte(`1`), 0); err == nil || errors.Is(err, ErrInvalid) {
+		t.Fatalf("the ledger is not full: error %v", err)
+	}
+	for range 3 {
+		appendAudit(t, s, "shop", `{"does":"roll back"}`)
+	}
+	if err := s.DeleteNote(t.Context(), "token.a", token); err != nil {
+		t.Errorf("taking a token: %v", err)
+	}
+	putNote(t, s, "token.b", `"`+strings.Repeat("x", 1000)+`"`, 0)
+	if got := noteKeys(t, s, "token"); !slices.Equal(got, []string{"token.b"}) {
+		t.Errorf("tokens %v", got)
+	}
+	if got, err := audit(t, s, "shop"); len(got) != 3 || err != nil {
+		t.Errorf("the audit log tells %v, %v", got, err)
+	}
+	if err := s.DeleteNote(t.Context(), "upload.shop.0", held); err != nil {
+		t.Errorf("making room: %v", err)
+	}
+	putNote(t, s, "upload.shop.more", `1`, 0)
+	if st := s.Stats(); st.Replaced != 0 {
+		t.Errorf("%d servers replaced", st.Replaced)
+	}
+}

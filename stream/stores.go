@@ -20,6 +20,7 @@ const (
 	pointerBucket = "release"
 	moduleBucket  = "modules"
 	noteBucket    = "ledger"
+	reserveBucket = "reserve"
 	auditStream   = "AUDIT"
 	auditSubject  = "audit." // and the site
 	recordStream  = "RECORDS"
@@ -36,6 +37,7 @@ var storeNames = map[string]string{
 	"KV_" + pointerBucket: "pointers",
 	"OBJ_" + moduleBucket: "modules",
 	"KV_" + noteBucket:    "ledger",
+	"KV_" + reserveBucket: "reserve",
 }
 
 // Bounds on disk of what is kept for good. What is full refuses.
@@ -43,7 +45,7 @@ const (
 	maxReleaseBytes = 4 << 30   // all release documents together
 	maxPointerBytes = 256 << 20 // their pointers and history
 	maxModulesBytes = 16 << 30
-	maxLedgerBytes  = 1 << 30
+	maxReserveBytes = 256 << 20
 	maxAuditBytes   = 4 << 30
 )
 
@@ -62,6 +64,7 @@ type stores struct {
 	pointers jetstream.KeyValue
 	modules  bucket
 	notes    jetstream.KeyValue
+	reserve  jetstream.KeyValue // the reserved words' notes and the audit log's head
 	audit    jetstream.Stream
 	records  jetstream.Stream
 }
@@ -79,7 +82,10 @@ func (st *stores) open(js jetstream.JetStream, o *Options) error {
 	if err := st.openLogs(ctx, js, o); err != nil {
 		return err
 	}
-	return st.openBuckets(ctx, js)
+	if err := st.openDocuments(ctx, js); err != nil {
+		return err
+	}
+	return st.openNotes(ctx, js, o)
 }
 
 // openLogs makes the streams that grow at the end.
@@ -131,8 +137,8 @@ func (st *stores) openLogs(ctx context.Context, js jetstream.JetStream, o *Optio
 	return nil
 }
 
-// openBuckets makes the stores of values by key.
-func (st *stores) openBuckets(ctx context.Context, js jetstream.JetStream) (err error) {
+// openDocuments makes the stores of releases and modules.
+func (st *stores) openDocuments(ctx context.Context, js jetstream.JetStream) (err error) {
 	if st.bodies, err = openBucket(ctx, js, jetstream.ObjectStoreConfig{
 		Bucket: bodyBucket, Description: "release documents by their SHA-256", MaxBytes: maxReleaseBytes,
 	}); err != nil {
@@ -149,11 +155,22 @@ func (st *stores) openBuckets(ctx context.Context, js jetstream.JetStream) (err 
 	}); err != nil {
 		return fmt.Errorf("open module store: %w", err)
 	}
+	return nil
+}
+
+// openNotes makes the stores of notes.
+func (st *stores) openNotes(ctx context.Context, js jetstream.JetStream, o *Options) (err error) {
 	if st.notes, err = js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
 		Bucket: noteBucket, Description: "notes by key",
-		Storage: jetstream.FileStorage, History: 1, MaxBytes: maxLedgerBytes,
+		Storage: jetstream.FileStorage, History: 1, MaxBytes: o.MaxLedgerBytes,
 	}); err != nil {
 		return fmt.Errorf("open ledger: %w", err)
+	}
+	if st.reserve, err = js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
+		Bucket: reserveBucket, Description: "notes of reserved words, and the audit log's newest entry",
+		Storage: jetstream.FileStorage, History: 1, MaxBytes: maxReserveBytes,
+	}); err != nil {
+		return fmt.Errorf("open ledger's reserve: %w", err)
 	}
 	return nil
 }

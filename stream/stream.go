@@ -72,6 +72,9 @@ type Options struct {
 	// MaxRecordsBytes bounds the decision records on disk; default 8 GiB. Past
 	// it the oldest go before their time.
 	MaxRecordsBytes int64
+	// MaxLedgerBytes bounds the notes on disk, but for those of ReservedWord,
+	// which have room of their own; default 1 GiB. A full ledger refuses.
+	MaxLedgerBytes int64
 	// MaxAge is how long events are kept at most; default 400 days.
 	MaxAge time.Duration
 	// Logger gets state changes and the server's own log; default none.
@@ -86,6 +89,7 @@ func (o Options) withDefaults() Options {
 	setDefault(&o.DedupEvents, 4_000_000)
 	setDefault(&o.MaxLogBytes, 32<<30)
 	setDefault(&o.MaxRecordsBytes, 8<<30)
+	setDefault(&o.MaxLedgerBytes, 1<<30)
 	setDefault(&o.MaxAge, 400*24*time.Hour)
 	setDefault(&o.Logger, slog.New(slog.DiscardHandler))
 	o.DedupEvents = max(o.DedupEvents, 16*o.MaxQueuedEvents)
