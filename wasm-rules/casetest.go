@@ -19,8 +19,15 @@ import (
 // MaxCases bounds the cases of one Test.
 const MaxCases = 1000
 
-// CodeCases is the code of a test that has too many cases.
-const CodeCases = "too_many_cases"
+// MaxCaseSettings bounds the different settings of one Test, each of which sets
+// the module up anew.
+const MaxCaseSettings = 16
+
+// The codes of a test that was not made.
+const (
+	CodeCases    = "too_many_cases" // or settings
+	CodeTestTime = "test_too_slow"  // than a Test may take
+)
 
 // Test runs a module on its author's cases, each on an instance as it is between
 // calls. A case may have values for the site's own fields that the manifest
@@ -30,45 +37,68 @@ func (c *Checker) Test(ctx context.Context, wasm []byte, cases []edge.ModuleCase
 	ctx, cancel := context.WithTimeout(ctx, checkTime)
 	defer cancel()
 	report := &edge.ModuleTestReport{Cases: []edge.ModuleCaseResult{}}
-	if len(cases) > MaxCases {
-		report.Code, report.Message = CodeCases, fmt.Sprintf("%d cases, at most %d", len(cases), MaxCases)
+	// The numbers of the cases with the same settings, which share an instance.
+	groups := map[string][]int{}
+	for i := range cases {
+		groups[string(cases[i].Settings)] = append(groups[string(cases[i].Settings)], i)
+	}
+	if len(cases) > MaxCases || len(groups) > MaxCaseSettings {
+		report.Code, report.Message = CodeCases, fmt.Sprintf("%d cases with %d different settings, at most %d and %d", len(cases), len(groups), MaxCases, MaxCaseSettings)
 		return report, nil
 	}
-	// One template for each of the settings that the cases give.
-	templates := map[string]*tester{}
-	defer func() {
-		for _, t := range templates {
-			t.close(t.in)
+	results := make([]edge.ModuleCaseResult, len(cases))
+	for _, settings := range slices.Sorted(maps.Keys(groups)) {
+		if err := c.testGroup(ctx, wasm, cases, groups[settings], results); err != nil {
+			report.Code, report.Message, err = refusal(err)
+			return report, err
 		}
-	}()
-	for i := range cases {
-		t := templates[string(cases[i].Settings)]
-		if t == nil {
-			template, in, err := c.load(ctx, wasm, cases[i].Settings, &edge.ModuleReport{Hash: HashOf(wasm)})
-			if settings := (*SettingsError)(nil); errors.As(err, &settings) && cases[i].Settings != nil {
-				addResult(report, edge.ModuleCaseResult{Name: cases[i].Name, Message: err.Error()})
-				continue
-			}
-			if err != nil {
-				report.Code, report.Message, err = refusal(err)
-				return report, err
-			}
-			t = &tester{template, in}
-			templates[string(cases[i].Settings)] = t
+	}
+	report.Cases = results
+	for _, r := range results {
+		if r.OK {
+			report.Passed++
+		} else {
+			report.Failed++
 		}
-		addResult(report, t.run(ctx, &cases[i]))
 	}
 	report.OK = report.Failed == 0
 	return report, nil
 }
 
-func addResult(report *edge.ModuleTestReport, r edge.ModuleCaseResult) {
-	report.Cases = append(report.Cases, r)
-	if r.OK {
-		report.Passed++
-	} else {
-		report.Failed++
+// testGroup runs the numbered cases, which have the same settings.
+func (c *Checker) testGroup(ctx context.Context, wasm []byte, cases []edge.ModuleCase, group []int, results []edge.ModuleCaseResult) error {
+	if err := inTime(ctx); err != nil {
+		return err
 	}
+	given := cases[group[0]].Settings
+	template, in, err := c.load(ctx, wasm, given, &edge.ModuleReport{Hash: HashOf(wasm)})
+	if refused := (*SettingsError)(nil); errors.As(err, &refused) && given != nil {
+		for _, i := range group {
+			results[i] = edge.ModuleCaseResult{Name: cases[i].Name, Message: err.Error()}
+		}
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	t := &tester{template, in}
+	defer func() { t.close(t.in) }()
+	for _, i := range group {
+		if err := inTime(ctx); err != nil {
+			return err
+		}
+		results[i] = t.run(ctx, &cases[i])
+	}
+	return nil
+}
+
+// inTime returns an error for a test whose time is over.
+func inTime(ctx context.Context) error {
+	err := ctx.Err()
+	if errors.Is(err, context.DeadlineExceeded) {
+		return &ModuleError{CodeTestTime, fmt.Errorf("the test takes longer than %v", checkTime)}
+	}
+	return err
 }
 
 // A tester is a template and an instance for its cases.

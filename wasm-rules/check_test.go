@@ -4,8 +4,11 @@ package wasmrules
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -231,6 +234,7 @@ func TestTestSaysWhyNot(t *testing.T) {
 		{"no module", "header", nil, one},
 		{"no manifest", CodeManifest, assemble(minimal()), one},
 		{"too many cases", CodeCases, nil, make([]edge.ModuleCase, MaxCases+1)},
+		{"too many settings", CodeCases, nil, casesWithSettings(MaxCaseSettings + 1)},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -239,6 +243,48 @@ func TestTestSaysWhyNot(t *testing.T) {
 				t.Errorf("%v, %+v", err, report)
 			}
 		})
+	}
+}
+
+// casesWithSettings are cases that each have other settings and want them back.
+func casesWithSettings(n int) []edge.ModuleCase {
+	cases := make([]edge.ModuleCase, n)
+	for i := range cases {
+		settings := fmt.Sprintf(`{"say":"%d"}`, i)
+		because := fmt.Sprintf("%s|%d|", settings, i)
+		cases[i] = edge.ModuleCase{SampleVisit: edge.SampleVisit{Name: settings}, Slot: "settings", Settings: []byte(settings), Want: edge.ModuleWant{Variant: "one", Because: &because}}
+	}
+	return cases
+}
+
+// TestACaseIsTestedWithItsSettings: cases of the same settings are far apart, and
+// tested together.
+func TestACaseIsTestedWithItsSettings(t *testing.T) {
+	source := echo(t, "c")
+	cases := slices.Concat(casesWithSettings(MaxCaseSettings), casesWithSettings(MaxCaseSettings))
+	report, err := newChecker(t).Test(t.Context(), source.wasm, cases)
+	if err != nil || !report.OK || report.Passed != len(cases) {
+		t.Fatalf("%v, %+v", err, report)
+	}
+	for i, r := range report.Cases {
+		if r.Name != cases[i].Name {
+			t.Errorf("result %d is that of case %s", i, r.Name)
+		}
+	}
+}
+
+func TestATestEndsInTime(t *testing.T) {
+	source := handMade(assemble(minimal()))
+	c := newChecker(t)
+	late, cancel := context.WithDeadline(t.Context(), time.Unix(1, 0))
+	defer cancel()
+	if report, err := c.Test(late, source.wasm, []edge.ModuleCase{{}}); err != nil || report.Code != CodeTestTime {
+		t.Errorf("after its time: %v, %+v", err, report)
+	}
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := c.Test(gone, source.wasm, []edge.ModuleCase{{}}); !errors.Is(err, context.Canceled) {
+		t.Errorf("nobody waits for it: %v", err)
 	}
 }
 

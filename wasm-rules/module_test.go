@@ -125,6 +125,14 @@ func inPages(wasm []byte, pages int) []byte {
 	return bytes.Replace(wasm, section(sectionMemory, []byte{1, 0, 1}), section(sectionMemory, append([]byte{1, 0}, uleb(pages)...)), 1)
 }
 
+// fat is a module of as much memory as may be, of which every byte is used.
+func fat() []byte {
+	return inPages(assemble(minimal(
+		bound,
+		testFunc{"_initialize", nil, nil, code(constI32(0), constI32(7), constI32(MaxMemoryPages*pageBytes-1), opMemoryFill)},
+		testFunc{"near_settings", []byte{wasmI32, wasmI32}, nil, []byte{}})), MaxMemoryPages)
+}
+
 // A testSource holds one module, under whatever hash it likes.
 type testSource struct {
 	wasm     []byte
