@@ -45,15 +45,15 @@ const (
 	exportDecide     = "near_decide"
 )
 
-// A signature is what ABI.md says of one exported function.
-type signature struct {
+// An export is what ABI.md says of one exported function.
+type export struct {
 	name, typ string
 	required  bool
 }
 
-// signatures are the functions the host calls, in the order it first does.
-func signatures() []signature {
-	return []signature{
+// exports are the functions the host calls, in the order it first does.
+func exports() []export {
+	return []export{
 		{exportInitialize, "() -> ()", false},
 		{exportIn, "() -> (i32)", true},
 		{exportOut, "() -> (i32)", true},

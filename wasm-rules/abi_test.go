@@ -191,7 +191,7 @@ func TestTheWorkedResultsOfTheDocumentAreRead(t *testing.T) {
 
 func TestTheDocumentNamesEverySignatureAndLimit(t *testing.T) {
 	document := string(readABI(t))
-	for _, s := range signatures() {
+	for _, s := range exports() {
 		if row := fmt.Sprintf("| `%s` | `%s` |", s.name, s.typ); !strings.Contains(document, row) {
 			t.Errorf("ABI.md lacks %s", row)
 		}

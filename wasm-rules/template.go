@@ -94,7 +94,7 @@ func (m *module) checkExports(own int, settings []byte) ([]byte, error) {
 	if e, ok := exported[exportMemory]; !ok || e.Kind != bytecode.Memory {
 		return nil, abiError("exports: no memory called %q", exportMemory)
 	}
-	for _, want := range signatures() {
+	for _, want := range exports() {
 		e, ok := exported[want.name]
 		needed := want.required || want.name == exportBind && own > 0
 		switch {
