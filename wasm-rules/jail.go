@@ -100,7 +100,7 @@ func (j *jail) run(ctx context.Context, wasm []byte, limits jailLimits) (said st
 	// Past the deadline the process is killed; this is for one that cannot die.
 	const grace = time.Second
 	var words boundedWriter
-	started := func() (*exec.Cmd, error) {
+	cmd, err := j.apart.start(func() *exec.Cmd {
 		cmd := exec.CommandContext(ctx, ownProgram(), CompileCommand, j.dir,
 			strconv.FormatInt(int64(limits.cpu/time.Second), 10),
 			strconv.FormatUint(limits.address, 10),
@@ -110,12 +110,8 @@ func (j *jail) run(ctx context.Context, wasm []byte, limits jailLimits) (said st
 		cmd.Stdin = bytes.NewReader(wasm)
 		cmd.Stderr = &words
 		cmd.WaitDelay = grace
-		return cmd, j.apart.start(cmd)
-	}
-	cmd, err := started()
-	for errors.Is(err, errNotApart) {
-		cmd, err = started()
-	}
+		return cmd
+	})
 	if err != nil {
 		return "", nil, err
 	}

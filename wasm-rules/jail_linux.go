@@ -18,10 +18,6 @@ const jailNice = 10
 // compiles is only of use to the same version.
 func ownProgram() string { return "/proc/self/exe" }
 
-// errNotApart tells that a process could not be started without a network, and
-// that the next try is for one that has it.
-var errNotApart = errors.New("not apart")
-
 // apartness remembers whether the kernel lets this process start another one
 // without a network, which it grants root alone. The way that is open to others
 // copies the whole process first: 60 ms for a server of 1 GiB.
@@ -30,20 +26,24 @@ type apartness struct{ refused atomic.Bool }
 // notAllowed is how kernels, containers and limits say no to a network apart.
 var notAllowed = []syscall.Errno{syscall.EPERM, syscall.EACCES, syscall.EINVAL, syscall.ENOSYS, syscall.ENOSPC}
 
-// start starts a process in a group of its own, without a network if it can.
-func (a *apartness) start(cmd *exec.Cmd) error {
-	alone := !a.refused.Load()
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if alone {
-		cmd.SysProcAttr.Cloneflags = syscall.CLONE_NEWNET
-	}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-	err := cmd.Start()
-	if alone && slices.ContainsFunc(notAllowed, func(e syscall.Errno) bool { return errors.Is(err, e) }) {
+// start starts what prepare returns in a group of its own, without a network if
+// it can. It calls prepare again for a second try.
+func (a *apartness) start(prepare func() *exec.Cmd) (*exec.Cmd, error) {
+	if !a.refused.Load() {
+		cmd, err := startGroup(prepare(), syscall.CLONE_NEWNET)
+		if !slices.ContainsFunc(notAllowed, func(e syscall.Errno) bool { return errors.Is(err, e) }) {
+			return cmd, err
+		}
 		a.refused.Store(true)
-		return errNotApart
 	}
-	return err
+	return startGroup(prepare(), 0)
+}
+
+// startGroup starts a process that is killed with all that it started.
+func startGroup(cmd *exec.Cmd, flags uintptr) (*exec.Cmd, error) {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Cloneflags: flags}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	return cmd, cmd.Start()
 }
 
 // confine gives the process its limits, for good. Hard limits equal to the soft

@@ -5,7 +5,6 @@
 package wasmrules
 
 import (
-	"errors"
 	"os"
 	"os/exec"
 )
@@ -19,13 +18,13 @@ func ownProgram() string {
 	return path
 }
 
-// errNotApart is never returned here.
-var errNotApart = errors.New("not apart")
-
 // apartness is nothing here: only Linux takes a process's network away.
 type apartness struct{}
 
-func (apartness) start(cmd *exec.Cmd) error { return cmd.Start() }
+func (apartness) start(prepare func() *exec.Cmd) (*exec.Cmd, error) {
+	cmd := prepare()
+	return cmd, cmd.Start()
+}
 
 // confine does nothing here: the wall clock and the garbage collector's limit
 // are all that bounds a compilation.
