@@ -27,9 +27,9 @@ const (
 //go:embed canary/*.json
 var canaryFiles embed.FS
 
-// Canaries returns the sample visits that every module must answer before it
+// CanaryVisits returns the sample visits that every module must answer before it
 // serves, in the order of their names.
-func Canaries() ([]edge.SampleVisit, error) {
+func CanaryVisits() ([]edge.SampleVisit, error) {
 	names, err := fs.Glob(canaryFiles, "canary/*.json")
 	if err != nil {
 		return nil, err
@@ -49,11 +49,12 @@ func Canaries() ([]edge.SampleVisit, error) {
 	return visits, nil
 }
 
-// fly asks an instance every canary visit for every slot and puts it back after
-// each. It returns what came of each, in that order, and stops at the first
-// fault, which is the error as well. At most limit is spent on one.
-func (t *template) fly(ctx context.Context, in *instance, limit int64) ([]edge.Canary, error) {
-	visits, err := Canaries()
+// tryCanaries asks an instance every canary visit for every slot and puts it back
+// after each. It returns the canaries, which are what came of each, in that
+// order, and stops at the first fault, which is the error as well. At most limit
+// is spent on one.
+func (t *template) tryCanaries(ctx context.Context, in *instance, limit int64) ([]edge.Canary, error) {
+	visits, err := CanaryVisits()
 	if err != nil {
 		return nil, err
 	}

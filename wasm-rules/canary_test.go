@@ -11,8 +11,8 @@ import (
 	"github.com/nearside/nearside/edge/consent"
 )
 
-func TestCanariesCoverEveryFieldAndPurpose(t *testing.T) {
-	visits, err := Canaries()
+func TestCanaryVisitsCoverEveryFieldAndPurpose(t *testing.T) {
+	visits, err := CanaryVisits()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -23,7 +23,7 @@ func TestCanariesCoverEveryFieldAndPurpose(t *testing.T) {
 		nobody = nobody || v.Granted == 0
 		everybody = everybody || consent.Purposes(v.Granted) == consent.All
 		if names[v.Name] {
-			t.Errorf("two canaries are called %q", v.Name)
+			t.Errorf("two canary visits are called %q", v.Name)
 		}
 		names[v.Name] = true
 		for name := range v.Fields {
@@ -39,11 +39,11 @@ func TestCanariesCoverEveryFieldAndPurpose(t *testing.T) {
 		}
 	}
 	if !nobody || !everybody {
-		t.Error("no canary grants nothing, or none grants everything")
+		t.Error("no canary visit grants nothing, or none grants everything")
 	}
 	for _, f := range edge.Fields() {
 		if !said[f.Name] {
-			t.Errorf("no canary has a value for %s", f.Name)
+			t.Errorf("no canary visit has a value for %s", f.Name)
 		}
 	}
 }
@@ -72,11 +72,11 @@ func TestTheBudgetFollowsTheCanaries(t *testing.T) {
 	}
 }
 
-func TestEveryCanaryFliesForEverySlot(t *testing.T) {
+func TestEverySlotAnswersEveryCanaryVisit(t *testing.T) {
 	for _, language := range languages(t) {
 		source := echo(t, language)
 		r := mustLoad(t, newHost(t, Options{Source: source}), source)
-		visits, err := Canaries()
+		visits, err := CanaryVisits()
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -17,7 +17,7 @@
 //	compiler      code, from a cache that            compiler.go
 //	jail          a limited process fills            jail.go
 //	template      what a rule's instances share      template.go
-//	canaries      visits every module must answer    canary.go
+//	CanaryVisits  every module must answer them      canary.go
 //	rule.Choose   one answer, from a pool            rule.go, pool.go
 //	instance      one memory: call, read, put back   instance.go, snapshot.go
 //	breaker       keeps a faulty module out          breaker.go

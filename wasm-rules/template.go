@@ -65,7 +65,7 @@ func verify(wasm []byte, hash string) (*module, error) {
 // finish takes a template with module, manifest, bind, own and settings to where
 // its first instance, which it returns, can serve. Each step only sees what the
 // one before let through. After an error nothing is left to close, and the
-// template says what came of the canaries.
+// template has the canaries so far.
 func (c *compiler) finish(ctx context.Context, t *template, limits jailLimits) (*instance, error) {
 	t.runtime, t.empty = c.runtime, emptyRecord(len(t.own))
 	var err error
@@ -120,7 +120,7 @@ func abiError(format string, args ...any) error {
 }
 
 // prepare makes the first instance, keeps what it is then as the state in which
-// every call begins, and lets canaries find out whether it may serve.
+// every call begins, and lets canary visits find out whether it may serve.
 func (t *template) prepare(ctx context.Context) (*instance, error) {
 	in, err := t.start(ctx)
 	if err != nil {
@@ -128,7 +128,7 @@ func (t *template) prepare(ctx context.Context) (*instance, error) {
 	}
 	t.snapshot, t.in, t.out = newSnapshot(in.memory, in.globals, t.meter.ChunkShift), in.in, in.out
 	in.snapshot = t.snapshot
-	if t.canaries, err = t.fly(ctx, in, cmp.Or(t.manifest.Budget, edge.MaxBudget)); err != nil {
+	if t.canaries, err = t.tryCanaries(ctx, in, cmp.Or(t.manifest.Budget, edge.MaxBudget)); err != nil {
 		in.close()
 		return nil, err
 	}
