@@ -30,8 +30,8 @@ type Options struct {
 	// signature is needed.
 	TrustedKeys Keys
 	// LargeModules is how many rules of modules above 512 KiB may be loaded at
-	// once, those of the release before included; 0 means 16. Each takes some 20
-	// MB.
+	// once, those of the release before included; 0 means 16. Each takes the
+	// memory of its code, of its instances and of one more.
 	LargeModules int
 	// Instances is how many idle instances a rule keeps; 0 means one more than
 	// GOMAXPROCS. More calls at once make instances that are closed afterwards.

@@ -13,7 +13,7 @@ import (
 // DecodeRecord reads a record back: one Value per field in number order, the
 // unknown Value where nothing is present. own are the types of the site's own
 // fields; the built-in ones are the engine's. It is what a correct guest does,
-// written once in Go for tests and tools; it refuses every record that
+// written once in Go for replays and tests; it refuses every record that
 // encodeRecord could not have made, and allocates no more than a small multiple
 // of the record. The values are copies.
 func DecodeRecord(record []byte, own []edge.Type) ([]edge.Value, error) {

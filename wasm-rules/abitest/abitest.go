@@ -3,7 +3,7 @@
 // Package abitest checks that a guest language speaks the rule ABI.
 //
 // A language joins with an echo module: a module that fills every slot of
-// manifest.json as the C and the AssemblyScript echo do. Run puts it through the
+// manifest.json as the echo modules here do. Run puts it through the
 // cases of cases/, each a JSON file that says what the visitor is, what was
 // granted, and what the module must answer; every case runs on the real host,
 // so TestMain must hand wasmrules.CompileCommand to wasmrules.CompileMain.

@@ -6,7 +6,7 @@ package bytecode
 const wasiModule = "wasi_snapshot_preview1"
 
 // wasiTypes are the functions of WASI preview 1. None of them reaches anything:
-// see wasiBody.
+// see stub.
 var wasiTypes = map[string]string{
 	"args_get": "ii:i", "args_sizes_get": "ii:i",
 	"environ_get": "ii:i", "environ_sizes_get": "ii:i",
