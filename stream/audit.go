@@ -165,20 +165,16 @@ func (s *Stream) Audit(ctx context.Context, site string, each func(seq uint64, a
 		return fmt.Errorf("read audit log: %w: %w", ErrInvalid, errSite)
 	}
 	r := auditReader{site: site, each: each, prev: auditStart, at: position{subject: auditSubject + "*", seq: 1}}
-	for {
-		err := s.withBroker(ctx, r.read)
-		switch {
-		case r.err != nil:
-			return r.err
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case errors.Is(err, errScan):
-			continue // from where it ended
-		case err != nil:
-			return fmt.Errorf("read audit log: %w", err)
-		}
-		return r.broken
+	err := s.scanWith(ctx, r.read)
+	switch {
+	case r.err != nil:
+		return r.err
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil:
+		return fmt.Errorf("read audit log: %w", err)
 	}
+	return r.broken
 }
 
 // An auditReader is one call of Audit.

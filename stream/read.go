@@ -58,18 +58,10 @@ func (s *Stream) Events(ctx context.Context, q Query, fn func(LogEvent) error) e
 	if q.Site != "" {
 		r.at.subject = eventSubject + q.Site
 	}
-	for {
-		err := s.withBroker(ctx, r.read)
-		switch {
-		case r.err != nil:
-			return r.err
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case errors.Is(err, errScan):
-			continue // from where it ended
-		}
+	if err := s.scanWith(ctx, r.read); r.err == nil {
 		return err
 	}
+	return r.err
 }
 
 // A reader is one call of Events.
@@ -139,9 +131,6 @@ func (r *reader) read(ctx context.Context, b *broker) error {
 		}
 	}
 }
-
-// errEnd ends a scan: all was read, or the reader's function has failed.
-var errEnd = errors.New("end of events")
 
 // emit hands the events of one message to the reader's function.
 func (r *reader) emit(m message) error {
@@ -216,23 +205,13 @@ func (s *Stream) rememberStored(ctx context.Context, now time.Time) (next uint32
 	}
 	h := hasher{seed: s.seed}
 	next = 1
-	for {
-		n, err := scan.batch(ctx, func(m message) error {
-			s.index.open(next, m.stored)
-			s.rememberFrame(&h, m, next)
-			next++
-			return nil
-		})
-		if err != nil {
-			return 0, err
-		}
-		if n > 0 {
-			continue
-		}
-		if more, err := scan.pending(ctx); err != nil || more == 0 {
-			return next, err
-		}
-	}
+	err = scan.rest(ctx, func(m message) error {
+		s.index.open(next, m.stored)
+		s.rememberFrame(&h, m, next)
+		next++
+		return nil
+	})
+	return next, err
 }
 
 func (s *Stream) rememberFrame(h *hasher, m message, group uint32) {

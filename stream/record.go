@@ -5,7 +5,6 @@ package stream
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -93,20 +92,16 @@ func (s *Stream) Records(ctx context.Context, site string, from, to time.Time, e
 	default:
 		return fmt.Errorf("read decision records: %w: %w", ErrInvalid, errSite)
 	}
-	for {
-		err := s.withBroker(ctx, r.read)
-		switch {
-		case r.err != nil:
-			return r.err
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case errors.Is(err, errScan):
-			continue // from where it ended
-		case err != nil:
-			return fmt.Errorf("read decision records: %w", err)
-		}
-		return nil
+	err := s.scanWith(ctx, r.read)
+	switch {
+	case r.err != nil:
+		return r.err
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil:
+		return fmt.Errorf("read decision records: %w", err)
 	}
+	return nil
 }
 
 // A recordReader is one call of Records.

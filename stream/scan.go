@@ -40,6 +40,23 @@ const (
 // forgot it, or skipped a message.
 var errScan = errors.New("reading stored messages was interrupted")
 
+// errEnd ends a scan: all was read, or the reader's function has failed.
+var errEnd = errors.New("end of the scan")
+
+// scanWith calls read, which scans, with the broker, and again when it was
+// interrupted: read goes on from where it ended.
+func (s *Stream) scanWith(ctx context.Context, read func(context.Context, *broker) error) error {
+	for {
+		err := s.withBroker(ctx, read)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if !errors.Is(err, errScan) {
+			return err
+		}
+	}
+}
+
 // A scan reads messages in order. It is one goroutine's.
 type scan struct {
 	b     *broker
@@ -136,13 +153,19 @@ func (b *broker) readAll(ctx context.Context, from jetstream.Stream, at *positio
 		return err
 	}
 	defer sc.close()
+	return sc.rest(ctx, func(m message) error {
+		if m.seq > upTo {
+			return errEnd
+		}
+		return fn(m)
+	})
+}
+
+// rest calls fn for each message that is still to come, until there is none or
+// fn returns errEnd.
+func (sc *scan) rest(ctx context.Context, fn func(message) error) error {
 	for {
-		n, err := sc.batch(ctx, func(m message) error {
-			if m.seq > upTo {
-				return errEnd
-			}
-			return fn(m)
-		})
+		n, err := sc.batch(ctx, fn)
 		switch {
 		case errors.Is(err, errEnd):
 			return nil
