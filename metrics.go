@@ -15,13 +15,17 @@ import (
 func writeStreamMetrics(w io.Writer, s stream.Stats) {
 	counter(w, "nearside_stream_stored_events_total", "events the disk acknowledged", s.Stored)
 	counter(w, "nearside_stream_groups_total", "commit groups", s.Groups)
+	counter(w, "nearside_stream_frames_total", "messages that hold the events", s.Frames)
 	counter(w, "nearside_stream_repeats_total", "events that were known and not stored again", s.Repeats)
 	counter(w, "nearside_stream_refused_total", "events that met a full queue or a log that was down", s.Refused)
 	counter(w, "nearside_stream_late_total", "publishes whose wait ended before the disk answered", s.Late)
 	counter(w, "nearside_stream_failed_groups_total", "groups that were not stored whole", s.Failed)
+	counter(w, "nearside_stream_replaced_total", "times the server behind the log was replaced", s.Replaced)
+	gauge(w, "nearside_stream_remembered", "events and transactions whose repeats would be known", uint64(s.Remembered))
 	counter(w, "nearside_stream_forgotten_total", "events forgotten as repeats before their day was over", s.Forgotten)
 	counter(w, "nearside_stream_damaged_total", "stored frames that could not be read", s.Damaged)
 	counter(w, "nearside_stream_records_stored_total", "decision records the disk acknowledged", s.RecordsStored)
+	counter(w, "nearside_stream_record_frames_total", "messages that hold the decision records", s.RecordFrames)
 	counter(w, "nearside_stream_records_dropped_total", "decision records there was no room for, or that failed", s.RecordsDropped)
 	storing := uint64(1)
 	if s.Err != nil {
@@ -29,7 +33,22 @@ func writeStreamMetrics(w io.Writer, s stream.Stats) {
 	}
 	gauge(w, "nearside_stream_storing", "whether events are being stored: 1 or 0", storing)
 	gauge(w, "nearside_stream_queued_events", "events waiting to be stored", uint64(s.QueuedEvents))
+	gauge(w, "nearside_stream_queued_bytes", "bytes of the events waiting to be stored", uint64(s.QueuedBytes))
+	gauge(w, "nearside_stream_queued_record_bytes", "bytes of the decision records waiting to be stored", uint64(s.RecordBytesQueued))
 	gauge(w, "nearside_stream_log_bytes", "size of the event log", s.LogBytes)
+	writeStoreMetrics(w, s.Stores)
+}
+
+// writeStoreMetrics writes how full each store of the data directory is.
+func writeStoreMetrics(w io.Writer, stores []stream.StoreSize) {
+	family(w, "gauge", "nearside_stream_store_bytes", "size of a store on disk")
+	for _, s := range stores {
+		fmt.Fprintf(w, "nearside_stream_store_bytes{store=%q} %d\n", s.Name, s.Bytes)
+	}
+	family(w, "gauge", "nearside_stream_store_max_bytes", "size at which a store refuses more; records let their oldest go")
+	for _, s := range stores {
+		fmt.Fprintf(w, "nearside_stream_store_max_bytes{store=%q} %d\n", s.Name, s.MaxBytes)
+	}
 }
 
 // writeGeoMetrics writes the state of the place database.
@@ -41,5 +60,11 @@ func counter(w io.Writer, name, help string, value uint64) { metric(w, "counter"
 func gauge(w io.Writer, name, help string, value uint64)   { metric(w, "gauge", name, help, value) }
 
 func metric(w io.Writer, kind, name, help string, value uint64) {
-	fmt.Fprintf(w, "# HELP %s %s\n# TYPE %s %s\n%s %d\n", name, help, name, kind, name, value)
+	family(w, kind, name, help)
+	fmt.Fprintf(w, "%s %d\n", name, value)
+}
+
+// family writes what stands before the series of a name.
+func family(w io.Writer, kind, name, help string) {
+	fmt.Fprintf(w, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, kind)
 }

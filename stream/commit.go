@@ -213,7 +213,6 @@ func (s *Stream) settle(g *group, last uint64, refused error) {
 		}
 		s.stats.Stored += uint64(f.count)
 		s.stats.Frames++
-		s.stats.FrameBytes += uint64(len(f.buf))
 	}
 	s.stats.Groups++
 	if g.err != nil {

@@ -42,7 +42,7 @@ type LogEvent struct {
 // Events calls fn for each stored event that q asks for, in the order in which
 // they were stored, one at a time. Only acknowledged events are given. Events
 // past their expiry are skipped; so is a damaged frame, which is logged and
-// counted. The record's JSON is valid until fn returns.
+// counted. The event's JSON is valid until fn returns.
 //
 // Events returns nil after the last event, the error of fn or ctx, or
 // ErrClosed. With q.Follow it goes on until one of those ends it, also across a

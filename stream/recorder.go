@@ -111,7 +111,6 @@ func (s *Stream) settleRecords(batch recordBatch, err error) {
 		}
 		s.stats.RecordsStored += uint64(f.count)
 		s.stats.RecordFrames++
-		s.stats.RecordFrameBytes += uint64(len(f.buf))
 	}
 	q.frames.recycle(batch.frames)
 	q.busy = false

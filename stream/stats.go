@@ -14,8 +14,8 @@ type Stats struct {
 	// QueuedEvents and QueuedBytes wait to be stored.
 	QueuedEvents, QueuedBytes int
 	// Stored events were acknowledged by the disk, in Groups commit groups and
-	// Frames messages of FrameBytes bytes.
-	Stored, Groups, Frames, FrameBytes uint64
+	// Frames messages.
+	Stored, Groups, Frames uint64
 	// Repeats are events that were known and not stored again.
 	Repeats uint64
 	// Refused events met a full queue or a log that was down.
@@ -33,15 +33,15 @@ type Stats struct {
 	// index was full.
 	Forgotten uint64
 	// RecordsStored decision records were acknowledged by the disk, in
-	// RecordFrames messages of RecordFrameBytes bytes. RecordsDropped were not:
-	// there was no room, or their message failed.
-	RecordsStored, RecordFrames, RecordFrameBytes, RecordsDropped uint64
+	// RecordFrames messages. RecordsDropped were not: there was no room, or their
+	// message failed.
+	RecordsStored, RecordFrames, RecordsDropped uint64
 	// Damaged counts stored frames that could not be read.
 	Damaged uint64
 	// RecordBytesQueued wait to be stored as decision records.
 	RecordBytesQueued int
-	// LogBytes is the size of the event log, LogSeq its newest message.
-	LogBytes, LogSeq uint64
+	// LogBytes is the size of the event log.
+	LogBytes uint64
 	// Stores are what lies on disk, the event log included, sorted by name.
 	Stores []StoreSize
 	// Err is why events are not being stored just now, or nil.
@@ -56,6 +56,9 @@ type StoreSize struct {
 	// Messages are the store's units: groups of events or of records, audit
 	// entries, notes, pieces of modules and of release documents.
 	Messages, Bytes uint64
+	// MaxBytes is how many bytes it may hold; more than it can have are refused,
+	// but decision records make room by letting the oldest go.
+	MaxBytes uint64
 }
 
 // statsWait bounds how long Stats asks for the stores' sizes; past it the last
@@ -83,7 +86,6 @@ func (s *Stream) Stats() Stats {
 	st.RecordBytesQueued = s.recorder.bytes
 	st.Remembered = s.index.live - s.index.dead
 	st.Forgotten = s.index.early
-	st.LogSeq = s.stored
 	st.Err = s.trouble()
 	return st
 }
@@ -95,7 +97,7 @@ func (b *broker) sizes(ctx context.Context) []StoreSize {
 	list := b.js.ListStreams(ctx)
 	for info := range list.Info() {
 		if name := storeNames[info.Config.Name]; name != "" {
-			sizes = append(sizes, StoreSize{name, info.State.Msgs, info.State.Bytes})
+			sizes = append(sizes, StoreSize{name, info.State.Msgs, info.State.Bytes, uint64(max(0, info.Config.MaxBytes))})
 		}
 	}
 	if list.Err() != nil {
