@@ -94,7 +94,7 @@ func TestCommandLine(t *testing.T) {
 
 // A command that has no use for a setting does not speak of it.
 func TestCommandLineHelpNamesOnlyWhatIsUsed(t *testing.T) {
-	all := []string{"addr", "admin.addr", "data", "geo.database", "geo.reload", "http.prefix", "http.proxies", "node", "rules.keys", "rules.modules", "stream.max-bytes", "stream.window"}
+	all := []string{"addr", "admin.addr", "data", "geo.database", "geo.reload", "http.prefix", "http.proxies", "node", "rules.keys", "rules.modules", "stream.max-bytes", "stream.max-record-bytes", "stream.window"}
 	client := []string{"data", "rules.keys", "rules.modules", "token", "url"}
 	tests := []struct {
 		command string

@@ -40,6 +40,9 @@ type Config struct {
 	// StreamMaxBytes bounds the event log on disk; 0 is the stream's default,
 	// 32 GiB. A full log refuses events and keeps those it has.
 	StreamMaxBytes int64
+	// StreamMaxRecordBytes bounds the decision records on disk; 0 is the stream's
+	// default, 8 GiB. Past it the oldest go before their time.
+	StreamMaxRecordBytes int64
 	// Modules is a directory of rule modules beside the built-in ones; empty
 	// means DATA/modules.
 	Modules string
@@ -93,6 +96,7 @@ func (c *Config) settings() *flag.FlagSet {
 	fs.Var((*span)(&c.GeoReload), "geo.reload", "`duration` between two looks at the file for a change, 1s to 24h")
 	fs.Var((*span)(&c.StreamWindow), "stream.window", "`duration` for which events wait for others before one fsync, 0s to 1s")
 	fs.Int64Var(&c.StreamMaxBytes, "stream.max-bytes", c.StreamMaxBytes, "bound of the event log on disk in `bytes`; 0 is 32 GiB")
+	fs.Int64Var(&c.StreamMaxRecordBytes, "stream.max-record-bytes", c.StreamMaxRecordBytes, "bound of the decision records on disk in `bytes`, past which the oldest go; 0 is 8 GiB")
 	fs.StringVar(&c.Modules, "rules.modules", c.Modules, "`directory` of rule modules beside the built-in ones (default DATA/modules)")
 	fs.Func("rules.keys", "trusted minisign public `keys` or files of them, comma-separated; with any, every module that is not built in must be signed (default none)", func(s string) error {
 		c.RulesKeys = split(s)
@@ -231,6 +235,9 @@ func (c *Config) Validate() error {
 	}
 	if c.StreamMaxBytes < 0 {
 		bad("--stream.max-bytes is negative")
+	}
+	if c.StreamMaxRecordBytes < 0 {
+		bad("--stream.max-record-bytes is negative")
 	}
 	if c.AdminAddr != "" {
 		if _, _, err := net.SplitHostPort(c.AdminAddr); err != nil {

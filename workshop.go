@@ -47,7 +47,8 @@ func openWorkshop(cfg Config, log *slog.Logger, live publishing.Live) (*workshop
 		return w, err
 	}
 	w.events, err = stream.Open(stream.Options{
-		Dir: cfg.Data, Node: cfg.Node, Window: cfg.StreamWindow, MaxLogBytes: cfg.StreamMaxBytes, Logger: log,
+		Dir: cfg.Data, Node: cfg.Node, Window: cfg.StreamWindow, MaxLogBytes: cfg.StreamMaxBytes,
+		MaxRecordsBytes: cfg.StreamMaxRecordBytes, Logger: log,
 	})
 	if err != nil {
 		return w, fmt.Errorf("open stream: %w", err)
