@@ -70,7 +70,7 @@ var architecture = map[string]folder{
 			"github.com/tetratelabs/wazero", "aead.dev/minisign", "github.com/santhosh-tekuri/jsonschema/v6", "golang.org/x/text",
 		},
 	},
-	"wasm-rules/abitest":  {ours: []string{"edge", "edge/consent", "edge/edgetest", "wasm-rules"}},
+	"wasm-rules/abitest":  {ours: []string{"edge", "wasm-rules"}},
 	"wasm-rules/bytecode": {without: inputAndOutput, tests: []string{"github.com/tetratelabs/wazero"}},
 	"stream": {
 		ours:    engine,

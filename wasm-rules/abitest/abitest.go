@@ -24,30 +24,19 @@ import (
 	"testing"
 
 	"github.com/nearside/nearside/edge"
-	"github.com/nearside/nearside/edge/consent"
-	"github.com/nearside/nearside/edge/edgetest"
 	wasmrules "github.com/nearside/nearside/wasm-rules"
 )
 
 //go:embed manifest.json cases/*.json
 var files embed.FS
 
-// A Case is one file of cases/. Its name is the file's, a sentence.
+// A Case is one file of cases/: a visit at a site with OwnFields, and the answer.
+// Its name is the file's, a sentence.
 type Case struct {
-	Name string `json:"-"`
+	edge.SampleVisit
 	// Slot is the name of the echo module's slot that is asked.
 	Slot     string          `json:"slot"`
 	Settings json.RawMessage `json:"settings,omitempty"`
-	// Granted are the visitor's purposes.
-	Granted consent.Set `json:"granted"`
-	Visit   struct {
-		Path    string   `json:"path"`
-		Tags    []string `json:"tags"`
-		Country string   `json:"country"`
-		Lat     *float64 `json:"lat"`
-	} `json:"visit"`
-	// Own are the values of the site's own fields, by name; see OwnFields.
-	Own map[string]json.RawMessage `json:"own,omitempty"`
 	// Want is the answer. Error, if not empty, is what the error must wrap
 	// instead: "trap", "nonsense" or "grown"; "load" is an error of Load.
 	Want  Answer `json:"want"`
@@ -63,33 +52,29 @@ type Answer struct {
 	Fuel    int64             `json:"-"` // no two languages spend the same
 }
 
-// An OwnField is a field of the kit's site that is not built in.
-type OwnField struct {
-	Name    string
-	Type    edge.Type
-	Purpose consent.Purposes
-}
-
 // OwnFields returns the own fields of the kit's site in its order, which is not
 // the order in which the manifest reads them: a module that does not use the
 // numbers near_bind gives it reads the wrong ones. Some stand behind the first
 // word of presence bits.
-func OwnFields() []OwnField {
-	fields := []OwnField{
-		{"own.unread", edge.TypeString, 0},
-		{"own.weights", edge.TypeMap, consent.Personalise},
-		{"own.things", edge.TypeItems, consent.Personalise},
-		{"own.list", edge.TypeList, consent.Context},
-		{"own.since", edge.TypeTime, consent.Storage},
+func OwnFields() []edge.OwnField {
+	own := func(name string, t edge.Type, purpose string) edge.OwnField {
+		return edge.OwnField{Name: name, Type: t.String(), Purpose: purpose}
+	}
+	fields := []edge.OwnField{
+		own("own.unread", edge.TypeString, "context"),
+		own("own.weights", edge.TypeMap, "personalise"),
+		own("own.things", edge.TypeItems, "personalise"),
+		own("own.list", edge.TypeList, "context"),
+		own("own.since", edge.TypeTime, "storage"),
 	}
 	for i := edge.BuiltinFields + len(fields); i < 64; i++ {
-		fields = append(fields, OwnField{fmt.Sprintf("own.unread-%d", i), edge.TypeInt, 0})
+		fields = append(fields, own(fmt.Sprintf("own.unread-%d", i), edge.TypeInt, "context"))
 	}
 	return append(fields,
-		OwnField{"own.flag", edge.TypeBool, 0},
-		OwnField{"own.amount", edge.TypeFloat, consent.Context},
-		OwnField{"own.number", edge.TypeInt, consent.Context},
-		OwnField{"own.text", edge.TypeString, consent.Personalise},
+		own("own.flag", edge.TypeBool, "context"),
+		own("own.amount", edge.TypeFloat, "context"),
+		own("own.number", edge.TypeInt, "context"),
+		own("own.text", edge.TypeString, "personalise"),
 	)
 }
 
@@ -180,11 +165,10 @@ func (c *Case) run(t *testing.T, host *wasmrules.Host, hash string, manifest *ed
 	if err != nil {
 		return
 	}
-	visit, err := c.visit()
+	view, err := c.ViewOf(mask(manifest, bind), OwnFields())
 	if err != nil {
 		t.Fatal(err)
 	}
-	view := edgetest.View(visit, mask(manifest, bind), consent.Purposes(c.Granted))
 	// More than once: what a call leaves behind must not change the next one.
 	var fuel int64
 	for i := range 3 {
@@ -229,56 +213,6 @@ func mask(m *edge.Manifest, bind map[string]int) (out edge.Mask) {
 		out = out.With(n)
 	}
 	return out
-}
-
-func (c *Case) visit() (*edge.Visit, error) {
-	v := &edge.Visit{Page: edge.Page{Path: c.Visit.Path, Tags: c.Visit.Tags}, Place: edge.Place{Country: c.Visit.Country}}
-	if c.Visit.Lat != nil {
-		v.Place.HasPoint, v.Place.Lat = true, *c.Visit.Lat
-	}
-	left := len(c.Own)
-	for _, f := range OwnFields() {
-		own := edge.OwnValue{Purpose: f.Purpose}
-		if raw, ok := c.Own[f.Name]; ok {
-			left--
-			var err error
-			if own.Value, err = value(f.Type, raw); err != nil {
-				return nil, fmt.Errorf("%s: %w", f.Name, err)
-			}
-		}
-		v.Own = append(v.Own, own)
-	}
-	if left != 0 {
-		return nil, errors.New("a value for an own field the site does not have")
-	}
-	return v, nil
-}
-
-// value reads a case's JSON as a field's value.
-func value(t edge.Type, raw []byte) (edge.Value, error) {
-	v := edge.Value{Type: t}
-	switch t {
-	case edge.TypeInt, edge.TypeTime:
-		return v, json.Unmarshal(raw, &v.Int)
-	case edge.TypeBool:
-		var b bool
-		err := json.Unmarshal(raw, &b)
-		if b {
-			v.Int = 1
-		}
-		return v, err
-	case edge.TypeFloat:
-		return v, json.Unmarshal(raw, &v.Float)
-	case edge.TypeString:
-		return v, json.Unmarshal(raw, &v.Str)
-	case edge.TypeList:
-		return v, json.Unmarshal(raw, &v.List)
-	case edge.TypeItems:
-		return v, json.Unmarshal(raw, &v.Items)
-	case edge.TypeMap:
-		return v, json.Unmarshal(raw, &v.Map)
-	}
-	return v, fmt.Errorf("no case writes values of type %s", t)
 }
 
 // A module is a source of one module.
