@@ -10,10 +10,10 @@ import (
 	"github.com/nearside/nearside/edge"
 )
 
-// ErrInvalid reports a module, a document, a note or an audit entry that no store
-// could keep: its key or site is no legal one, or it has too many bytes or none.
-// Trying again is useless.
-var ErrInvalid = errors.New("cannot be stored")
+// ErrInvalid reports a module, a document, a note or an audit entry that no
+// store could keep, or a site that none could have: the key or site is no legal
+// one, or there are too many bytes or none. Trying again is useless.
+var ErrInvalid = errors.New("is not valid")
 
 // ErrNoModule reports a hash under which no module is stored: an edge.ErrNone.
 var ErrNoModule error = missing("no such module")
