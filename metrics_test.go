@@ -6,8 +6,10 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nearside/nearside/stream"
+	wasmrules "github.com/nearside/nearside/wasm-rules"
 )
 
 // TestMetricsSayHowFullEachStoreIs looks at a stream's real counts: what refuses
@@ -36,5 +38,42 @@ func TestMetricsSayHowFullEachStoreIs(t *testing.T) {
 	}
 	if n := strings.Count(out.String(), "# TYPE nearside_stream_store_bytes gauge\n"); n != 1 {
 		t.Errorf("the family is described %d times", n)
+	}
+}
+
+func TestMetricsCountEachModule(t *testing.T) {
+	status := wasmrules.ModuleStatus{Module: "echo@1.0.0", Calls: 11}
+	status.Faults[wasmrules.FaultTrap], status.Faults[wasmrules.FaultNonsense], status.Faults[wasmrules.FaultGrown] = 1, 2, 3
+	out := wasmrules.ModuleStatus{Module: "out@1.0.0", QuarantinedUntil: time.Unix(1, 0)}
+	var text strings.Builder
+	writeModuleMetrics(&text, []wasmrules.ModuleStatus{status, out})
+	for _, line := range []string{
+		"# TYPE nearside_module_calls_total counter\n",
+		`nearside_module_calls_total{module="echo@1.0.0"} 11` + "\n",
+		`nearside_module_faults_total{module="echo@1.0.0",kind="trap"} 1` + "\n",
+		`nearside_module_faults_total{module="echo@1.0.0",kind="nonsense"} 2` + "\n",
+		`nearside_module_quarantined{module="echo@1.0.0"} 0` + "\n",
+		`nearside_module_quarantined{module="out@1.0.0"} 1` + "\n",
+		`nearside_module_faults_total{module="echo@1.0.0",kind="grown"} 3` + "\n",
+	} {
+		if !strings.Contains(text.String(), line) {
+			t.Errorf("the metrics lack %s in\n%s", line, text.String())
+		}
+	}
+}
+
+func TestMetricsHaveABoundedNumberOfSeries(t *testing.T) {
+	var list []wasmrules.ModuleStatus
+	for i := range 3 * maxSeries {
+		name := string(rune('a'+i/26/26)) + string(rune('a'+i/26%26)) + string(rune('a'+i%26))
+		list = append(list, wasmrules.ModuleStatus{Module: name, Calls: 1}, wasmrules.ModuleStatus{Module: name, Calls: 1})
+	}
+	series := bySeries(list)
+	var calls uint64
+	for _, s := range series {
+		calls += s.Calls
+	}
+	if len(series) != maxSeries || calls != uint64(len(list)) || series[0].Calls != 2 || series[maxSeries-1].Module != "other" {
+		t.Errorf("%d series, %d calls, the last is %q", len(series), calls, series[len(series)-1].Module)
 	}
 }

@@ -250,7 +250,7 @@ func (n *node) metrics(w io.Writer) error {
 	out := bufio.NewWriter(w)
 	writeStreamMetrics(out, n.events.Stats())
 	writeGeoMetrics(out, n.places.Status())
-	n.rules.WritePrometheus(out)
+	writeModuleMetrics(out, n.rules.Status())
 	gauge(out, "nearside_releases_refused", "sites whose newest release is not served", n.releases.refused())
 	return out.Flush()
 }

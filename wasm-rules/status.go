@@ -4,8 +4,6 @@ package wasmrules
 
 import (
 	"cmp"
-	"fmt"
-	"io"
 	"slices"
 	"time"
 )
@@ -90,75 +88,4 @@ func (r *rule) status() ModuleStatus {
 		s.Faults[i] = c.faults[i].Load()
 	}
 	return s
-}
-
-// maxSeries bounds the label values of the metrics; what is beyond shares the
-// label "other".
-const maxSeries = 256
-
-// WritePrometheus writes the counts of the loaded modules in the Prometheus
-// text format, one series for each name@version. Counts of a module that is not
-// loaded any more go away.
-func (h *Host) WritePrometheus(w io.Writer) {
-	series := bySeries(h.Status())
-	family := func(kind, name, help string, value func(s *ModuleStatus) any) {
-		fmt.Fprintf(w, "# HELP nearside_module_%s %s\n# TYPE nearside_module_%s %s\n", name, help, name, kind)
-		for i := range series {
-			fmt.Fprintf(w, "nearside_module_%s{module=%q} %v\n", name, series[i].Module, value(&series[i]))
-		}
-	}
-	family("counter", "calls_total", "calls of a rule module", func(s *ModuleStatus) any { return s.Calls })
-	fmt.Fprint(w, "# HELP nearside_module_faults_total calls that failed, by kind\n# TYPE nearside_module_faults_total counter\n")
-	for i := range series {
-		for kind, n := range series[i].Faults {
-			fmt.Fprintf(w, "nearside_module_faults_total{module=%q,kind=%q} %d\n", series[i].Module, Fault(kind), n)
-		}
-	}
-	family("counter", "refused_total", "calls that a quarantine kept from a module", func(s *ModuleStatus) any { return s.Refused })
-	family("counter", "fuel_total", "fuel that calls spent", func(s *ModuleStatus) any { return s.Fuel })
-	family("gauge", "fuel_max", "most fuel that one call spent", func(s *ModuleStatus) any { return s.MaxFuel })
-	family("counter", "quarantines_total", "times a module was taken out", func(s *ModuleStatus) any { return s.Quarantines })
-	family("gauge", "quarantined", "whether a module is out: 1 or 0", func(s *ModuleStatus) any {
-		if s.QuarantinedUntil.IsZero() {
-			return 0
-		}
-		return 1
-	})
-	family("gauge", "instances", "instances alive", func(s *ModuleStatus) any { return s.Instances })
-	family("gauge", "memory_bytes", "memory of instances and snapshots", func(s *ModuleStatus) any { return s.MemoryBytes })
-}
-
-// bySeries adds up the rules of each module, and those past maxSeries.
-func bySeries(list []ModuleStatus) []ModuleStatus {
-	var series []ModuleStatus
-	for _, s := range list {
-		last := len(series) - 1
-		switch {
-		case last >= 0 && series[last].Module == s.Module:
-			series[last].add(&s)
-		case len(series) < maxSeries:
-			series = append(series, s)
-		default:
-			series[last].Module = "other"
-			series[last].add(&s)
-		}
-	}
-	return series
-}
-
-// add adds the counts of another rule. One rule that is out makes both out.
-func (s *ModuleStatus) add(o *ModuleStatus) {
-	s.Calls += o.Calls
-	s.Refused += o.Refused
-	s.Fuel += o.Fuel
-	s.MaxFuel = max(s.MaxFuel, o.MaxFuel)
-	s.Quarantines += o.Quarantines
-	s.Instances += o.Instances
-	s.MemoryBytes += o.MemoryBytes
-	for i := range s.Faults {
-		s.Faults[i] += o.Faults[i]
-	}
-	if o.QuarantinedUntil.After(s.QuarantinedUntil) {
-		s.QuarantinedUntil = o.QuarantinedUntil
-	}
 }
