@@ -119,9 +119,9 @@ var refusals = map[string]string{
 	"compile_too_slow": "limit", "compile_too_large": "limit", "compile_crashed": "limit", "too_large": "limit",
 
 	"abi": "contract", "manifest": "manifest", "settings": "manifest",
-	"start_failed": "failed", "canary_failed": "failed",
+	"start_failed": "failed", "canary_failed": "failed", "memory_grows": "failed",
 	"unsigned": "signature", "bad_signature": "signature",
-	"too_many_large": "busy", "compile_busy": "busy", "unavailable": "busy",
+	"too_many_large": "busy", "too_much_memory": "busy", "compile_busy": "busy", "unavailable": "busy",
 	"taken": "taken",
 }
 

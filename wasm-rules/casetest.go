@@ -23,11 +23,11 @@ const MaxCases = 1000
 // the module up anew.
 const MaxCaseSettings = 16
 
-// The codes of a test that was not made.
-const (
-	CodeCases    = "too_many_cases" // or settings
-	CodeTestTime = "test_too_slow"  // than a Test may take
-)
+// CodeCases is the code of a test that has too many cases, or settings.
+const CodeCases = "too_many_cases"
+
+// CodeTestTime is the code of a test that took longer than it may.
+const CodeTestTime = "test_too_slow"
 
 // Test runs a module on its author's cases, each on an instance as it is between
 // calls. A case may have values for the site's own fields that the manifest

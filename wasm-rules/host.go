@@ -33,6 +33,10 @@ type Options struct {
 	// once, those of the release before included; 0 means 16. Each takes the
 	// memory of its code, of its instances and of one more.
 	LargeModules int
+	// MemoryBytes is how much memory the loaded rules may have together, those of
+	// the release before included; 0 means 2 GiB. A rule counts with its snapshot
+	// and as many instances as it may keep.
+	MemoryBytes int64
 	// Instances is how many idle instances a rule keeps; 0 means one more than
 	// GOMAXPROCS. More calls at once make instances that are closed afterwards.
 	Instances int
@@ -45,7 +49,8 @@ type Host struct {
 	instances int
 	keys      Keys
 	compiler  *compiler
-	large     *quota
+	large     quota // modules
+	memory    quota // bytes
 
 	mu sync.Mutex // never held while a rule is made or answers
 	// rules are the loaded rules that something still refers to, so that two
@@ -67,16 +72,17 @@ func New(o Options) (*Host, error) {
 	if o.Source == nil {
 		return nil, errors.New("wasmrules: no module source")
 	}
-	if o.Instances < 0 || o.LargeModules < 0 {
-		return nil, fmt.Errorf("wasmrules: %d instances, %d large modules", o.Instances, o.LargeModules)
+	if o.Instances < 0 || o.LargeModules < 0 || o.MemoryBytes < 0 {
+		return nil, fmt.Errorf("wasmrules: %d instances, %d large modules, %d bytes of memory", o.Instances, o.LargeModules, o.MemoryBytes)
 	}
 	if o.Instances == 0 {
 		o.Instances = runtime.GOMAXPROCS(0) + 1
 	}
 	h := &Host{
 		source: o.Source, instances: o.Instances, keys: o.TrustedKeys,
-		large: newQuota(cmp.Or(o.LargeModules, largeModules)),
-		rules: map[string]weak.Pointer[rule]{}, loading: map[string]*loading{},
+		large:  quota{free: cmp.Or(int64(o.LargeModules), largeModules)},
+		memory: quota{free: cmp.Or(o.MemoryBytes, memoryBytes)},
+		rules:  map[string]weak.Pointer[rule]{}, loading: map[string]*loading{},
 	}
 	var err error
 	if h.compiler, err = openCompiler(o.CacheDir); err != nil {
@@ -163,56 +169,39 @@ func (h *Host) makeRule(wasm []byte, hash string, t *template) (*rule, error) {
 	if t.module, err = verify(wasm, hash); err != nil {
 		return nil, err
 	}
-	if !h.large.take(t.large) {
-		return nil, &ModuleError{CodeQuota, fmt.Errorf("%d bytes: this node has as many modules of more than %d bytes as it may", len(wasm), bytecode.Standard().Bytes)}
+	var first *instance
+	var large, room int64
+	served := false
+	defer func() { // also when a step panics
+		if !served {
+			if first != nil {
+				t.close(first)
+			}
+			h.large.give(large)
+		}
+	}()
+	if t.large {
+		if !h.large.claim(1) {
+			return nil, &ModuleError{CodeQuota, fmt.Errorf("%d bytes: this node has as many modules of more than %d bytes as it may", len(wasm), bytecode.Standard().Bytes)}
+		}
+		large = 1
 	}
-	first, err := h.compiler.finish(context.Background(), t, standardLimits)
-	if err != nil {
-		h.large.give(t.large)
+	if first, err = h.compiler.finish(context.Background(), t, standardLimits); err != nil {
 		return nil, err
+	}
+	if room = t.room(h.instances); !h.memory.claim(room) {
+		return nil, &ModuleError{CodeMemory, fmt.Errorf("%d bytes of memory for %d instances: this node's modules have as much as they may", room, h.instances)}
 	}
 	r := &rule{manifest: t.manifest, template: t, loaded: time.Now(), pool: newPool(t, first, h.instances)}
 	r.breaker.now = time.Now
 	// What is released must not refer to the rule.
 	runtime.AddCleanup(r, func(p *pool) {
 		p.close()
-		h.large.give(p.template.large)
+		h.large.give(large)
+		h.memory.give(room)
 	}, r.pool)
+	served = true
 	return r, nil
-}
-
-// largeModules is how many large modules a host holds if nothing else is said.
-const largeModules = 16
-
-// A quota counts the large modules. It is safe for concurrent use.
-type quota struct{ free chan struct{} }
-
-func newQuota(n int) *quota {
-	q := &quota{make(chan struct{}, n)}
-	for range n {
-		q.free <- struct{}{}
-	}
-	return q
-}
-
-// take reports whether there is room for a module, large or not.
-func (q *quota) take(large bool) bool {
-	if !large {
-		return true
-	}
-	select {
-	case <-q.free:
-		return true
-	default:
-		return false
-	}
-}
-
-// give makes the room free again that take found.
-func (q *quota) give(large bool) {
-	if large {
-		q.free <- struct{}{}
-	}
 }
 
 // open gets the module and its manifest and checks that they are the ones the

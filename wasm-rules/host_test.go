@@ -5,6 +5,7 @@ package wasmrules
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"runtime"
 	"strings"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	"github.com/nearside/nearside/edge"
 	"github.com/nearside/nearside/edge/consent"
 	"github.com/nearside/nearside/edge/edgetest"
+	"github.com/nearside/nearside/wasm-rules/bytecode"
 )
 
 func TestLoadRefuses(t *testing.T) {
@@ -168,6 +170,39 @@ func TestLargeModulesAreCounted(t *testing.T) {
 		}
 		runtime.GC()
 		time.Sleep(time.Millisecond)
+	}
+}
+
+// TestMemoryIsCounted: rules of one module with other settings each have a memory
+// of their own.
+func TestMemoryIsCounted(t *testing.T) {
+	source := handMade(fat(), readsOwn)
+	const instances, rules = 2, 3
+	// One chunk is as in every snapshot; a straddle for each of 64.
+	const each = (instances+1)*MaxMemoryPages*pageBytes + 64*bytecode.Straddle
+	h := newHost(t, Options{Source: source, Instances: instances, MemoryBytes: rules * each})
+	load := func(n int) (edge.Rule, error) {
+		ref := source.ref()
+		ref.Settings = fmt.Appendf(nil, `{"n":%d}`, n)
+		return h.Load("demo", ref, bindAll(source.manifest))
+	}
+	var kept []edge.Rule
+	for n := range rules {
+		r, err := load(n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		kept = append(kept, r)
+	}
+	_, err := load(rules)
+	wantCode(t, err, CodeMemory)
+	if r, err := load(0); err != nil || r != kept[0] {
+		t.Errorf("a rule that is loaded: %v", err)
+	}
+	runtime.KeepAlive(kept)
+	clear(kept)
+	if _, err := load(rules); err != nil {
+		t.Errorf("after the others were released: %v", err)
 	}
 }
 

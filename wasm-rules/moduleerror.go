@@ -24,6 +24,7 @@ const (
 	CodeCanary       = "canary_failed"     // a fault on a sample visit
 	CodeGrows        = "memory_grows"      // grew its memory on a sample visit
 	CodeQuota        = "too_many_large"    // more large modules than the node has room for
+	CodeMemory       = "too_much_memory"   // more memory in all modules than the node has room for
 	CodeInvalid      = "invalid_module"    // not valid WebAssembly
 	CodeTooSlow      = "compile_too_slow"  // took longer to compile than a module may
 	CodeTooLarge     = "compile_too_large" // took more memory to compile than a module may

@@ -140,6 +140,11 @@ func (t *template) prepare(ctx context.Context) (*instance, error) {
 	return in, nil
 }
 
+// room is how many bytes a rule has that keeps so many instances.
+func (t *template) room(instances int) int64 {
+	return int64(t.snapshot.bytes()) + int64(instances)*int64(t.snapshot.size)
+}
+
 // declared is the mask of what the manifest reads.
 func (t *template) declared() (mask edge.Mask) {
 	own := 0
