@@ -38,7 +38,7 @@ func packCommand(_ context.Context, args []string, std stdio) error {
 	if err != nil {
 		return err
 	}
-	text, err := readFile(*manifest, maxManifestBytes)
+	text, err := readFile(*manifest, wasmrules.MaxManifestBytes)
 	if err != nil {
 		return err
 	}
@@ -52,9 +52,6 @@ func packCommand(_ context.Context, args []string, std stdio) error {
 	fmt.Fprintf(std.out, "%s is packed: %d bytes, hash %s\n", *out, len(packed), wasmrules.HashOf(packed))
 	return nil
 }
-
-// maxManifestBytes bounds what is read as a manifest.
-const maxManifestBytes = 1 << 20
 
 // The codes of a check that came to no module.
 const (
@@ -76,11 +73,9 @@ func checkCommand(ctx context.Context, args []string, std stdio) error {
 	}
 	report := checkFile(ctx, flags.Arg(0))
 	if *asJSON {
-		line, err := json.Marshal(report)
-		if err != nil {
+		if err := printJSON(std, report); err != nil {
 			return err
 		}
-		fmt.Fprintf(std.out, "%s\n", line)
 	} else if err := printReport(std, report); err != nil {
 		return err
 	}
@@ -182,11 +177,9 @@ func testCommand(ctx context.Context, args []string, std stdio) error {
 		return err
 	}
 	if *asJSON {
-		line, err := json.Marshal(report)
-		if err != nil {
+		if err := printJSON(std, report); err != nil {
 			return err
 		}
-		fmt.Fprintf(std.out, "%s\n", line)
 	} else {
 		printTest(std, report)
 	}
@@ -213,8 +206,11 @@ func printTest(std stdio, r *edge.ModuleTestReport) {
 	fmt.Fprintf(std.out, "%d passed, %d failed\n", r.Passed, r.Failed)
 }
 
-// maxCaseFiles bounds the files of a folder of cases.
-const maxCaseFiles = 1000
+// maxCasesBytes bounds a file of cases, maxCaseFiles the files of a folder.
+const (
+	maxCasesBytes = 1 << 20
+	maxCaseFiles  = 1000
+)
 
 // readCases reads a file of cases, one after the other or in lists, or a folder
 // of such files: *.json and *.jsonl, by name.
@@ -230,7 +226,7 @@ func readCases(name string) ([]edge.ModuleCase, error) {
 	}
 	var cases []edge.ModuleCase
 	for _, file := range files {
-		text, err := readFile(file, maxManifestBytes)
+		text, err := readFile(file, maxCasesBytes)
 		if err != nil {
 			return nil, err
 		}
