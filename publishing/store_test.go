@@ -88,26 +88,36 @@ type bench struct {
 func newBench(t testing.TB) *bench {
 	t.Helper()
 	dir := t.TempDir()
-	s, err := stream.Open(stream.Options{Dir: dir})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(context.Background()); err != nil {
-			t.Error(err)
-		}
-	})
 	sealer, err := edge.NewSealer(make([]byte, edge.KeyBytes))
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bench{sealer: sealer, store: &store{Stream: s}, dir: dir, now: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)}
+	b := &bench{sealer: sealer, store: &store{}, dir: dir, now: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)}
+	b.open(t)
+	t.Cleanup(func() { b.close(t) })
 	b.Desk = publishing.New(publishing.Options{
 		Modules: b.store, Documents: b.store, Notes: b.store, Audits: b.store, Releases: b.store, Checker: modules{b}, Loader: loader{b.store},
 		Builtin: func() []edge.ModuleRef { return b.builtin }, SealPreview: sealer.SealPreview, Now: func() time.Time { return b.now },
 	})
 	b.put(t, site("shop"), 0)
 	return b
+}
+
+// open opens the bench's store, close closes it.
+func (b *bench) open(t testing.TB) {
+	t.Helper()
+	s, err := stream.Open(stream.Options{Dir: b.dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.store.Stream = s
+}
+
+func (b *bench) close(t testing.TB) {
+	t.Helper()
+	if err := b.store.Close(context.Background()); err != nil {
+		t.Error(err)
+	}
 }
 
 func site(id string) edge.ReleaseDocument {
