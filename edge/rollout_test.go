@@ -132,8 +132,46 @@ func TestAShadowThatAnswersAlikeIsTheSame(t *testing.T) {
 	}
 }
 
-// A shadow is not recorded, and what it does cannot spend the fuel of what is
-// shown.
+// What a shadow does cannot spend the fuel of what is shown, nor that of the page's
+// later slots.
+func TestAShadowSpendsNothingOfWhatIsShown(t *testing.T) {
+	rules := recordRules()
+	rules["place@1.0.0"].seeks = "FR"
+	rules["place@2.0.0"].fuel = 12_000_000 // more than a beacon has
+	var doc edge.ReleaseDocument
+	if err := json.Unmarshal(recordRelease(t, 0), &doc); err != nil {
+		t.Fatal(err)
+	}
+	doc.Slots[0].Ladder = []edge.RungSpec{{Rung: "context", Rules: []edge.RuleSpec{
+		{Module: "place@2.0.0", Role: "slot", Shadow: true}, {Module: "place@1.0.0", Role: "slot"},
+	}}}
+	second, variant := doc.Slots[0], doc.Variants[0]
+	second.Name, variant.Slot = "second", "second"
+	doc.Slots, doc.Variants = append(doc.Slots, second), append(doc.Variants, variant)
+	raw, err := json.Marshal(doc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	engine := edge.New(edge.Options{Node: "n1", Locator: caseLocator{"FR"}, Loader: rules, Sealer: caseSealer(t)})
+	if _, err := engine.Publish(raw); err != nil {
+		t.Fatal(err)
+	}
+	given := caseGiven{Granted: consent.All.Names(), Country: "FR", Device: "phone", Lang: "en", Slots: []string{"hero", "second"}}
+	beacon, request := given.message(t)
+	var out edge.Outcome
+	if err := engine.Decide(beacon, request, &out); err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range out.Decisions {
+		if d.Rule != "place@1.0.0" || d.Reason != edge.ReasonRule {
+			t.Errorf("slot %s: %s by %q, want the live rule's answer", d.Slot, d.Reason, d.Rule)
+		}
+	}
+	if rules["place@2.0.0"].calls == 0 {
+		t.Error("the shadow did not run")
+	}
+}
+
 func TestAShadowIsNotRecorded(t *testing.T) {
 	engine := shadowed(t, recordRules())
 	given := caseGiven{Granted: consent.All.Names(), Country: "FR", Slots: []string{"hero"}}
