@@ -63,7 +63,7 @@ func openClient(cfg *Config, io stdio) (*apiClient, error) {
 	}
 	// Opening would make a directory, and say that nothing is in it.
 	if !exists(filepath.Join(cfg.Data, "jetstream")) {
-		return nil, fmt.Errorf("no node is running on %s, and there is no data directory", cfg.Data)
+		return nil, fmt.Errorf("no node is running on %s, and there is no data directory at %[1]s", cfg.Data)
 	}
 	return openFiles(*cfg, io)
 }
@@ -181,12 +181,13 @@ func (c *apiClient) putRelease(ctx context.Context, site string, follows uint64,
 	return c.call(ctx, apiRequest{method: http.MethodPut, path: "/v1/releases/" + url.PathEscape(site), header: header, body: document}, nil)
 }
 
-// events copies stored events to w as JSON lines.
+// events copies stored events to w as JSON lines, for as long as they come.
 func (c *apiClient) events(ctx context.Context, q stream.Query, w io.Writer) error {
 	query := url.Values{"site": {q.Site}, "follow": {strconv.FormatBool(q.Follow)}}
 	if !q.Since.IsZero() {
 		query.Set("since", q.Since.Format(time.RFC3339Nano))
 	}
+	c.http.Timeout = 0
 	res, err := c.do(ctx, apiRequest{method: http.MethodGet, path: "/v1/events?" + query.Encode()})
 	if err != nil {
 		return err

@@ -103,7 +103,7 @@ func TestCommandLineHelpNamesOnlyWhatIsUsed(t *testing.T) {
 		{"serve", all},
 		{"demo", append([]string{"origin", "public"}, all...)},
 		{"site add", []string{"data", "http.prefix", "languages", "origin", "rules.modules"}},
-		{"events", []string{"data", "follow", "since", "site"}},
+		{"events", append([]string{"follow", "since", "site"}, client...)},
 		{"health", []string{"addr"}},
 		{"module check", []string{"json"}},
 		{"module pack", []string{"manifest", "out"}},

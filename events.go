@@ -3,13 +3,11 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"os"
-	"path/filepath"
 	"regexp"
 	"time"
 
@@ -20,7 +18,7 @@ import (
 // running node if there is one, else from the data directory.
 func eventsCommand(ctx context.Context, args []string, io stdio) error {
 	cfg := defaults()
-	fs := cfg.flags("events [settings]", io.out, "data")
+	fs := cfg.flags("events [settings]", io.out, clientSettings...)
 	var query stream.Query
 	var since time.Duration
 	fs.StringVar(&query.Site, "site", "", "only this `site`'s events")
@@ -32,28 +30,16 @@ func eventsCommand(ctx context.Context, args []string, io stdio) error {
 	if since > 0 {
 		query.Since = time.Now().Add(-since)
 	}
-	if node := dialAdmin(cfg.Data); node != nil {
-		return node.events(ctx, query, io.out)
-	}
-	if query.Follow {
-		return fmt.Errorf("no node is running on %s: there is nothing to follow", cfg.Data)
-	}
-	// Opening would make a directory, and say that nothing is in it.
-	if _, err := os.Stat(filepath.Join(cfg.Data, "jetstream")); errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("no data directory at %s", cfg.Data)
-	}
-	store, err := stream.Open(stream.Options{Dir: cfg.Data, Node: cfg.Node, Logger: io.logger()})
+	node, err := openClient(&cfg, io)
 	if err != nil {
-		return fmt.Errorf("open stream: %w", err)
+		return err
 	}
-	out := bufio.NewWriter(io.out)
-	err = store.Events(ctx, query, func(r stream.LogEvent) error {
-		if _, err := out.Write(r.JSON); err != nil {
-			return err
-		}
-		return out.WriteByte('\n')
-	})
-	return errors.Join(err, out.Flush(), store.Close(ctx))
+	if query.Follow && node.files != "" {
+		err = fmt.Errorf("no node is running on %s: there is nothing to follow", cfg.Data)
+	} else {
+		err = node.events(ctx, query, io.out)
+	}
+	return errors.Join(err, node.Close())
 }
 
 // eventsLine is the command line that prints the node's events.
