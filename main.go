@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command nearside runs the edge personalization engine: it serves a site's
-// beacons, shows the demo shop, adds a site, and prints stored events. It
-// keeps everything below one data directory and calls nobody.
+// beacons, shows the demo shop, adds a site, checks and publishes rule modules,
+// hands out tokens, replays decisions, and prints stored events. It keeps
+// everything below one data directory and calls nobody.
 package main
 
 import (

@@ -23,7 +23,7 @@ type Rule interface {
 	// Choose runs the rule for its manifest's slot number slot. It knows what
 	// the view holds and nothing else; it may keep nothing after it returns.
 	// An error costs the slot this rule's answer only: ErrBudget when the rule
-	// spent more than its budget, any other error for a fault.
+	// spent more than it may, any other error for a fault.
 	Choose(view *View, slot int) (Answer, error)
 }
 
@@ -50,7 +50,8 @@ type AnswerItem struct {
 	Text   string `json:"text,omitempty"`
 }
 
-// ErrBudget reports a rule that spent more than its manifest's budget.
+// ErrBudget reports a rule that spent more than its manifest's budget, or than
+// the rule host allows a call.
 var ErrBudget = errors.New("rule spent its budget")
 
 // ErrNotRun reports a rule that was not run at all: its module is not loaded or
