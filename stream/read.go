@@ -126,11 +126,17 @@ func (r *reader) read(ctx context.Context, b *broker) error {
 		}
 		select {
 		case <-moved:
+		case <-time.After(askAgain):
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
 }
+
+// askAgain is the longest that a follower waits without asking. The server
+// acknowledges a message a moment before its readers can see it: a follower that
+// looks in between sees nothing, and the news of the message is over.
+const askAgain = 250 * time.Millisecond
 
 // emit hands the events of one message to the reader's function.
 func (r *reader) emit(m message) error {
