@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -285,6 +286,41 @@ func TestATestEndsInTime(t *testing.T) {
 	cancel()
 	if _, err := c.Test(gone, source.wasm, []edge.ModuleCase{{}}); !errors.Is(err, context.Canceled) {
 		t.Errorf("nobody waits for it: %v", err)
+	}
+}
+
+// TestAPanicKeepsNoMemory: a template whose fields do not fit its manifest
+// panics after its instance was made.
+func TestAPanicKeepsNoMemory(t *testing.T) {
+	c := newChecker(t)
+	source := handMade(fat(), readsOwn)
+	m, err := verify(source.wasm, source.hash)
+	if err != nil {
+		t.Fatal(err)
+	}
+	panics := func() {
+		defer func() {
+			if recover() == nil {
+				t.Fatal("nothing panicked")
+			}
+		}()
+		manifest, module := source.manifest, *m
+		_, err := c.compiler.finish(t.Context(), &template{module: &module, manifest: &manifest, settings: []byte("{}")}, checkLimits)
+		t.Errorf("got %v", err)
+	}
+	heap := func() int64 {
+		var stats runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&stats)
+		return int64(stats.HeapAlloc)
+	}
+	panics()
+	before := heap()
+	for range 8 {
+		panics()
+	}
+	if kept := heap() - before; kept > MaxMemoryPages*pageBytes {
+		t.Errorf("8 panics keep %d bytes", kept)
 	}
 }
 

@@ -64,11 +64,10 @@ func verify(wasm []byte, hash string) (*module, error) {
 
 // finish takes a template with module, manifest, bind, own and settings to where
 // its first instance, which it returns, can serve. Each step only sees what the
-// one before let through. After an error nothing is left to close, and the
-// template has the canaries so far.
-func (c *compiler) finish(ctx context.Context, t *template, limits jailLimits) (*instance, error) {
+// one before let through. After an error or a panic nothing is left to close,
+// and the template has the canaries so far.
+func (c *compiler) finish(ctx context.Context, t *template, limits jailLimits) (first *instance, err error) {
 	t.runtime, t.empty = c.runtime, emptyRecord(len(t.own))
-	var err error
 	if t.settings, err = t.checkExports(len(t.bind), t.settings); err != nil {
 		return nil, err
 	}
@@ -77,11 +76,12 @@ func (c *compiler) finish(ctx context.Context, t *template, limits jailLimits) (
 		return nil, err
 	}
 	t.compiling = time.Since(began)
-	first, err := t.prepare(ctx)
-	if err != nil {
-		_ = t.code.Close(context.Background())
-	}
-	return first, err
+	defer func() {
+		if first == nil {
+			_ = t.code.Close(context.Background())
+		}
+	}()
+	return t.prepare(ctx)
 }
 
 // checkExports compares the module's exports with the ABI and returns the
@@ -121,19 +121,22 @@ func abiError(format string, args ...any) error {
 
 // prepare makes the first instance, keeps what it is then as the state in which
 // every call begins, and lets canary visits find out whether it may serve.
-func (t *template) prepare(ctx context.Context) (*instance, error) {
+func (t *template) prepare(ctx context.Context) (first *instance, err error) {
 	in, err := t.start(ctx)
 	if err != nil {
 		return nil, err
 	}
+	defer func() {
+		if first == nil {
+			in.close()
+		}
+	}()
 	t.snapshot, t.in, t.out = newSnapshot(in.memory, in.globals, t.meter.ChunkShift), in.in, in.out
 	in.snapshot = t.snapshot
 	if t.canaries, err = t.tryCanaries(ctx, in, cmp.Or(t.manifest.Budget, edge.MaxBudget)); err != nil {
-		in.close()
 		return nil, err
 	}
 	if !t.snapshot.is(in.memory, in.globals) {
-		in.close()
 		return nil, errors.New("an instance was not put back as it was")
 	}
 	t.budget = calibrate(t.manifest, t.canaries)
