@@ -83,6 +83,9 @@ func tidySettings(settings json.RawMessage) ([]byte, error) {
 	if tidy[0] != '{' {
 		return nil, &SettingsError{What: "not a JSON object"}
 	}
+	if len(tidy) > MaxSettingsBytes { // the tidy spelling of a line feed is longer
+		return nil, &SettingsError{What: fmt.Sprintf("%d bytes as the module receives them, at most %d", len(tidy), MaxSettingsBytes)}
+	}
 	return tidy, nil
 }
 

@@ -36,6 +36,7 @@ func TestCheckSettings(t *testing.T) {
 		{"a number with an exponent without end", `{"north":"winter","share":1e1000000000}`, "/share", "too large"},
 		{"a number without end", `{"north":"winter","share":0.` + strings.Repeat("1", 100) + `}`, "/share", "too long"},
 		{"too many bytes", `{"north":"` + strings.Repeat("x", MaxSettingsBytes) + `"}`, "", "at most 16384"},
+		{"too many bytes once they are tidy", `{"north":"` + strings.Repeat(`\n`, 3000) + `"}`, "", "18012 bytes as the module receives them, at most 16384"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
