@@ -12,6 +12,9 @@ import (
 	"strings"
 )
 
+// apart reports whether the kernel lets the jail take the network away.
+func apart(j *jail) bool { return !j.apart.refused.Load() }
+
 // probe is the compiling process of TestTheJailedProcessSeesNothingOfTheServer:
 // it confines itself as CompileMain does and says what it sees.
 func probe() int {

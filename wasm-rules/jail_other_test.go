@@ -5,3 +5,5 @@
 package wasmrules
 
 func probe() int { return jailBroken }
+
+func apart(*jail) bool { return false }
