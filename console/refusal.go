@@ -64,6 +64,7 @@ var statuses = map[string]int{
 	publishing.CodeConflict:        http.StatusConflict,
 	publishing.CodeTaken:           http.StatusConflict,
 	publishing.CodeDecided:         http.StatusConflict,
+	publishing.CodeQuota:           http.StatusConflict,
 	publishing.CodeTooLarge:        http.StatusRequestEntityTooLarge,
 	publishing.CodeInvalid:         http.StatusUnprocessableEntity,
 	publishing.CodeUnavailable:     http.StatusServiceUnavailable,

@@ -122,7 +122,7 @@ var refusals = map[string]string{
 	"start_failed": "failed", "canary_failed": "failed", "memory_grows": "failed",
 	"unsigned": "signature", "bad_signature": "signature",
 	"too_many_large": "busy", "too_much_memory": "busy", "compile_busy": "busy", "unavailable": "busy",
-	"taken": "taken",
+	"taken": "taken", "quota": "quota",
 }
 
 // refusedWords returns the key of the text that says why a module was refused.

@@ -54,14 +54,14 @@ func TestABrokenAuditLogIsToldAndStopsNobody(t *testing.T) {
 // auditFolder is where the bench's store has its audit log.
 func (b *bench) auditFolder(t testing.TB) (folder string) {
 	t.Helper()
-	err := filepath.WalkDir(b.dir, func(path string, d os.DirEntry, err error) error {
+	err := filepath.WalkDir(b.options.Dir, func(path string, d os.DirEntry, err error) error {
 		if err == nil && d.IsDir() && d.Name() == "AUDIT" {
 			folder = path
 		}
 		return err
 	})
 	if err != nil || folder == "" {
-		t.Fatalf("no audit log in %s: %v", b.dir, err)
+		t.Fatalf("no audit log in %s: %v", b.options.Dir, err)
 	}
 	return folder
 }

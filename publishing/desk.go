@@ -30,6 +30,8 @@ type Options struct {
 	// Builtin are the modules that come with the node; every site may publish
 	// them without an upload.
 	Builtin func() []edge.ModuleRef
+	// Quota is how much each site may have.
+	Quota Quota
 	// Now is time.Now if nil.
 	Now func() time.Time
 }
@@ -43,6 +45,7 @@ func New(o Options) *Desk {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	o.Quota.setDefaults()
 	return &Desk{o: o}
 }
 

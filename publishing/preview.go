@@ -17,9 +17,6 @@ import (
 // MaxPreviewTime bounds how long a preview's link is good.
 const MaxPreviewTime = 30 * 24 * time.Hour
 
-// maxPreviews bounds the previews of a site that are good at once.
-const maxPreviews = 100
-
 // A Preview is a link that shows a page as it would be if a placement were
 // published. Whoever has the link sees it, nobody else, and nothing is counted.
 type Preview struct {
@@ -98,28 +95,23 @@ func pageOf(doc *edge.ReleaseDocument, page string) (*url.URL, error) {
 	return u, nil
 }
 
-// dropPreviews forgets a site's previews whose time is over.
+// dropPreviews forgets a site's previews whose time is over, and the oldest where
+// there would be too many.
 func (d *Desk) dropPreviews(ctx context.Context, site string) error {
-	good := 0
 	notes, err := d.o.Notes.Notes(ctx, previewNotes+"."+site)
+	if err != nil {
+		return storeError(err, "", "previews")
+	}
+	var good, over []edge.Note
 	for _, n := range notes {
 		var p previewNote
 		if json.Unmarshal(n.Value, &p) == nil && d.now().Before(p.Until) {
-			good++
-			continue
-		}
-		// Damaged is as good as over.
-		if gone := d.o.Notes.DeleteNote(ctx, n.Key, n.Revision); !errors.Is(gone, edge.ErrChanged) {
-			err = errors.Join(err, gone)
+			good = append(good, n)
+		} else { // damaged is as good as over
+			over = append(over, n)
 		}
 	}
-	switch {
-	case err != nil:
-		return storeError(err, "", "previews")
-	case good >= maxPreviews:
-		return refuse(CodeTooLarge, "", "site %s has %d previews: wait until some are over", site, good)
-	}
-	return nil
+	return errors.Join(d.forget(ctx, over, 0), d.forget(ctx, good, d.o.Quota.Previews-1))
 }
 
 // PreviewDocument returns the release document of a preview, for the engine: it

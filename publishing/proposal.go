@@ -77,6 +77,9 @@ func (d *Desk) proposals(ctx context.Context, site string) ([]*Proposal, error) 
 
 // propose keeps a change for a second person.
 func (d *Desk) propose(ctx context.Context, by Actor, site string, c Change, next *amended) (*Proposal, error) {
+	if err := d.admitProposal(ctx, site); err != nil {
+		return nil, err
+	}
 	if c.Act == ActRelease { // too large for a note
 		hash, err := d.o.Documents.PutDocument(ctx, c.Document)
 		if err != nil {

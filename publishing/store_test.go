@@ -76,10 +76,10 @@ func (l loader) Load(_ string, ref edge.ModuleRef, _ map[string]int) (edge.Rule,
 // the variants sun and rain and no rule.
 type bench struct {
 	*publishing.Desk
-	store  *store
-	sealer *edge.Sealer
-	dir    string
-	now    time.Time
+	store   *store
+	sealer  *edge.Sealer
+	options stream.Options
+	now     time.Time
 
 	builtin  []edge.ModuleRef
 	canaries int // in each report
@@ -87,17 +87,22 @@ type bench struct {
 
 func newBench(t testing.TB) *bench {
 	t.Helper()
-	dir := t.TempDir()
+	return newBenchOf(t, stream.Options{}, publishing.Quota{})
+}
+
+func newBenchOf(t testing.TB, o stream.Options, quota publishing.Quota) *bench {
+	t.Helper()
+	o.Dir = t.TempDir()
 	sealer, err := edge.NewSealer(make([]byte, edge.KeyBytes))
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bench{sealer: sealer, store: &store{}, dir: dir, now: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)}
+	b := &bench{sealer: sealer, store: &store{}, options: o, now: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)}
 	b.open(t)
 	t.Cleanup(func() { b.close(t) })
 	b.Desk = publishing.New(publishing.Options{
 		Modules: b.store, Documents: b.store, Notes: b.store, Audits: b.store, Releases: b.store, Checker: modules{b}, Loader: loader{b.store},
-		Builtin: func() []edge.ModuleRef { return b.builtin }, SealPreview: sealer.SealPreview, Now: func() time.Time { return b.now },
+		Builtin: func() []edge.ModuleRef { return b.builtin }, SealPreview: sealer.SealPreview, Quota: quota, Now: func() time.Time { return b.now },
 	})
 	b.put(t, site("shop"), 0)
 	return b
@@ -106,7 +111,7 @@ func newBench(t testing.TB) *bench {
 // open opens the bench's store, close closes it.
 func (b *bench) open(t testing.TB) {
 	t.Helper()
-	s, err := stream.Open(stream.Options{Dir: b.dir})
+	s, err := stream.Open(b.options)
 	if err != nil {
 		t.Fatal(err)
 	}

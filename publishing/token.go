@@ -59,6 +59,9 @@ func (d *Desk) CreateToken(ctx context.Context, by, actor Actor, expires time.Ti
 	if !expires.IsZero() && !expires.After(now) {
 		return "", Token{}, refuse(CodeInvalid, "expires", "the token would have expired already")
 	}
+	if err := d.admitToken(ctx, actor); err != nil {
+		return "", Token{}, err
+	}
 	var random [tokenBytes]byte
 	rand.Read(random[:])
 	secret = tokenPrefix + base64.RawURLEncoding.EncodeToString(random[:])

@@ -63,7 +63,7 @@ func TestASecretIsNotOnDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	found := map[string]bool{}
-	err = filepath.WalkDir(b.dir, func(path string, d os.DirEntry, err error) error {
+	err = filepath.WalkDir(b.options.Dir, func(path string, d os.DirEntry, err error) error {
 		if err != nil || !d.Type().IsRegular() {
 			return err
 		}

@@ -96,6 +96,9 @@ func (d *Desk) Upload(ctx context.Context, by Actor, site string, wasm []byte, s
 	if err := d.o.Checker.Verify(site, u.Ref()); err != nil {
 		return nil, because(CodeInvalid, "signature", "signature", err)
 	}
+	if err := d.admitUpload(ctx, u); err != nil {
+		return nil, err
+	}
 	if _, err := d.o.Modules.PutModule(ctx, wasm); err != nil {
 		return nil, storeError(err, "", "store module")
 	}
@@ -106,11 +109,12 @@ func (d *Desk) Upload(ctx context.Context, by Actor, site string, wasm []byte, s
 func (d *Desk) keepUpload(ctx context.Context, by Actor, u *Upload) (*Upload, error) {
 	for range casAttempts {
 		was, revision, err := d.findUpload(ctx, u.Site, u.Name, u.Version)
+		if err == nil && was != nil {
+			err = u.sameAs(was)
+		}
 		switch {
 		case err != nil:
 			return nil, err
-		case was != nil && was.Hash != u.Hash:
-			return nil, refuse(CodeTaken, "version", "%s@%s is another module at site %s already: give it a new version", u.Name, u.Version, u.Site)
 		case was != nil && (was.By == "" || u.Signature == "" || was.Signature == u.Signature):
 			return was, nil
 		}
@@ -130,6 +134,14 @@ func (d *Desk) keepUpload(ctx context.Context, by Actor, u *Upload) (*Upload, er
 		}
 	}
 	return nil, storeError(edge.ErrChanged, "version", "the upload")
+}
+
+// sameAs refuses other bytes than those that have the upload's name and version.
+func (u *Upload) sameAs(was *Upload) error {
+	if was.Hash == u.Hash {
+		return nil
+	}
+	return refuse(CodeTaken, "version", "%s@%s is another module at site %s already: give it a new version", u.Name, u.Version, u.Site)
 }
 
 // value is the upload's note. A report that does not fit leaves out what was
@@ -164,6 +176,9 @@ func (d *Desk) findUpload(ctx context.Context, site, name, version string) (*Upl
 	if err := json.Unmarshal(value, u); err != nil {
 		return nil, 0, fmt.Errorf("upload %s@%s: %w", name, version, err)
 	}
+	if u.Name != name || u.Version != version { // a dot at another place of the key
+		return nil, 0, nil
+	}
 	return u, revision, nil
 }
 
@@ -177,16 +192,13 @@ func (d *Desk) Describe(ctx context.Context, by Actor, site, name, version strin
 	if _, err := d.live(ctx, site); err != nil {
 		return nil, err
 	}
-	all, err := d.uploads(ctx, site)
-	if err != nil {
+	u, _, err := d.findUpload(ctx, site, name, version)
+	switch {
+	case err != nil:
 		return nil, err
-	}
-	at := slices.IndexFunc(all, func(u *Upload) bool { return u.Name == name && u.Version == version })
-	if at < 0 {
+	case u == nil:
 		return nil, refuse(CodeNotFound, "module", "site %s has no module %.100q", site, name+"@"+version)
-	}
-	u := all[at]
-	if u.Report != nil {
+	case u.Report != nil:
 		return u, nil
 	}
 	wasm, err := d.o.Modules.Module(ctx, u.Hash)
@@ -210,23 +222,33 @@ func (d *Desk) Uploads(ctx context.Context, by Actor, site string) ([]*Upload, e
 	if _, err := d.live(ctx, site); err != nil {
 		return nil, err
 	}
-	return d.uploads(ctx, site)
+	return d.uploads(ctx, site, "")
 }
 
-func (d *Desk) uploads(ctx context.Context, site string) ([]*Upload, error) {
+// uploads returns the modules that a site may publish, of one name unless that
+// is empty.
+func (d *Desk) uploads(ctx context.Context, site, name string) ([]*Upload, error) {
+	prefix := uploadNotes + "." + site
+	if name != "" {
+		prefix += "." + name
+	}
 	uploads := []*Upload{}
-	notes, err := d.o.Notes.Notes(ctx, uploadNotes+"."+site)
+	notes, err := d.o.Notes.Notes(ctx, prefix)
 	for _, n := range notes {
 		u := &Upload{}
 		err = errors.Join(err, read(n, u))
-		uploads = append(uploads, u)
+		if name == "" || u.Name == name {
+			uploads = append(uploads, u)
+		}
 	}
 	if err != nil {
 		return nil, storeError(err, "", "uploads")
 	}
 	slices.SortStableFunc(uploads, func(a, b *Upload) int { return cmp.Or(b.At.Compare(a.At), cmp.Compare(a.Name, b.Name)) })
 	for _, ref := range d.builtin() {
-		uploads = append(uploads, builtinUpload(site, ref))
+		if name == "" || ref.Name == name {
+			uploads = append(uploads, builtinUpload(site, ref))
+		}
 	}
 	return uploads, nil
 }

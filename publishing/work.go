@@ -81,16 +81,13 @@ func (d *Desk) place(ctx context.Context, a *amended, doc *edge.ReleaseDocument,
 // resolve finds a site's module by name and, where the site has several
 // versions, version.
 func (d *Desk) resolve(ctx context.Context, site string, ref edge.ModuleRef) (edge.ModuleRef, error) {
-	uploads, err := d.uploads(ctx, site)
+	found, err := d.uploadsOf(ctx, site, ref)
 	if err != nil {
 		return edge.ModuleRef{}, err
 	}
-	var found []*Upload
-	var versions []string
-	for _, u := range uploads {
-		if u.Name == ref.Name && (ref.Version == "" || u.Version == ref.Version) {
-			found, versions = append(found, u), append(versions, u.Version)
-		}
+	versions := make([]string, len(found))
+	for i, u := range found {
+		versions[i] = u.Version
 	}
 	switch {
 	case len(found) == 0:
@@ -101,6 +98,19 @@ func (d *Desk) resolve(ctx context.Context, site string, ref edge.ModuleRef) (ed
 		return edge.ModuleRef{}, refuse(CodeInvalid, "module", "%s has the hash %s at site %s, not %.64q", ref.ID(), found[0].Hash, site, ref.Hash)
 	}
 	return found[0].Ref(), nil
+}
+
+// uploadsOf returns what a site has under a name and, unless that is empty,
+// version.
+func (d *Desk) uploadsOf(ctx context.Context, site string, ref edge.ModuleRef) ([]*Upload, error) {
+	if ref.Version == "" {
+		return d.uploads(ctx, site, ref.Name)
+	}
+	u, _, err := d.findUpload(ctx, site, ref.Name, ref.Version)
+	if err != nil || u == nil {
+		return nil, err
+	}
+	return []*Upload{u}, nil
 }
 
 // share rolls a module out further or back. One in shadow begins to be shown in
