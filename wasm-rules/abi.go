@@ -2,6 +2,11 @@
 
 package wasmrules
 
+import (
+	"github.com/nearside/nearside/edge"
+	"github.com/nearside/nearside/wasm-rules/bytecode"
+)
+
 // The record, ABI.md section 3. All numbers are little-endian.
 const (
 	RecordMagic    = 0x3141454E // the bytes "NEA1"
@@ -28,9 +33,9 @@ const (
 
 // Limits of a module, ABI.md section 5.
 const (
-	MaxModuleBytes   = 4 << 20
+	MaxModuleBytes   = edge.MaxModuleBytes
 	MaxMemoryPages   = 64 // of pageBytes
-	pageBytes        = 64 << 10
+	pageBytes        = bytecode.PageBytes
 	MaxSettingsBytes = MaxRecordBytes
 )
 

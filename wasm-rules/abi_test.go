@@ -213,6 +213,13 @@ func TestTheDocumentNamesEverySignatureAndLimit(t *testing.T) {
 }
 
 // TestTheDocumentSaysWhatIsSigned compares the example with SignedText.
+// The parser knows no other package, so its bound stands twice.
+func TestTheLargestModuleIsOneForAll(t *testing.T) {
+	if got := bytecode.Large().Bytes; got != edge.MaxModuleBytes {
+		t.Errorf("the parser takes %d bytes, the store %d", got, edge.MaxModuleBytes)
+	}
+}
+
 func TestTheDocumentSaysWhatIsSigned(t *testing.T) {
 	_, example, _ := strings.Cut(string(readABI(t)), "```signed\n")
 	example, _, _ = strings.Cut(example, "```")

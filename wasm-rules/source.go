@@ -114,10 +114,6 @@ func (f folder) List() ([]Listed, error) {
 	return list, errors.Join(errs...)
 }
 
-// maxFileBytes is the most a source reads of a file. What a module may have is
-// for the host to say.
-const maxFileBytes = 4 << 20
-
 func (f folder) read(name string) ([]byte, error) {
 	// Opening a pipe would wait for its writer, so look before.
 	info, err := fs.Stat(f.files, name)
@@ -132,12 +128,12 @@ func (f folder) read(name string) ([]byte, error) {
 		return nil, err
 	}
 	defer file.Close()
-	b, err := io.ReadAll(io.LimitReader(file, maxFileBytes+1))
+	b, err := io.ReadAll(io.LimitReader(file, MaxModuleBytes+1))
 	if err != nil {
 		return nil, err
 	}
-	if len(b) > maxFileBytes {
-		return nil, fmt.Errorf("%s: more than %d bytes", name, maxFileBytes)
+	if len(b) > MaxModuleBytes {
+		return nil, fmt.Errorf("%s: more than %d bytes", name, MaxModuleBytes)
 	}
 	return b, nil
 }

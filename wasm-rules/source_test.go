@@ -74,7 +74,7 @@ func TestDirSourceSaysWhatIsWrong(t *testing.T) {
 		{"no manifest", func(dir string) { writeFile(t, filepath.Join(dir, "a.wasm"), wasm) }, "a.wasm: manifest: the module has none"},
 		{"a manifest that is wrong", func(dir string) { writeModule(t, dir, "a", wasm, edge.Manifest{}) }, "a.wasm: manifest: abi: 0"},
 		{"a file that is no module", func(dir string) { writeFile(t, filepath.Join(dir, "a.wasm"), []byte("no")) }, "a.wasm: this is not a WebAssembly 1.0 module"},
-		{"a file that is too large", func(dir string) { writeFile(t, filepath.Join(dir, "a.wasm"), make([]byte, maxFileBytes+1)) }, "a.wasm: more than 4194304 bytes"},
+		{"a file that is too large", func(dir string) { writeFile(t, filepath.Join(dir, "a.wasm"), make([]byte, MaxModuleBytes+1)) }, "a.wasm: more than 4194304 bytes"},
 		{"a module that is a folder", func(dir string) { makeFolder(t, filepath.Join(dir, "a.wasm")) }, "a.wasm: not a regular file"},
 	}
 	for _, tt := range tests {
@@ -101,7 +101,7 @@ func TestOpenNamesTheFilesItCouldNotRead(t *testing.T) {
 
 func TestABadNeighbourHidesNothing(t *testing.T) {
 	dir, wasm := t.TempDir(), assemble(minimal())
-	writeFile(t, filepath.Join(dir, "a.wasm"), make([]byte, maxFileBytes+1))
+	writeFile(t, filepath.Join(dir, "a.wasm"), make([]byte, MaxModuleBytes+1))
 	good := writeModule(t, dir, "b", wasm, oneSlot())
 	if _, err := DirSource(dir).Open(HashOf(good)); err != nil {
 		t.Errorf("Open: %v", err)
