@@ -77,24 +77,18 @@ func (d *Desk) Do(ctx context.Context, by Actor, site string, c Change) (*Outcom
 	if next.same() {
 		return next.outcome(), nil
 	}
-	if next.was.doc.Settings.SecondPerson {
-		c.Follows = next.was.Number
-		p, err := d.propose(ctx, by, site, c, next)
-		if err != nil {
-			return nil, err
-		}
-		out := next.was.outcome(site)
-		out.Proposal = p
-		return out, nil
-	}
 	if c.Follows == 0 {
 		c.Follows = next.was.Number
+	}
+	if next.was.doc.Settings.SecondPerson {
+		return d.propose(ctx, by, c, next)
 	}
 	return d.apply(ctx, by, site, c, "")
 }
 
 // apply makes a change by compare-and-swap. When another change comes before it,
-// it is made anew from what is live then, if it still may be.
+// it is made anew from what is live then, if it still may be; without a proposal
+// it becomes one where that wants a second person.
 func (d *Desk) apply(ctx context.Context, by Actor, site string, c Change, proposal string) (*Outcome, error) {
 	var err error
 	for range casAttempts {
@@ -102,8 +96,11 @@ func (d *Desk) apply(ctx context.Context, by Actor, site string, c Change, propo
 		if next, err = d.amend(ctx, site, c); err != nil {
 			return nil, err
 		}
-		if next.same() {
+		switch {
+		case next.same():
 			return next.outcome(), nil
+		case proposal == "" && next.was.doc.Settings.SecondPerson:
+			return d.propose(ctx, by, c, next)
 		}
 		entry := next.entry(c)
 		entry.Proposal = proposal

@@ -76,7 +76,9 @@ func (d *Desk) proposals(ctx context.Context, site string) ([]*Proposal, error) 
 }
 
 // propose keeps a change for a second person.
-func (d *Desk) propose(ctx context.Context, by Actor, site string, c Change, next *amended) (*Proposal, error) {
+func (d *Desk) propose(ctx context.Context, by Actor, c Change, next *amended) (*Outcome, error) {
+	site := next.site
+	c.Follows = next.was.Number
 	if err := d.admitProposal(ctx, site); err != nil {
 		return nil, err
 	}
@@ -101,7 +103,12 @@ func (d *Desk) propose(ctx context.Context, by Actor, site string, c Change, nex
 		_, err := d.o.Notes.PutNote(ctx, proposalKey(site, p.ID), value, 0)
 		return err
 	})
-	return p, storeError(err, "", "proposal")
+	if err != nil {
+		return nil, storeError(err, "", "proposal")
+	}
+	out := next.was.outcome(site)
+	out.Proposal = p
+	return out, nil
 }
 
 // Approve applies a proposal to what is live, unless what it changes was changed

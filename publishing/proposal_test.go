@@ -106,6 +106,24 @@ func TestEveryChangeNeedsTheSecondPerson(t *testing.T) {
 	}
 }
 
+// Whoever wants a second person from the release before on is not passed by a
+// change that was on its way.
+func TestAChangeOnItsWayWaitsForTheSecondPersonToo(t *testing.T) {
+	b := newBench(t)
+	b.upload(t, "1.0.0")
+	b.store.beforePut = func() { b.careful(t) }
+	out, err := b.Do(t.Context(), ada, "shop", publish(placement("1.0.0")))
+	if err != nil || out.Proposal == nil || out.Release != 2 || b.rules(t) != "" {
+		t.Fatalf("%+v, %v; rules %s; want a proposal and nothing changed", out, err, b.rules(t))
+	}
+	if out, err = b.Do(t.Context(), ada, "shop", publish(placement("1.0.0"))); err != nil || out.Proposal == nil {
+		t.Errorf("the same again: %+v, %v", out, err)
+	}
+	if _, err := b.Approve(t.Context(), bob, "shop", out.Proposal.ID); err != nil || b.rules(t) == "" {
+		t.Errorf("approve: %v; rules %s", err, b.rules(t))
+	}
+}
+
 // A whole release waits beside the notes, which are small, and may be larger than
 // a module.
 func TestAReleaseWaitsForTheSecondPerson(t *testing.T) {
