@@ -49,7 +49,7 @@ type jailLimits struct {
 
 // standardLimits are what the largest module within the limits of verification
 // needs, several times over.
-var standardLimits = jailLimits{cpu: 10 * time.Second, address: 2 << 30, file: 64 << 20, wall: time.Minute}
+var standardLimits = jailLimits{cpu: 16 * time.Second, address: 2 << 30, file: 64 << 20, wall: time.Minute}
 
 // Exit codes of the compiling process; any other is a crash.
 const (

@@ -281,7 +281,7 @@ func TestTheJailedProcessSeesNothingOfTheServer(t *testing.T) {
 		t.Errorf("%d network interfaces, want the loopback alone", got.Networks)
 	}
 	for name, want := range map[string]string{
-		"Max cpu time": "10", "Max address space": "2147483648", "Max file size": "67108864", "Max open files": "32", "Max core file size": "0",
+		"Max cpu time": "16", "Max address space": "2147483648", "Max file size": "67108864", "Max open files": "32", "Max core file size": "0",
 	} {
 		if got.Limits[name] != want {
 			t.Errorf("%s: %s, want %s", name, got.Limits[name], want)
