@@ -36,8 +36,8 @@ type recordedDecision struct {
 }
 
 // has reports whether the decision's id is id.
-func (d recordedDecision) has(id string) bool {
-	return len(id) >= decisionKeyChars && d.key == id[:decisionKeyChars]
+func (t *recordedDecision) has(id string) bool {
+	return len(id) >= decisionKeyChars && t.key == id[:decisionKeyChars]
 }
 
 type recordedTry struct {

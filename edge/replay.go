@@ -72,7 +72,7 @@ type ReplayedAnswer struct {
 // RecordHolds reports whether a record holds the decision with an id.
 func RecordHolds(record []byte, id string) bool {
 	p, err := parseRecord(record)
-	return err == nil && slices.ContainsFunc(p.decisions, func(d recordedDecision) bool { return d.has(id) })
+	return err == nil && slices.ContainsFunc(p.decisions, func(t recordedDecision) bool { return t.has(id) })
 }
 
 // Replay decides a record's beacon again. The release must be the one the
