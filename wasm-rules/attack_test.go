@@ -3,9 +3,11 @@
 package wasmrules
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/nearside/nearside/edge"
@@ -343,6 +345,22 @@ func TestPuttingBackCosts(t *testing.T) {
 				t.Errorf("spent %d (%v), want %d and little more", answer.Fuel, err, tt.least)
 			}
 		})
+	}
+}
+
+// TestPaddingBuysNoFuel: what starts a runtime is told from a small module that
+// something makes large.
+func TestPaddingBuysNoFuel(t *testing.T) {
+	// 100 stores in each of 30,000 rounds: 24 million.
+	rounds := testFunc{"rounds", []byte{wasmI32}, nil, code(
+		opLoop, bytes.Repeat(code(constI32(40_000), constI64(1), opI64Store), 100),
+		localGet(0), constI32(1), opI32Add, localTee(0), constI32(30_000), opI32LtU, brIf(0), opEnd)}
+	funcs := minimal(rounds)
+	funcs = append(funcs, testFunc{"_initialize", nil, nil, code(constI32(0), call(byte(len(funcs)-1)))})
+	padding := section(sectionCustom, append(sized([]byte("padding")), make([]byte, 600<<10)...))
+	source := handMade(append(assemble(funcs), padding...))
+	if report, err := newChecker(t).Check(t.Context(), source.wasm); err != nil || report.Code != CodeStart || !strings.Contains(report.Message, edge.ErrBudget.Error()) {
+		t.Errorf("got %v, %+v", err, report)
 	}
 }
 

@@ -18,7 +18,7 @@ import (
 // What a call may spend, in the units of package bytecode.
 const (
 	// startFuel is for everything before the snapshot together, largeStartFuel
-	// the same for a module that starts a runtime: Go's takes 9 million.
+	// the same for a module that starts a runtime: Go's takes 17 million.
 	startFuel      = 20_000_000
 	largeStartFuel = 50_000_000
 	// maxDepth is of calls in calls, those of large functions counting more. It
@@ -86,7 +86,7 @@ func (t *template) start(ctx context.Context) (*instance, error) {
 		return nil, err
 	}
 	in.fuel.Set(startFuel)
-	if t.large {
+	if t.large && len(t.verified.Imports) > 0 { // a runtime imports WASI, padding does not
 		in.fuel.Set(largeStartFuel)
 	}
 	if err := in.setUp(ctx, t); err != nil {

@@ -10,6 +10,21 @@ import (
 	"github.com/tetratelabs/wazero"
 )
 
+// TestMemoryCosts: no instruction that reaches memory is cheaper than another.
+func TestMemoryCosts(t *testing.T) {
+	found := 0
+	for _, o := range operations {
+		if o.imm == immMemory {
+			if found++; o.cost != 8 {
+				t.Errorf("%s costs %d, want 8", o.name, o.cost)
+			}
+		}
+	}
+	if found != 23 {
+		t.Errorf("%d loads and stores, want 23", found)
+	}
+}
+
 func TestRegions(t *testing.T) {
 	cheap := []byte{opGlobalGet, 0, opDrop}    // costs 1
 	dear := repeat(20, opGlobalGet, 0, opDrop) // costs 20, more than is folded

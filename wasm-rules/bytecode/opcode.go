@@ -104,9 +104,9 @@ type operation struct {
 // operationRows are the instructions of consecutive bytes from first, named by
 // names. Fuel follows what instructions take on common processors; those that
 // compile to nothing of their own are free, which a region's count makes up for.
-// A load costs what it takes where the memory is too large for the nearest
-// caches and each load waits for the one before: no other instruction can be
-// made so much slower by whoever writes the module.
+// A load or a store costs what it takes where the memory is too large for the
+// nearest caches, and each load waits for the one before: no other instruction
+// can be made so much slower by whoever writes the module.
 var operationRows = []struct {
 	first     byte
 	imm       immediate
@@ -140,15 +140,15 @@ var operationRows = []struct {
 	{0x30, immMemory, "i:l", 0, 8, "i64.load8_s i64.load8_u"},
 	{0x32, immMemory, "i:l", 1, 8, "i64.load16_s i64.load16_u"},
 	{0x34, immMemory, "i:l", 2, 8, "i64.load32_s i64.load32_u"},
-	{opI32Store, immMemory, "ii:", 2, 2, "i32.store"},
-	{opI64Store, immMemory, "il:", 3, 2, "i64.store"},
-	{opF32Store, immMemory, "if:", 2, 2, "f32.store"},
-	{opF64Store, immMemory, "id:", 3, 2, "f64.store"},
-	{0x3a, immMemory, "ii:", 0, 2, "i32.store8"},
-	{0x3b, immMemory, "ii:", 1, 2, "i32.store16"},
-	{opI64Store8, immMemory, "il:", 0, 2, "i64.store8"},
-	{0x3d, immMemory, "il:", 1, 2, "i64.store16"},
-	{opI64Store32, immMemory, "il:", 2, 2, "i64.store32"},
+	{opI32Store, immMemory, "ii:", 2, 8, "i32.store"},
+	{opI64Store, immMemory, "il:", 3, 8, "i64.store"},
+	{opF32Store, immMemory, "if:", 2, 8, "f32.store"},
+	{opF64Store, immMemory, "id:", 3, 8, "f64.store"},
+	{0x3a, immMemory, "ii:", 0, 8, "i32.store8"},
+	{0x3b, immMemory, "ii:", 1, 8, "i32.store16"},
+	{opI64Store8, immMemory, "il:", 0, 8, "i64.store8"},
+	{0x3d, immMemory, "il:", 1, 8, "i64.store16"},
+	{opI64Store32, immMemory, "il:", 2, 8, "i64.store32"},
 	{0x3f, immPage, ":i", 0, 1, "memory.size"},
 	{opMemoryGrow, immPage, "i:i", 0, 2000, "memory.grow"},
 

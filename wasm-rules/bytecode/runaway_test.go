@@ -93,6 +93,18 @@ func runaways() map[string]draft {
 		c.op(opBr, 0, opEnd)
 	})...)
 	chase.memory, chase.funcs[0].locals = []byte{1, 0, 64}, []byte{1, 1, byte(I32)}
+	// scatter stores all over 4 MB, each time where a page and a line were not
+	// touched for long.
+	scatter := one(":", write(func(c *code) {
+		c.op(opLoop, empty)
+		for i := range uint32(5000) {
+			c.i32(int32(i * 2654435769 >> 10 &^ 63))
+			c.i64(int64(i))
+			c.access(opI64Store, 3, 0)
+		}
+		c.op(opBr, 0, opEnd)
+	})...)
+	scatter.memory = []byte{1, 0, 64}
 	// flip branches on a bit that nothing predicts.
 	flip := one(":", write(func(c *code) {
 		c.op(opLoop, empty)
@@ -218,6 +230,7 @@ func runaways() map[string]draft {
 		"a loop of reinterpretations":                          numeric(I64, f64(0xa0, 0xbd), opI64Add),
 		"a loop that moves locals":                             rotate,
 		"a loop that chases through memory":                    chase,
+		"stores all over the memory":                           scatter,
 		"a loop that nothing predicts":                         flip,
 		"a loop of wide calls":                                 wide,
 		"a loop that carries 16 values":                        carry,

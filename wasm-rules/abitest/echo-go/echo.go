@@ -170,7 +170,7 @@ func chooseItems() Answer {
 
 // grow makes the runtime ask for more memory than a page.
 func grow() Answer {
-	const bytes = 1 << 20
+	const bytes = 1 << 18
 	kept = make([]byte, bytes)
 	for i := 0; i < bytes; i += 4096 {
 		kept[i] = 1
