@@ -63,6 +63,8 @@ type Actor struct {
 	Role Role   `json:"role"`
 	// Sites are the sites the role counts at; AnySite is every one.
 	Sites []string `json:"sites"`
+
+	makers []string // who made its token, and that one's, but for the operator
 }
 
 // Operator is who runs the node: whoever can open its files and its socket.
@@ -75,6 +77,20 @@ func (a Actor) Sees(site string) bool {
 
 // May reports whether the actor has at least a role at a site.
 func (a Actor) May(role Role, site string) bool { return a.Role >= role && a.Sees(site) }
+
+// speaksFor reports whether whoever has a name may be behind the actor: it is of
+// that name, or has its token from who is.
+func (a Actor) speaksFor(name string) bool { return a.Name == name || slices.Contains(a.makers, name) }
+
+// line is the actor and its makers, as those of a token that it makes. Who runs
+// the node can do everything anyway, and hands out the first tokens: that makes
+// nobody the same person.
+func (a Actor) line() []string {
+	if a.Name == Operator().Name || slices.Contains(a.makers, a.Name) {
+		return a.makers
+	}
+	return append(slices.Clone(a.makers), a.Name)
+}
 
 // need refuses an actor without the role at a site.
 func (a Actor) need(role Role, site string) error {

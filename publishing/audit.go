@@ -52,7 +52,7 @@ type Entry struct {
 	At   time.Time `json:"at"`
 	By   string    `json:"by"`
 	Role Role      `json:"role"`
-	// Site is empty for a token's.
+	// Site is empty for a token of every site.
 	Site string `json:"site,omitempty"`
 	Act  string `json:"act"`
 
@@ -89,7 +89,7 @@ type AuditLog struct {
 
 // Audit returns the newest entries, at most limit, 0 for as many as there may
 // be, about a site, or with an empty site about every site that the actor sees
-// and, to an admin of every site, about tokens. It needs the role viewer.
+// and, to an admin of every site, about tokens of every site. It needs the role viewer.
 func (d *Desk) Audit(ctx context.Context, by Actor, site string, limit int) (*AuditLog, error) {
 	err := by.needAnywhere(Viewer)
 	if site != "" {
@@ -158,14 +158,28 @@ func (d *Desk) now() time.Time { return d.o.Now().UTC().Truncate(time.Millisecon
 // withEntry appends an entry and then does what it tells of; if that fails, a
 // second entry says so.
 func (d *Desk) withEntry(ctx context.Context, by Actor, e Entry, do func() error) error {
-	e.ID = newID()
-	if err := d.appendEntry(ctx, by, e); err != nil {
-		return err
+	return d.withEntries(ctx, by, []Entry{e}, do)
+}
+
+// withEntries is withEntry for what several sites are told of.
+func (d *Desk) withEntries(ctx context.Context, by Actor, entries []Entry, do func() error) error {
+	for i := range entries {
+		entries[i].ID = newID()
+		if err := d.appendEntry(ctx, by, entries[i]); err != nil {
+			return errors.Join(err, d.void(ctx, by, entries[:i], err))
+		}
 	}
-	err := do()
-	if err == nil {
-		return nil
+	if err := do(); err != nil {
+		return errors.Join(err, d.void(ctx, by, entries, err))
 	}
-	void := Entry{Act: ActVoid, Site: e.Site, Voids: e.ID, Detail: err.Error()}
-	return errors.Join(err, d.appendEntry(context.WithoutCancel(ctx), by, void))
+	return nil
+}
+
+// void says of entries that what they tell of did not take effect.
+func (d *Desk) void(ctx context.Context, by Actor, entries []Entry, reason error) (err error) {
+	for _, e := range entries {
+		e = Entry{Act: ActVoid, Site: e.Site, Voids: e.ID, Detail: reason.Error()}
+		err = errors.Join(err, d.appendEntry(context.WithoutCancel(ctx), by, e))
+	}
+	return err
 }

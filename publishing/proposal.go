@@ -27,8 +27,10 @@ type Proposal struct {
 	ID   string `json:"id"`
 	Site string `json:"site"`
 	// Change is what is proposed; it follows the release that By saw.
-	Change Change    `json:"change"`
-	By     string    `json:"by"`
+	Change Change `json:"change"`
+	By     string `json:"by"`
+	// Makers made By's token, and so on; none of them may approve it.
+	Makers []string  `json:"makers,omitempty"`
 	At     time.Time `json:"at"`
 	State  string    `json:"state"`
 
@@ -89,7 +91,7 @@ func (d *Desk) propose(ctx context.Context, by Actor, c Change, next *amended) (
 		}
 		c.Document, c.DocumentHash = nil, hash
 	}
-	p := &Proposal{ID: newID(), Site: site, Change: c, By: by.Name, At: d.now(), State: StateWaiting}
+	p := &Proposal{ID: newID(), Site: site, Change: c, By: by.Name, Makers: by.makers, At: d.now(), State: StateWaiting}
 	value, err := json.Marshal(p)
 	if err != nil {
 		return nil, err
@@ -112,14 +114,20 @@ func (d *Desk) propose(ctx context.Context, by Actor, c Change, next *amended) (
 }
 
 // Approve applies a proposal to what is live, unless what it changes was changed
-// meanwhile. It needs the role approver, and another name than the proposal's.
+// meanwhile. It needs the role approver, and another person than the proposal's:
+// of another name, and neither with a token by way of the other.
 func (d *Desk) Approve(ctx context.Context, by Actor, site, id string) (*Outcome, error) {
 	p, revision, err := d.decidable(ctx, by, site, id)
 	if err != nil {
 		return nil, err
 	}
-	if p.By == by.Name {
+	switch {
+	case p.By == by.Name:
 		return nil, refuse(CodeSamePerson, "", "%s proposed it: somebody else must approve it", p.By)
+	case by.speaksFor(p.By):
+		return nil, refuse(CodeSamePerson, "", "%s proposed it and made the token of %s: somebody else must approve it", p.By, by.Name)
+	case slices.Contains(p.Makers, by.Name):
+		return nil, refuse(CodeSamePerson, "", "%s made the token of %s, who proposed it: somebody else must approve it", by.Name, p.By)
 	}
 	// The decision is kept first: of two people at once one applies it. Should
 	// the change then fail, the proposal waits again.

@@ -124,6 +124,71 @@ func TestAChangeOnItsWayWaitsForTheSecondPersonToo(t *testing.T) {
 	}
 }
 
+// Who hands out a token is not a second person beside its holder, on either side
+// and however many tokens lie between. Who runs the node hands out the first.
+func TestWhoMadeATokenIsNoSecondPerson(t *testing.T) {
+	b := newBench(t)
+	b.upload(t, "1.0.0")
+	b.careful(t)
+	token := func(by publishing.Actor, name string, role publishing.Role) publishing.Actor {
+		t.Helper()
+		secret, _, err := b.CreateToken(t.Context(), by, actor(name, role), time.Time{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		byID, err := b.Authenticate(t.Context(), secret)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := b.TokenByID(t.Context(), byID.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return again.Actor
+	}
+	alice := token(publishing.Operator(), "alice", publishing.Admin)
+	puppet := token(alice, "carl", publishing.Admin)
+	second := token(puppet, "dora", publishing.Approver)
+	other := token(publishing.Operator(), "bob", publishing.Approver)
+	tests := []struct {
+		name              string
+		proposes, decides publishing.Actor
+		code              string
+	}{
+		{"the token that the proposer made", alice, puppet, "same_person"},
+		{"one that this made", alice, second, "same_person"},
+		{"who made the proposer's", puppet, alice, "same_person"},
+		{"somebody else", alice, other, ""},
+		{"who runs the node", publishing.Operator(), alice, ""},
+	}
+	for i, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			p := placement("1.0.0")
+			p.Priority = i + 1
+			out, err := b.Do(t.Context(), tt.proposes, "shop", publish(p))
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = b.Approve(t.Context(), tt.decides, "shop", out.Proposal.ID)
+			checkCode(t, "approve", err, tt.code, "")
+		})
+	}
+	// The site's people see who made whose token.
+	log, err := b.Audit(t.Context(), actor("eve", publishing.Viewer), "shop", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var made []string
+	for _, e := range log.Entries {
+		if e.Act == publishing.ActToken {
+			made = append(made, e.By+": "+e.Detail)
+		}
+	}
+	if got := strings.Join(made, "; "); got != "operator: bob, approver; carl: dora, approver; alice: carl, admin; operator: alice, admin" {
+		t.Errorf("audit log: %s", got)
+	}
+}
+
 // A whole release waits beside the notes, which are small, and may be larger than
 // a module.
 func TestAReleaseWaitsForTheSecondPerson(t *testing.T) {

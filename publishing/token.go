@@ -26,8 +26,12 @@ const tokenPrefix = "near_"
 // tokenBytes are what nobody guesses.
 const tokenBytes = 32
 
-// maxActorSites bounds the sites of one token.
-const maxActorSites = 64
+// maxActorSites bounds the sites of one token, maxMakers how often a token may
+// be made by one that was made by one.
+const (
+	maxActorSites = 64
+	maxMakers     = 16
+)
 
 var (
 	actorPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}$`)
@@ -43,7 +47,9 @@ type Token struct {
 	ID    string `json:"id"`
 	Actor Actor  `json:"actor"`
 	// By made it, At then; it counts until Expires, for ever if that is zero.
-	By      string    `json:"by"`
+	By string `json:"by"`
+	// Makers are By and whoever made By's token, and so on, but for the operator.
+	Makers  []string  `json:"makers,omitempty"`
 	At      time.Time `json:"at"`
 	Expires time.Time `json:"expires,omitzero"`
 }
@@ -66,12 +72,11 @@ func (d *Desk) CreateToken(ctx context.Context, by, actor Actor, expires time.Ti
 	rand.Read(random[:])
 	secret = tokenPrefix + base64.RawURLEncoding.EncodeToString(random[:])
 	hash := hashOf([]byte(secret))
-	token = Token{ID: hash[:16], Actor: actor, By: by.Name, At: now, Expires: expires.UTC().Truncate(time.Second)}
+	token = Token{ID: hash[:16], Actor: actor, By: by.Name, Makers: by.line(), At: now, Expires: expires.UTC().Truncate(time.Second)}
 	if expires.IsZero() {
 		token.Expires = time.Time{}
 	}
-	entry := Entry{Act: ActToken, Token: token.ID, Detail: describeActor(actor)}
-	err = d.withEntry(ctx, by, entry, func() error {
+	err = d.withEntries(ctx, by, token.entries(ActToken), func() error {
 		value, err := json.Marshal(token)
 		if err == nil {
 			_, err = d.o.Notes.PutNote(ctx, tokenKey(hash), value, 0)
@@ -96,6 +101,9 @@ func (a Actor) mayHandOut(actor Actor) error {
 		return refuse(CodeInvalid, "role", "the role is not one of %s", strings.Join(Roles(), ", "))
 	case len(actor.Sites) == 0 || len(actor.Sites) > maxActorSites:
 		return refuse(CodeInvalid, "sites", "%d sites, want 1 to %d, or %s for every one", len(actor.Sites), maxActorSites, AnySite)
+	}
+	if len(a.makers) >= maxMakers {
+		return refuse(CodeForbidden, "", "%s has a token by way of %d others: somebody of them must make this one", a.Name, maxMakers)
 	}
 	for _, site := range actor.Sites {
 		if site != AnySite && !edge.ValidSite(site) {
@@ -148,8 +156,7 @@ func (d *Desk) RevokeToken(ctx context.Context, by Actor, id string) error {
 	if err != nil {
 		return err
 	}
-	entry := Entry{Act: ActRevoke, Token: token.ID, Detail: describeActor(token.Actor)}
-	return storeError(d.withEntry(ctx, by, entry, func() error {
+	return storeError(d.withEntries(ctx, by, token.entries(ActRevoke), func() error {
 		return d.o.Notes.DeleteNote(ctx, tokenKey(hash), revision)
 	}), "id", "the token")
 }
@@ -175,6 +182,7 @@ func (d *Desk) Authenticate(ctx context.Context, secret string) (Token, error) {
 	if token.expired(d.now()) {
 		return Token{}, errNoToken()
 	}
+	token.Actor.makers = token.Makers
 	return token, nil
 }
 
@@ -185,6 +193,7 @@ func (d *Desk) TokenByID(ctx context.Context, id string) (Token, error) {
 	if codeOf(err) == CodeNotFound || err == nil && token.expired(d.now()) {
 		return Token{}, errNoToken()
 	}
+	token.Actor.makers = token.Makers
 	return token, err
 }
 
@@ -229,6 +238,15 @@ func hashOf(b []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-func describeActor(a Actor) string {
-	return fmt.Sprintf("%s, %s of %s", a.Name, a.Role, strings.Join(a.Sites, " "))
+// entries tell each of the token's sites that it was made or revoked; one of
+// every site is told under none.
+func (t Token) entries(act string) []Entry {
+	entries := make([]Entry, len(t.Actor.Sites))
+	for i, site := range t.Actor.Sites {
+		entries[i] = Entry{Site: site, Act: act, Token: t.ID, Detail: t.Actor.Name + ", " + t.Actor.Role.String()}
+		if site == AnySite {
+			entries[i].Site = ""
+		}
+	}
+	return entries
 }

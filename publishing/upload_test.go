@@ -129,7 +129,7 @@ func TestAnUploadWithALongReport(t *testing.T) {
 func TestWhoSeesWhichEntries(t *testing.T) {
 	b := newBench(t)
 	b.put(t, site("other"), 0)
-	if _, _, err := b.CreateToken(t.Context(), publishing.Operator(), actor("x", publishing.Viewer), b.now.AddDate(0, 0, 1)); err != nil {
+	if _, _, err := b.CreateToken(t.Context(), publishing.Operator(), publishing.Actor{Name: "x", Role: publishing.Viewer, Sites: []string{"*"}}, b.now.AddDate(0, 0, 1)); err != nil {
 		t.Fatal(err)
 	}
 	tests := []struct {
@@ -141,7 +141,7 @@ func TestWhoSeesWhichEntries(t *testing.T) {
 		{"the operator sees all", publishing.Operator(), "", 3},
 		{"or one site's", publishing.Operator(), "shop", 1},
 		{"who has one site sees that", actor("a", publishing.Admin), "", 1},
-		{"tokens are for the admins of every site", publishing.Actor{Name: "a", Role: publishing.Publisher, Sites: []string{"*"}}, "", 2},
+		{"tokens of every site are for their admins", publishing.Actor{Name: "a", Role: publishing.Publisher, Sites: []string{"*"}}, "", 2},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
