@@ -38,7 +38,10 @@ type Options struct {
 
 // A Desk is where everything is done that happens to a module at a site. Make
 // it with New.
-type Desk struct{ o Options }
+type Desk struct {
+	o        Options
+	builtins builtinReports
+}
 
 // New returns a desk.
 func New(o Options) *Desk {
@@ -46,7 +49,7 @@ func New(o Options) *Desk {
 		o.Now = time.Now
 	}
 	o.Quota.setDefaults()
-	return &Desk{o: o}
+	return &Desk{o: o, builtins: builtinReports{turn: make(chan struct{}, 1), of: make(map[string]*edge.ModuleReport)}}
 }
 
 // read decodes a note.

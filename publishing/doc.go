@@ -22,6 +22,6 @@
 //
 // The package knows neither HTTP nor storage: what it needs of both is in
 // ports.go and is wired by the program. It keeps nothing in memory between two
-// calls, and a Desk is safe for concurrent use, by several processes on one
+// calls but the reports of the modules that come with the node, and a Desk is safe for concurrent use, by several processes on one
 // store too.
 package publishing

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -38,6 +39,7 @@ func (s *store) PutRelease(ctx context.Context, site string, follows, number uin
 type modules struct{ bench *bench }
 
 func (m modules) Check(_ context.Context, wasm []byte) (*edge.ModuleReport, error) {
+	m.bench.checks.Add(1)
 	var manifest edge.Manifest
 	if err := json.Unmarshal(wasm, &manifest); err != nil {
 		return &edge.ModuleReport{Code: "malformed", Message: "the module is not a manifest"}, nil
@@ -83,6 +85,7 @@ type bench struct {
 
 	builtin  []edge.ModuleRef
 	canaries int // in each report
+	checks   atomic.Int32
 }
 
 func newBench(t testing.TB) *bench {

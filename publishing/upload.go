@@ -183,7 +183,7 @@ func (d *Desk) findUpload(ctx context.Context, site, name, version string) (*Upl
 }
 
 // Describe returns one of the modules that a site may publish, with its report.
-// One that comes with the node was never uploaded: it is checked now. It needs
+// One that comes with the node was never uploaded: it is checked the first time. It needs
 // the role viewer.
 func (d *Desk) Describe(ctx context.Context, by Actor, site, name, version string) (*Upload, error) {
 	if err := by.need(Viewer, site); err != nil {
@@ -201,14 +201,10 @@ func (d *Desk) Describe(ctx context.Context, by Actor, site, name, version strin
 	case u.Report != nil:
 		return u, nil
 	}
-	wasm, err := d.o.Modules.Module(ctx, u.Hash)
-	if err != nil {
-		return nil, storeError(err, "module", "module "+u.Name)
+	if u.Report, err = d.builtinReport(ctx, u); err != nil {
+		return nil, err
 	}
-	if u.Report, err = d.o.Checker.Check(ctx, wasm); err != nil {
-		return nil, because(CodeUnavailable, "", "check", err)
-	}
-	u.Bytes = len(wasm)
+	u.Bytes = u.Report.Bytes
 	return u, nil
 }
 
@@ -251,17 +247,6 @@ func (d *Desk) uploads(ctx context.Context, site, name string) ([]*Upload, error
 		}
 	}
 	return uploads, nil
-}
-
-func (d *Desk) builtin() []edge.ModuleRef {
-	if d.o.Builtin == nil {
-		return nil
-	}
-	return d.o.Builtin()
-}
-
-func builtinUpload(site string, ref edge.ModuleRef) *Upload {
-	return &Upload{Site: site, Name: ref.Name, Version: ref.Version, Hash: ref.Hash, Signature: ref.Signature}
 }
 
 const uploadNotes = "upload"

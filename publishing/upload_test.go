@@ -5,6 +5,7 @@ package publishing_test
 import (
 	"bytes"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/nearside/nearside/edge"
@@ -102,6 +103,19 @@ func TestABuiltinModuleIsThereAlready(t *testing.T) {
 	all, err := b.Uploads(t.Context(), publishing.Operator(), "shop")
 	if err != nil || len(all) != 1 || all[0].By != "" || all[0].Hash != hash {
 		t.Errorf("%+v, %v", all, err)
+	}
+	before := b.checks.Load()
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			if _, err := b.Describe(t.Context(), actor("ada", publishing.Viewer), "shop", "weather", "1.0.0"); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if got := b.checks.Load() - before; got != 1 {
+		t.Errorf("it was checked %d times, want once", got)
 	}
 	u, err := b.Describe(t.Context(), actor("ada", publishing.Viewer), "shop", "weather", "1.0.0")
 	if err != nil || u.Report == nil || !u.Report.OK || u.Report.Manifest.Description != "built in" || u.Bytes != len(wasm) {
