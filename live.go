@@ -43,10 +43,10 @@ func (n liveNode) Await(ctx context.Context, site string, number uint64) bool {
 
 // Health implements publishing.Live. Rules of one module with several settings
 // are told apart by Loaded.
-func (n liveNode) Health(modules []edge.ModuleRef) []publishing.Health {
+func (n liveNode) Health(site string, modules []edge.ModuleRef) []publishing.Health {
 	var out []publishing.Health
 	for _, s := range n.rules.Status() {
-		if !slices.ContainsFunc(modules, func(ref edge.ModuleRef) bool { return ref.Hash == s.Hash }) {
+		if s.Site != site || !slices.ContainsFunc(modules, func(ref edge.ModuleRef) bool { return ref.Hash == s.Hash }) {
 			continue
 		}
 		h := publishing.Health{

@@ -82,8 +82,8 @@ type Live interface {
 	// reports whether it does. It does not wait for long: the store has the
 	// release, and other nodes come later too.
 	Await(ctx context.Context, site string, number uint64) bool
-	// Health returns how modules do, in any order.
-	Health(modules []edge.ModuleRef) []Health
+	// Health returns how modules do at a site, in any order.
+	Health(site string, modules []edge.ModuleRef) []Health
 	// Shadows returns what the site's shadow rules would have changed.
 	Shadows(site string) []edge.ShadowReport
 	// Counts returns how often each variant was shown and clicked, day by day

@@ -108,7 +108,7 @@ func (d *Desk) Status(ctx context.Context, by Actor, site string) (*Status, erro
 	}
 	shadows := map[string]*edge.ShadowReport{}
 	if d.o.Live != nil {
-		s.Health = append(s.Health, d.o.Live.Health(live.doc.Modules)...)
+		s.Health = append(s.Health, d.o.Live.Health(site, live.doc.Modules)...)
 		for _, r := range d.o.Live.Shadows(site) {
 			shadows[r.Slot] = &r
 		}

@@ -171,3 +171,31 @@ func TestStatusCounts(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 }
+
+// TestSitesShareNoBreaker: what the visitors of one site do to a module does not
+// take it out at another.
+func TestSitesShareNoBreaker(t *testing.T) {
+	source := handMade(assemble(decide(opUnreachable)), readsOwn)
+	h := newHost(t, Options{Source: source, Instances: 1})
+	rules := map[string]edge.Rule{}
+	for _, site := range []string{"first", "second"} {
+		r, err := h.Load(site, source.ref(), bindAll(source.manifest))
+		if err != nil {
+			t.Fatal(err)
+		}
+		rules[site] = r
+	}
+	for range tripFaults {
+		_, _ = rules["first"].Choose(ownTextView(source), 0)
+	}
+	if _, err := rules["first"].Choose(ownTextView(source), 0); !errors.Is(err, ErrQuarantined) {
+		t.Errorf("at the first site: %v", err)
+	}
+	if _, err := rules["second"].Choose(ownTextView(source), 0); !errors.Is(err, ErrTrap) {
+		t.Errorf("at the second site: %v", err)
+	}
+	list := h.Status()
+	if len(list) != 2 || list[0].Site != "first" || list[0].Calls != tripFaults || list[1].Site != "second" || list[1].Calls != 1 {
+		t.Errorf("%+v", list)
+	}
+}

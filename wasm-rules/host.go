@@ -54,8 +54,9 @@ type Host struct {
 
 	mu sync.Mutex // never held while a rule is made or answers
 	// rules are the loaded rules that something still refers to, so that two
-	// releases with the same module, settings and fields share one; loading are
-	// those being made.
+	// releases of a site with the same module, settings and fields share one;
+	// loading are those being made. Sites share none: what one site's visitors do
+	// to a rule must not show at another.
 	rules   map[string]weak.Pointer[rule]
 	loading map[string]*loading
 }
@@ -117,13 +118,13 @@ func (h *Host) Load(site string, ref edge.ModuleRef, bind map[string]int) (edge.
 	if err != nil {
 		return nil, err
 	}
-	key := fmt.Sprintf("%s %d %v %s", ref.Hash, len(bind), numbers, settings)
+	key := fmt.Sprintf("%q %s %d %v %s", site, ref.Hash, len(bind), numbers, settings)
 	r, err := h.once(key, func() (*rule, error) {
 		if err := checkSchema(&manifest, settings); err != nil {
 			return nil, err
 		}
 		return h.makeRule(wasm, ref.Hash, &template{
-			manifest: &manifest, bind: numbers, own: ownFields(len(bind)), settings: settings,
+			site: site, manifest: &manifest, bind: numbers, own: ownFields(len(bind)), settings: settings,
 		})
 	})
 	if err != nil {

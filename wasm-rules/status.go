@@ -9,8 +9,9 @@ import (
 )
 
 // A ModuleStatus is what a Host knows of one rule it has loaded. A module with
-// other settings, or at a site with other own fields, is another rule.
+// other settings or at another site is another rule.
 type ModuleStatus struct {
+	Site      string
 	Module    string // name@version
 	Hash      string
 	Rewritten string // hash of what runs in its place
@@ -53,8 +54,8 @@ func (s *ModuleStatus) MeanFuel() int64 {
 	return int64(s.Fuel / s.Calls)
 }
 
-// Status returns what is known of each rule that something refers to, by module
-// and hash. Counts of calls that are under way may be missing.
+// Status returns what is known of each rule that something refers to, by module,
+// hash and site. Counts of calls that are under way may be missing.
 func (h *Host) Status() []ModuleStatus {
 	h.mu.Lock()
 	rules := make([]*rule, 0, len(h.rules))
@@ -69,7 +70,7 @@ func (h *Host) Status() []ModuleStatus {
 		list[i] = r.status()
 	}
 	slices.SortFunc(list, func(a, b ModuleStatus) int {
-		return cmp.Or(cmp.Compare(a.Module, b.Module), cmp.Compare(a.Hash, b.Hash), a.Loaded.Compare(b.Loaded))
+		return cmp.Or(cmp.Compare(a.Module, b.Module), cmp.Compare(a.Hash, b.Hash), cmp.Compare(a.Site, b.Site), a.Loaded.Compare(b.Loaded))
 	})
 	return list
 }
@@ -77,7 +78,7 @@ func (h *Host) Status() []ModuleStatus {
 func (r *rule) status() ModuleStatus {
 	c := r.pool.total()
 	s := ModuleStatus{
-		Module: r.manifest.ID(), Hash: r.template.hash, Rewritten: r.template.rewritten, Loaded: r.loaded,
+		Site: r.template.site, Module: r.manifest.ID(), Hash: r.template.hash, Rewritten: r.template.rewritten, Loaded: r.loaded,
 		Calls: c.calls.Load(), Refused: r.refused.Load(),
 		Budget: r.template.budget, Fuel: c.fuel.Load(), MaxFuel: c.maxFuel.Load(),
 		QuarantinedUntil: r.breaker.quarantinedUntil(), Quarantines: r.breaker.trips.Load(),

@@ -32,6 +32,7 @@ type module struct {
 type template struct {
 	*module
 	runtime  wazero.Runtime
+	site     string // "" in a check
 	manifest *edge.Manifest
 	// bind are the numbers of the own fields the manifest reads, in its order;
 	// own are all of the site's, of which only the number is known here.
