@@ -60,7 +60,7 @@ func (r replayer) Replay(ctx context.Context, site, decision string) (*edge.Repl
 	if err != nil {
 		return nil, err
 	}
-	release, err := edge.CompileRelease(document, r.rules)
+	release, err := edge.CompileRelease(document, r.rules.Rehearsal())
 	if err != nil {
 		return nil, fmt.Errorf("release %d: %w", id.Release, err)
 	}

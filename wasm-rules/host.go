@@ -101,6 +101,14 @@ func (h *Host) Close() error { return h.compiler.close() }
 // module's fault; any other is the caller's or the machine's. It may take as
 // long as the compiler may: seconds for a module that was never loaded before.
 func (h *Host) Load(site string, ref edge.ModuleRef, bind map[string]int) (edge.Rule, error) {
+	r, err := h.load(site, ref, bind)
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+func (h *Host) load(site string, ref edge.ModuleRef, bind map[string]int) (*rule, error) {
 	wasm, manifest, err := h.open(ref)
 	if err != nil {
 		return nil, err
@@ -119,7 +127,7 @@ func (h *Host) Load(site string, ref edge.ModuleRef, bind map[string]int) (edge.
 		return nil, err
 	}
 	key := fmt.Sprintf("%q %s %d %v %s", site, ref.Hash, len(bind), numbers, settings)
-	r, err := h.once(key, func() (*rule, error) {
+	return h.once(key, func() (*rule, error) {
 		if err := checkSchema(&manifest, settings); err != nil {
 			return nil, err
 		}
@@ -127,10 +135,6 @@ func (h *Host) Load(site string, ref edge.ModuleRef, bind map[string]int) (edge.
 			site: site, manifest: &manifest, bind: numbers, own: ownFields(len(bind)), settings: settings,
 		})
 	})
-	if err != nil {
-		return nil, err
-	}
-	return r, nil
 }
 
 // once returns the rule of a key, made by whoever asks first.

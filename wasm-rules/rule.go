@@ -26,11 +26,12 @@ type rule struct {
 func (r *rule) Manifest() *edge.Manifest { return r.manifest }
 
 // Choose implements edge.Rule. Its errors wrap edge.ErrBudget, ErrTrap or
-// ErrNonsense, are ErrGrown or ErrQuarantined, or tell that no instance could be made. It
-// allocates nothing but what the module says in words.
+// ErrNonsense, are ErrGrown or ErrQuarantined, or tell that no instance could be
+// made. It allocates nothing but what the module says in words.
 func (r *rule) Choose(view *edge.View, slot int) (edge.Answer, error) {
-	if slot < 0 || slot >= len(r.manifest.Slots) {
-		return edge.Answer{}, fmt.Errorf("%s has no slot number %d", r.manifest.ID(), slot)
+	role, err := r.role(slot)
+	if err != nil {
+		return edge.Answer{}, err
 	}
 	permit := r.breaker.allows()
 	if permit == refused {
@@ -41,7 +42,7 @@ func (r *rule) Choose(view *edge.View, slot int) (edge.Answer, error) {
 	s, err := r.pool.take(context.Background())
 	var answer edge.Answer
 	if err == nil {
-		answer, err = s.instance.choose(context.Background(), record, slot, len(r.manifest.Slots[slot].Variants), r.template.budget)
+		answer, err = s.instance.choose(context.Background(), record, slot, len(role.Variants), r.template.budget)
 	}
 	s.counts.called(answer.Fuel, err)
 	history := r.pool.give(s, err != nil, r.breaker.trips.Load())
@@ -54,6 +55,14 @@ func (r *rule) Choose(view *edge.View, slot int) (edge.Answer, error) {
 	// The pool is closed once the rule is unreachable, never while it answers.
 	runtime.KeepAlive(r)
 	return answer, err
+}
+
+// role returns the role of a number.
+func (r *rule) role(slot int) (*edge.ManifestSlot, error) {
+	if slot < 0 || slot >= len(r.manifest.Slots) {
+		return nil, fmt.Errorf("%s has no slot number %d", r.manifest.ID(), slot)
+	}
+	return &r.manifest.Slots[slot], nil
 }
 
 // called notes one call.
