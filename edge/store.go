@@ -33,6 +33,9 @@ type Published struct {
 	Hash string    `json:"hash"`
 	At   time.Time `json:"at"` // when it went live first
 	Live bool      `json:"live,omitempty"`
+	// Restores is the release whose content a rollback brought back: the one that
+	// had it first. It is 0 for any other.
+	Restores uint64 `json:"restores,omitempty"`
 }
 
 // Errors of a store, whatever it keeps. Its own errors answer errors.Is for

@@ -75,6 +75,7 @@ type amended struct {
 	slot     string
 	module   edge.ModuleRef // what a change of one module is about
 	restores uint64         // what a rollback goes back to
+	origin   uint64         // the release that had its content first
 }
 
 func (a *amended) same() bool { return a.number == a.was.Number }

@@ -105,7 +105,7 @@ func (d *Desk) apply(ctx context.Context, by Actor, site string, c Change, propo
 		entry := next.entry(c)
 		entry.Proposal = proposal
 		err = d.withEntry(ctx, by, entry, func() error {
-			return d.o.Releases.PutRelease(ctx, site, next.was.Number, next.number, next.document)
+			return d.o.Releases.PutRelease(ctx, site, next.was.Number, edge.Published{Number: next.number, Restores: next.origin}, next.document)
 		})
 		if err == nil {
 			out := next.outcome()

@@ -313,3 +313,38 @@ func TestTheActSaysWhetherAnybodySeesAModule(t *testing.T) {
 		}
 	}
 }
+
+// However long the chain of rollbacks, the next one goes back from the release
+// that had the live content first, and need not search the audit log for it.
+func TestARollbackKnowsWhereItIs(t *testing.T) {
+	b := newBench(t)
+	b.upload(t, "1.0.0")
+	b.upload(t, "2.0.0")
+	op := publishing.Operator()
+	for i, step := range []struct {
+		change publishing.Change
+		rules  string
+	}{
+		{publish(placement("1.0.0")), "hero context weather@1.0.0 10000"}, // release 2
+		{publish(placement("2.0.0")), "hero context weather@2.0.0 10000"},
+		{rollback(2), "hero context weather@1.0.0 10000"}, // 4, of 2
+		{rollback(3), "hero context weather@2.0.0 10000"}, // 5, of 3
+		{rollback(4), "hero context weather@1.0.0 10000"}, // 6, of 2 by way of 4
+		{rollback(5), "hero context weather@2.0.0 10000"}, // 7, of 3 by way of 5
+		{rollback(0), "hero context weather@1.0.0 10000"}, // 8, of 2
+		{rollback(0), ""}, // 9, of 1
+	} {
+		if _, err := b.Do(t.Context(), op, "shop", step.change); err != nil || b.rules(t) != step.rules {
+			t.Fatalf("step %d: %v; rules %s, want %s", i, err, b.rules(t), step.rules)
+		}
+	}
+	_, err := b.Do(t.Context(), op, "shop", rollback(0))
+	checkCode(t, "before the first", err, "not_found", "to")
+	if got := b.store.auditReads.Load(); got != 0 {
+		t.Errorf("the audit log was read %d times", got)
+	}
+	history, err := b.History(t.Context(), op, "shop")
+	if err != nil || len(history) != 9 || history[6].Restores != 3 || history[8].Restores != 1 || history[2].Restores != 0 {
+		t.Errorf("history %+v, %v", history, err)
+	}
+}

@@ -50,9 +50,9 @@ type Audits interface {
 
 // Releases keeps each site's release documents.
 type Releases interface {
-	// PutRelease makes doc the site's live release if the live number is follows,
-	// 0 for none.
-	PutRelease(ctx context.Context, site string, follows, number uint64, doc []byte) error
+	// PutRelease makes doc the site's live release, with next's Number and
+	// Restores, if the live number is follows, 0 for none.
+	PutRelease(ctx context.Context, site string, follows uint64, next edge.Published, doc []byte) error
 	// Published returns a release that is or was live, the live one for number 0,
 	// and its document.
 	Published(ctx context.Context, site string, number uint64) (edge.Published, []byte, error)

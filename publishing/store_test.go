@@ -23,14 +23,21 @@ type store struct {
 	*stream.Stream
 	// beforePut, when set, is called once before the next release is put.
 	beforePut func()
+	// auditReads counts how often the audit log was read.
+	auditReads atomic.Int32
 }
 
-func (s *store) PutRelease(ctx context.Context, site string, follows, number uint64, doc []byte) error {
+func (s *store) Audit(ctx context.Context, site string, each func(uint64, time.Time, []byte) error) error {
+	s.auditReads.Add(1)
+	return s.Stream.Audit(ctx, site, each)
+}
+
+func (s *store) PutRelease(ctx context.Context, site string, follows uint64, next edge.Published, doc []byte) error {
 	if hook := s.beforePut; hook != nil {
 		s.beforePut = nil
 		hook()
 	}
-	return s.Stream.PutRelease(ctx, site, follows, number, doc)
+	return s.Stream.PutRelease(ctx, site, follows, next, doc)
 }
 
 // modules are rules written as data: a module's bytes are its manifest. What

@@ -4,6 +4,7 @@ package publishing
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -168,48 +169,21 @@ func amendError(err error) error {
 // rollback returns the document of an earlier release.
 func (d *Desk) rollback(ctx context.Context, a *amended, to uint64) (*edge.ReleaseDocument, error) {
 	if to == 0 {
-		effective, err := d.effective(ctx, a.site, a.was)
-		if err != nil {
-			return nil, err
-		}
-		if effective <= 1 {
+		first := a.was.first()
+		if first <= 1 {
 			return nil, refuse(CodeNotFound, "to", "there is no release before the live one")
 		}
-		to = effective - 1
+		to = first - 1
 	}
 	earlier, err := d.release(ctx, a.site, to)
 	if err != nil {
 		return nil, err
 	}
-	a.restores = to
+	a.restores, a.origin = to, earlier.first()
 	return earlier.copy()
 }
 
-// effective returns the number under which a release's document was first live:
-// its own, or for one that a rollback brought back, that of the release it went
-// back to. So a second rollback goes further back and not forth again.
-func (d *Desk) effective(ctx context.Context, site string, live *liveRelease) (uint64, error) {
-	for {
-		entry, err := d.madeBy(ctx, site, live.Published)
-		if err != nil || entry.Restores == 0 {
-			return live.Number, err
-		}
-		if live, err = d.release(ctx, site, entry.Restores); err != nil {
-			return 0, err
-		}
-	}
-}
-
-// madeBy returns the entry of what made a release, the zero one if it is not in
-// the audit log. A log that is broken elsewhere is good enough.
-func (d *Desk) madeBy(ctx context.Context, site string, made edge.Published) (entry Entry, err error) {
-	err = d.eachEntry(ctx, site, func(e Entry) {
-		if e.Release == made.Number && e.After == made.Hash && e.Act != ActPropose {
-			entry = e
-		}
-	})
-	if errors.Is(err, edge.ErrBroken) {
-		err = nil
-	}
-	return entry, storeError(err, "", "audit log")
-}
+// first returns the number under which a release's content was first live: its
+// own, or for one that a rollback brought back, that of the release it went back
+// to. So a second rollback goes further back and not forth again.
+func (r *liveRelease) first() uint64 { return cmp.Or(r.Restores, r.Number) }

@@ -257,7 +257,7 @@ func diskThatTakesNoMoreBytes(t *testing.T, dir string) {
 	if got := read(t, s, Query{}); len(got) != 10 {
 		t.Errorf("on a full disk %d events can be read, want the 10 that were acknowledged", len(got))
 	}
-	if err := s.PutRelease(t.Context(), "shop", 0, 1, []byte("doc")); err == nil {
+	if err := s.PutRelease(t.Context(), "shop", 0, edge.Published{Number: 1}, []byte("doc")); err == nil {
 		t.Error("on a full disk a release is published")
 	}
 	if _, _, err := s.Release(t.Context(), "shop"); !errors.Is(err, ErrNoRelease) {

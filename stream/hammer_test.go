@@ -124,7 +124,7 @@ func hammerNotes(t *testing.T, s *Stream) (unsure int) {
 func hammerReleases(t *testing.T, s *Stream) {
 	for i := range uint64(10) {
 		for {
-			err := s.PutRelease(t.Context(), "shop", i, i+1, fmt.Appendf(nil, `{"release":%d}`, i))
+			err := s.PutRelease(t.Context(), "shop", i, edge.Published{Number: i + 1}, fmt.Appendf(nil, `{"release":%d}`, i))
 			if err == nil {
 				break
 			}

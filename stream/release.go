@@ -41,29 +41,30 @@ func pastKey(site string, number uint64) string {
 	return site + "." + strconv.FormatUint(number, 10)
 }
 
-// PutRelease makes doc the live release of site if the live number is expect,
-// 0 for none, and otherwise returns a *ConflictError. The document is stored
+// PutRelease makes doc the live release of site, with next's Number and Restores,
+// if the live number is expect, 0 for none, and otherwise returns a
+// *ConflictError. The document is stored
 // first, under its hash, so a live release always has one. A number that was
 // live before can go live again only with the same document. Publishing what is
 // live already is no error, so a call whose answer was lost can be repeated.
 // While the log is down it fails with the reason.
-func (s *Stream) PutRelease(ctx context.Context, site string, expect, number uint64, doc []byte) error {
+func (s *Stream) PutRelease(ctx context.Context, site string, expect uint64, next edge.Published, doc []byte) error {
 	switch {
 	case !edge.ValidSite(site):
 		return fmt.Errorf("publish release: %w", errSite)
-	case number == 0 || number == expect:
-		return fmt.Errorf("publish release: number %d is not a new one", number)
+	case next.Number == 0 || next.Number == expect:
+		return fmt.Errorf("publish release: number %d is not a new one", next.Number)
 	case len(doc) == 0 || len(doc) > edge.MaxReleaseBytes:
 		return fmt.Errorf("publish release: document of %d bytes, 1 to %d are allowed", len(doc), edge.MaxReleaseBytes)
 	}
 	s.releases.Lock()
 	defer s.releases.Unlock()
 	pub := publication{site: site, expect: expect, doc: doc, next: edge.Published{
-		Number: number, Hash: hashOf(doc), At: time.Now().UTC().Truncate(time.Millisecond),
+		Number: next.Number, Hash: hashOf(doc), At: time.Now().UTC().Truncate(time.Millisecond), Restores: next.Restores,
 	}}
 	err := s.write(ctx, func(ctx context.Context, b *broker) error { return b.putRelease(ctx, pub) })
 	if err != nil {
-		return fmt.Errorf("publish release %d of site %s: %w", number, site, err)
+		return fmt.Errorf("publish release %d of site %s: %w", next.Number, site, err)
 	}
 	return nil
 }
@@ -94,7 +95,7 @@ func (b *broker) putRelease(ctx context.Context, pub publication) error {
 	case past.Hash != pub.next.Hash:
 		return fmt.Errorf("number %d is taken by another document", pub.next.Number)
 	default:
-		pub.next.At = past.At
+		pub.next.At, pub.next.Restores = past.At, past.Restores
 	}
 	if err := b.bodies.put(ctx, pub.next.Hash, pub.doc, edge.MaxReleaseBytes); err != nil {
 		return err

@@ -20,7 +20,7 @@ import (
 
 func put(t *testing.T, s *Stream, site string, expect, number uint64, doc string) {
 	t.Helper()
-	if err := s.PutRelease(t.Context(), site, expect, number, []byte(doc)); err != nil {
+	if err := s.PutRelease(t.Context(), site, expect, edge.Published{Number: number}, []byte(doc)); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -96,7 +96,7 @@ func TestPutReleaseComparesBeforeItSwaps(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			err := s.PutRelease(t.Context(), "shop", tt.expect, tt.number, []byte(tt.doc))
+			err := s.PutRelease(t.Context(), "shop", tt.expect, edge.Published{Number: tt.number}, []byte(tt.doc))
 			var conflict *ConflictError
 			switch {
 			case err == nil:
@@ -111,11 +111,16 @@ func TestPutReleaseComparesBeforeItSwaps(t *testing.T) {
 	}
 	put(t, s, "shop", 2, 1, "one") // back to a past release
 	put(t, s, "shop", 1, 3, "three")
+	if err := s.PutRelease(t.Context(), "shop", 3, edge.Published{Number: 4, Restores: 2}, []byte("two again")); err != nil {
+		t.Error(err)
+	}
+	put(t, s, "shop", 4, 3, "three")
+	put(t, s, "shop", 3, 4, "two again")
 	history, err := s.History(t.Context(), "shop")
-	if err != nil || len(history) != 3 || !history[2].Live || history[2].Number != 3 {
+	if err != nil || len(history) != 4 || !history[3].Live || history[3].Number != 4 || history[3].Restores != 2 || history[2].Restores != 0 {
 		t.Errorf("History(shop) = %+v, %v", history, err)
 	}
-	if err := s.PutRelease(t.Context(), "sh.op", 0, 1, []byte("x")); err == nil {
+	if err := s.PutRelease(t.Context(), "sh.op", 0, edge.Published{Number: 1}, []byte("x")); err == nil {
 		t.Error("a site that would be two words of a key is accepted")
 	}
 }
@@ -128,7 +133,7 @@ func TestOfManyPublishersOneWins(t *testing.T) {
 	for i := range cap(won) {
 		wg.Go(func() {
 			doc := fmt.Sprint("doc", i)
-			err := s.PutRelease(t.Context(), "shop", 1, 2, []byte(doc))
+			err := s.PutRelease(t.Context(), "shop", 1, edge.Published{Number: 2}, []byte(doc))
 			var conflict *ConflictError
 			switch {
 			case err == nil:
@@ -305,7 +310,7 @@ func TestADocumentIsKeptBeforeItIsLive(t *testing.T) {
 	if got, err := s.Document(t.Context(), hash); !bytes.Equal(got, doc) || err != nil {
 		t.Errorf("read %d bytes, %v", len(got), err)
 	}
-	if err := s.PutRelease(t.Context(), "shop", 0, 1, doc); err != nil {
+	if err := s.PutRelease(t.Context(), "shop", 0, edge.Published{Number: 1}, doc); err != nil {
 		t.Errorf("what was kept goes live: %v", err)
 	}
 	for _, hash := range []string{"", "*", strings.Repeat("0", 64)} {
