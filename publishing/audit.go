@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -101,40 +100,65 @@ func (d *Desk) Audit(ctx context.Context, by Actor, site string, limit int) (*Au
 	if limit <= 0 || limit > MaxAuditEntries {
 		limit = MaxAuditEntries
 	}
-	log := &AuditLog{Entries: []Entry{}}
-	err = d.eachEntry(ctx, site, func(e Entry) {
-		if !by.seesEntry(e) {
-			return
+	newest := tail{limit: limit}
+	err = d.o.Audits.Audit(ctx, site, func(_ uint64, _ time.Time, line []byte) error {
+		var of struct {
+			Site string `json:"site"`
 		}
-		if len(log.Entries) == limit {
-			log.Entries = append(log.Entries[:0], log.Entries[1:]...)
+		if err := json.Unmarshal(line, &of); err != nil {
+			return fmt.Errorf("read entry: %w", err)
 		}
-		log.Entries = append(log.Entries, e)
+		if by.seesEntry(of.Site) {
+			newest.add(line)
+		}
+		return nil
 	})
+	log := &AuditLog{Entries: []Entry{}}
 	if errors.Is(err, edge.ErrBroken) {
 		log.Broken, err = err.Error(), nil
 	}
-	slices.Reverse(log.Entries)
-	return log, storeError(err, "", "audit log")
-}
-
-// eachEntry reads the audit log, oldest first.
-func (d *Desk) eachEntry(ctx context.Context, site string, each func(Entry)) error {
-	return d.o.Audits.Audit(ctx, site, func(_ uint64, _ time.Time, line []byte) error {
+	for line := range newest.back {
 		var e Entry
-		if err := json.Unmarshal(line, &e); err != nil {
-			return fmt.Errorf("read entry: %w", err)
-		}
-		each(e)
-		return nil
-	})
+		err = errors.Join(err, json.Unmarshal(line, &e))
+		log.Entries = append(log.Entries, e)
+	}
+	if err != nil {
+		return nil, storeError(err, "", "audit log")
+	}
+	return log, nil
 }
 
-func (a Actor) seesEntry(e Entry) bool {
-	if e.Site == "" {
+// A tail keeps the last lines of many: the one at next is the oldest as soon as
+// there are limit.
+type tail struct {
+	limit, next int
+	lines       [][]byte
+}
+
+func (t *tail) add(line []byte) {
+	if len(t.lines) < t.limit {
+		t.lines = append(t.lines, line)
+		return
+	}
+	t.lines[t.next] = line
+	t.next = (t.next + 1) % t.limit
+}
+
+// back yields the lines, the last first.
+func (t *tail) back(yield func([]byte) bool) {
+	for i := range t.lines {
+		if !yield(t.lines[(t.next+len(t.lines)-1-i)%len(t.lines)]) {
+			return
+		}
+	}
+}
+
+// seesEntry reports whether the actor sees the entries of a site, or of none.
+func (a Actor) seesEntry(site string) bool {
+	if site == "" {
 		return a.May(Admin, AnySite)
 	}
-	return a.Sees(e.Site)
+	return a.Sees(site)
 }
 
 // appendEntry appends an entry by an actor.

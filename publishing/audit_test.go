@@ -65,3 +65,33 @@ func (b *bench) auditFolder(t testing.TB) (folder string) {
 	}
 	return folder
 }
+
+func TestTheNewestEntriesAreTold(t *testing.T) {
+	b, op := newBench(t), publishing.Operator()
+	b.put(t, site("other"), 0)
+	for _, version := range []string{"1.0.0", "1.1.0", "1.2.0", "1.3.0"} {
+		b.upload(t, version)
+	}
+	for limit, want := range map[int]string{
+		1: "weather@1.3.0", 2: "weather@1.3.0 weather@1.2.0", 3: "weather@1.3.0 weather@1.2.0 weather@1.1.0",
+		4: "weather@1.3.0 weather@1.2.0 weather@1.1.0 weather@1.0.0", 5: "weather@1.3.0 weather@1.2.0 weather@1.1.0 weather@1.0.0 ",
+		0: "weather@1.3.0 weather@1.2.0 weather@1.1.0 weather@1.0.0 ",
+	} {
+		for name, ask := range map[string]struct {
+			by   publishing.Actor
+			site string
+		}{"of a site": {op, "shop"}, "of all that one sees": {actor("eve", publishing.Viewer), ""}} {
+			log, err := b.Audit(t.Context(), ask.by, ask.site, limit)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var modules []string
+			for _, e := range log.Entries {
+				modules = append(modules, e.Module)
+			}
+			if got := strings.Join(modules, " "); got != want {
+				t.Errorf("the newest %d %s: %q, want %q", limit, name, got, want)
+			}
+		}
+	}
+}

@@ -40,6 +40,8 @@ const (
 	auditHeadKey = "AUDIT" // capitals: no note has such a key
 	// auditNode stands in a subject for entries without a site.
 	auditNode = "_"
+	// maxAuditReads is how many read the log at once: each reads all of it.
+	maxAuditReads = 2
 	// MaxAuditBytes bounds one entry of the audit log.
 	MaxAuditBytes = 64 << 10
 )
@@ -159,10 +161,16 @@ func (b *broker) auditHead(ctx context.Context) (head auditHead, err error) {
 // The whole log is checked, whatever the site. When it is broken, each gets
 // every entry that can be read all the same, and then Audit returns an
 // edge.ErrBroken that says where the chain breaks first. Otherwise it returns
-// nil, or the error of each or ctx.
+// nil, or the error of each or ctx. Two callers read at once; others wait.
 func (s *Stream) Audit(ctx context.Context, site string, each func(seq uint64, at time.Time, entry []byte) error) error {
 	if site != "" && !edge.ValidSite(site) {
 		return fmt.Errorf("read audit log: %w: %w", ErrInvalid, errSite)
+	}
+	select {
+	case s.auditReads <- struct{}{}:
+		defer func() { <-s.auditReads }()
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 	r := auditReader{site: site, each: each, prev: auditStart, at: position{subject: auditSubject + "*", seq: 1}}
 	err := s.scanWith(ctx, r.read)

@@ -3,6 +3,7 @@
 package stream
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -255,6 +256,32 @@ func TestAnEntryWhoseAnswerWasLostIsNotAppendedTwice(t *testing.T) {
 	}
 	appendAudit(t, s, "shop", `2`) // another one that says the same
 	if got, err := audit(t, s, ""); !slices.Equal(got, []string{"1 1", "2 2", "3 2"}) || err != nil {
+		t.Errorf("it tells %v, %v", got, err)
+	}
+}
+
+func TestFewReadTheAuditLogAtOnce(t *testing.T) {
+	s := open(t, Options{Dir: t.TempDir()})
+	appendAudit(t, s, "shop", `1`)
+	reading, read := make(chan struct{}), make(chan struct{})
+	var wg sync.WaitGroup
+	for range maxAuditReads {
+		wg.Go(func() {
+			if err := s.Audit(t.Context(), "", func(uint64, time.Time, []byte) error { reading <- struct{}{}; <-read; return nil }); err != nil {
+				t.Error(err)
+			}
+		})
+		<-reading
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := s.Audit(ctx, "", nil); !errors.Is(err, context.Canceled) {
+		t.Errorf("one more: error %v, want that it waits until its context ends", err)
+	}
+	appendAudit(t, s, "shop", `2`) // who writes does not wait
+	close(read)
+	wg.Wait()
+	if got, err := audit(t, s, ""); len(got) != 2 || err != nil {
 		t.Errorf("it tells %v, %v", got, err)
 	}
 }

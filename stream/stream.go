@@ -133,6 +133,8 @@ type Stream struct {
 	closing  chan struct{}
 	finished chan struct{}
 
+	auditReads chan struct{} // one for each who reads the audit log
+
 	// One change at a time, each of its own kind.
 	releases, modules, ledger, audits sync.Mutex
 
@@ -165,6 +167,8 @@ func Open(o Options) (*Stream, error) {
 		suspect:  make(chan struct{}, 1),
 		closing:  make(chan struct{}),
 		finished: make(chan struct{}),
+
+		auditReads: make(chan struct{}, maxAuditReads),
 	}
 	s.recorder.batches = make(chan recordBatch, 2)
 	s.recorder.pause = recordRetryMin
