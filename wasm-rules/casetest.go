@@ -46,6 +46,11 @@ func (c *Checker) Test(ctx context.Context, wasm []byte, cases []edge.ModuleCase
 		report.Code, report.Message = CodeCases, fmt.Sprintf("%d cases with %d different settings, at most %d and %d", len(cases), len(groups), MaxCases, MaxCaseSettings)
 		return report, nil
 	}
+	if err := c.compiler.checks.enter(ctx); err != nil {
+		report.Code, report.Message, err = refusal(err)
+		return report, err
+	}
+	defer c.compiler.checks.leave()
 	results := make([]edge.ModuleCaseResult, len(cases))
 	for _, settings := range slices.Sorted(maps.Keys(groups)) {
 		if err := c.testGroup(ctx, wasm, cases, groups[settings], results); err != nil {

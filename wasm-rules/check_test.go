@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"runtime"
 	"slices"
 	"strings"
@@ -271,6 +272,87 @@ func TestACaseIsTestedWithItsSettings(t *testing.T) {
 		if r.Name != cases[i].Name {
 			t.Errorf("result %d is that of case %s", i, r.Name)
 		}
+	}
+}
+
+// TestFewChecksRunAtOnce: some wait for their turn, the rest are refused.
+func TestFewChecksRunAtOnce(t *testing.T) {
+	c := newChecker(t)
+	source := handMade(assemble(minimal()))
+	gate := c.compiler.checks
+	for range checksAtOnce {
+		if err := gate.enter(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	short, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	if report, err := c.Check(short, source.wasm); err != nil || report.Code != CodeBusy {
+		t.Errorf("while others are checked: %v, %+v", err, report)
+	}
+	waited := make(chan string)
+	for range checksWaiting {
+		go func() {
+			report, err := c.Check(t.Context(), source.wasm)
+			if err != nil {
+				report.Code = err.Error()
+			}
+			waited <- report.Code
+		}()
+	}
+	for len(gate.places) < cap(gate.places) {
+		time.Sleep(time.Millisecond)
+	}
+	if report, err := c.Test(t.Context(), source.wasm, []edge.ModuleCase{{}}); err != nil || report.Code != CodeBusy {
+		t.Errorf("while others wait: %v, %+v", err, report)
+	}
+	for range checksAtOnce {
+		gate.leave()
+	}
+	for range checksWaiting {
+		if code := <-waited; code != "" {
+			t.Errorf("one that waited got %q", code)
+		}
+	}
+	if len(gate.places) != 0 || len(gate.turns) != 0 {
+		t.Errorf("%d checks and %d turns are still held", len(gate.places), len(gate.turns))
+	}
+}
+
+// TestABuiltInModuleIsCheckedOnce: a second check needs no turn.
+func TestABuiltInModuleIsCheckedOnce(t *testing.T) {
+	c := newChecker(t)
+	list, err := Embedded().List()
+	if err != nil {
+		t.Fatal(err)
+	}
+	wasm, err := Embedded().Open(list[0].Hash)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, err := c.Check(t.Context(), wasm)
+	if err != nil || !first.OK {
+		t.Fatalf("%v, %+v", err, first)
+	}
+	for range checksAtOnce + checksWaiting {
+		c.compiler.checks.places <- struct{}{}
+	}
+	if again, err := c.Check(t.Context(), wasm); err != nil || !reflect.DeepEqual(again, first) {
+		t.Errorf("%v, %+v, want %+v", err, again, first)
+	}
+}
+
+// TestWhatRewritingMakesIsBounded: memory.fill takes nine times its bytes.
+func TestWhatRewritingMakesIsBounded(t *testing.T) {
+	fill := code(localGet(0), localGet(0), localGet(0), opMemoryFill)
+	var funcs []testFunc
+	for i := range 40 {
+		funcs = append(funcs, testFunc{fmt.Sprint("f", i), []byte{wasmI32}, nil, bytes.Repeat(fill, 6500)})
+	}
+	source := handMade(assemble(minimal(funcs...)))
+	report, err := newChecker(t).Check(t.Context(), source.wasm)
+	if err != nil || report.Code != CodeTooLarge || !strings.Contains(report.Message, "once it is rewritten") {
+		t.Errorf("%v, code %s: %s", err, report.Code, report.Message)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/tetratelabs/wazero"
@@ -45,6 +46,10 @@ type compiler struct {
 	dir       string
 	temporary bool            // dir is removed by close
 	builtIn   map[string]bool // hashes of the modules that are part of the program
+	checks    *gate
+	// reports are those of built-in modules that were checked: whoever may look
+	// at a site may ask for them, and they never change.
+	reports sync.Map // hash → edge.ModuleReport
 }
 
 // openCompiler opens the cache below dir; "" is one that close removes.
@@ -53,7 +58,7 @@ func openCompiler(dir string) (*compiler, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &compiler{dir: dir, temporary: dir == "", builtIn: builtIn}
+	c := &compiler{dir: dir, temporary: dir == "", builtIn: builtIn, checks: newGate()}
 	if c.temporary {
 		c.dir, err = os.MkdirTemp("", "nearside-code-")
 	} else if c.dir, err = filepath.Abs(dir); err == nil {

@@ -21,6 +21,8 @@
 //	rule.Choose   one answer, from a pool            rule.go, pool.go
 //	instance      one memory: call, read, put back   instance.go, snapshot.go
 //	breaker       keeps a faulty module out          breaker.go
+//	quota, gate   what all modules may take          quota.go, gate.go
+//	Rehearsal     answers that count nowhere         rehearsal.go
 //	encodeRecord  a View as the guest reads it       record.go
 //	ParseOutput   what a guest wrote, not believed   output.go
 //

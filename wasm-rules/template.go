@@ -49,7 +49,12 @@ type template struct {
 	budget   int64 // fuel of one call
 }
 
-// verify reads and rewrites a module. Its error is a *bytecode.Error.
+// maxRewrittenBytes bounds what is compiled in a module's place: a runtime grows
+// by half, code that is all stores four times, all bulk instructions nine times.
+const maxRewrittenBytes = 4 * MaxModuleBytes
+
+// verify reads and rewrites a module. Its error is a *bytecode.Error or a
+// *ModuleError.
 func verify(wasm []byte, hash string) (*module, error) {
 	limits, large := bytecode.Standard(), false
 	if len(wasm) > limits.Bytes {
@@ -60,6 +65,9 @@ func verify(wasm []byte, hash string) (*module, error) {
 		return nil, err
 	}
 	meter := verified.Rewrite()
+	if len(meter.Wasm) > maxRewrittenBytes {
+		return nil, &ModuleError{CodeTooLarge, fmt.Errorf("%d bytes once it is rewritten, at most %d", len(meter.Wasm), maxRewrittenBytes)}
+	}
 	return &module{hash: hash, rewritten: HashOf(meter.Wasm), large: large, verified: verified, meter: meter}, nil
 }
 
