@@ -8,8 +8,7 @@
 // is stable. Every change goes through the site's one release document by
 // compare-and-swap: it is compiled as a node would compile it before it is
 // stored, and noted in the audit log before it takes effect. Where a site wants
-// a second person, a change becomes a Proposal that somebody of another name
-// approves.
+// a second person, a change becomes a Proposal that somebody else approves.
 //
 //	Actor, Role     who may do what             actor.go
 //	Token           how an actor proves it      token.go
@@ -17,6 +16,7 @@
 //	Change          publish, shadow, roll out   change.go
 //	Proposal        the second person           proposal.go
 //	Preview         to be looked at first       preview.go
+//	Quota           what one site may have      quota.go
 //	Entry           the audit log               audit.go
 //	Status, Counts  what is live, what it does  status.go
 //

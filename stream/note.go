@@ -84,7 +84,7 @@ func (s *Stream) DeleteNote(ctx context.Context, key string, revision uint64) er
 		return fmt.Errorf("delete note %s: %w: no revision", key, ErrInvalid)
 	}
 	_, err := s.changeNote(ctx, edge.Note{Key: key, Revision: revision}, func(ctx context.Context, b *broker) (uint64, error) {
-		return 0, b.notesUnder(key).Delete(ctx, key, jetstream.LastRevision(revision))
+		return 0, b.notesUnder(key).Purge(ctx, key, jetstream.LastRevision(revision), jetstream.PurgeTTL(deletedAge))
 	})
 	if err != nil {
 		return fmt.Errorf("delete note %s: %w", key, err)

@@ -10,6 +10,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/nearside/nearside/edge"
 )
@@ -281,5 +284,31 @@ func TestAFullLedgerLeavesItsReserve(t *testing.T) {
 	putNote(t, s, "upload.shop.more", `1`, 0)
 	if st := s.Stats(); st.Replaced != 0 {
 		t.Errorf("%d servers replaced", st.Replaced)
+	}
+}
+
+// What a deleted note leaves goes too, in a day.
+func TestADeletedNoteLeavesNothingForGood(t *testing.T) {
+	s := open(t, Options{Dir: t.TempDir()})
+	for key, bucket := range map[string]string{"preview.shop.a": noteBucket, "token.a": reserveBucket} {
+		revision := putNote(t, s, key, `1`, 0)
+		if err := s.DeleteNote(t.Context(), key, revision); err != nil {
+			t.Fatal(err)
+		}
+		store, err := s.broker.js.Stream(t.Context(), "KV_"+bucket)
+		if err != nil {
+			t.Fatal(err)
+		}
+		left, err := store.GetLastMsgForSubject(t.Context(), "$KV."+bucket+"."+key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ttl, err := time.ParseDuration(left.Header.Get(jetstream.MsgTTLHeader))
+		if err != nil || ttl <= 0 || ttl > deletedAge {
+			t.Errorf("%s leaves %v: %v", key, left.Header, err)
+		}
+		if again := putNote(t, s, key, `2`, 0); again <= revision {
+			t.Errorf("%s: revision %d follows %d", key, again, revision)
+		}
 	}
 }

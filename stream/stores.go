@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -48,6 +49,10 @@ const (
 	maxReserveBytes = 256 << 20
 	maxAuditBytes   = 4 << 30
 )
+
+// deletedAge is how long it is remembered that a note was deleted: what comes and
+// goes must not fill a store with what is gone.
+const deletedAge = 24 * time.Hour
 
 // A target is a stream that commits go to.
 type target struct{ stream, subject string }
@@ -162,13 +167,13 @@ func (st *stores) openDocuments(ctx context.Context, js jetstream.JetStream) (er
 func (st *stores) openNotes(ctx context.Context, js jetstream.JetStream, o *Options) (err error) {
 	if st.notes, err = js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
 		Bucket: noteBucket, Description: "notes by key",
-		Storage: jetstream.FileStorage, History: 1, MaxBytes: o.MaxLedgerBytes,
+		Storage: jetstream.FileStorage, History: 1, MaxBytes: o.MaxLedgerBytes, LimitMarkerTTL: deletedAge,
 	}); err != nil {
 		return fmt.Errorf("open ledger: %w", err)
 	}
 	if st.reserve, err = js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
 		Bucket: reserveBucket, Description: "notes of reserved words, and the audit log's newest entry",
-		Storage: jetstream.FileStorage, History: 1, MaxBytes: maxReserveBytes,
+		Storage: jetstream.FileStorage, History: 1, MaxBytes: maxReserveBytes, LimitMarkerTTL: deletedAge,
 	}); err != nil {
 		return fmt.Errorf("open ledger's reserve: %w", err)
 	}
