@@ -32,7 +32,8 @@ type folder struct {
 // architecture says who may import whom. To add an arrow, edit this table and
 // give the reason in docs/RATIONALE.md.
 //
-// The shape is a star: everyone may import edge, no two others know each other,
+// The shape is a star: everyone may import edge, no two others know each other
+// but console, which is the face of publishing,
 // and only the program at the root knows all. Each outside technology stays in
 // one folder.
 var architecture = map[string]folder{
