@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"reflect"
 	"runtime"
 	"slices"
 	"strings"
@@ -316,29 +315,6 @@ func TestFewChecksRunAtOnce(t *testing.T) {
 	}
 	if len(gate.places) != 0 || len(gate.turns) != 0 {
 		t.Errorf("%d checks and %d turns are still held", len(gate.places), len(gate.turns))
-	}
-}
-
-// TestABuiltInModuleIsCheckedOnce: a second check needs no turn.
-func TestABuiltInModuleIsCheckedOnce(t *testing.T) {
-	c := newChecker(t)
-	list, err := Embedded().List()
-	if err != nil {
-		t.Fatal(err)
-	}
-	wasm, err := Embedded().Open(list[0].Hash)
-	if err != nil {
-		t.Fatal(err)
-	}
-	first, err := c.Check(t.Context(), wasm)
-	if err != nil || !first.OK {
-		t.Fatalf("%v, %+v", err, first)
-	}
-	for range checksAtOnce + checksWaiting {
-		c.compiler.checks.places <- struct{}{}
-	}
-	if again, err := c.Check(t.Context(), wasm); err != nil || !reflect.DeepEqual(again, first) {
-		t.Errorf("%v, %+v, want %+v", err, again, first)
 	}
 }
 

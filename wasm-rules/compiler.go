@@ -11,7 +11,6 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/tetratelabs/wazero"
@@ -47,9 +46,6 @@ type compiler struct {
 	temporary bool            // dir is removed by close
 	builtIn   map[string]bool // hashes of the modules that are part of the program
 	checks    *gate
-	// reports are those of built-in modules that were checked: whoever may look
-	// at a site may ask for them, and they never change.
-	reports sync.Map // hash → edge.ModuleReport
 }
 
 // openCompiler opens the cache below dir; "" is one that close removes.
