@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/tetratelabs/wazero"
@@ -46,6 +47,7 @@ type compiler struct {
 	temporary bool            // dir is removed by close
 	builtIn   map[string]bool // hashes of the modules that are part of the program
 	checks    *gate
+	jailed    atomic.Int64 // modules that the jail has compiled
 }
 
 // openCompiler opens the cache below dir; "" is one that close removes.
@@ -108,6 +110,7 @@ func (c *compiler) compile(ctx context.Context, wasm []byte, trusted bool, limit
 		// There is no compiler, and so no code that a jail could hand over.
 		return nil, fmt.Errorf("compile: only built-in modules run on %s", runtime.GOARCH)
 	}
+	before := c.jailed.Load()
 	if code, err := c.cached(wasm); !errors.Is(err, errNotCached) {
 		return code, err
 	}
@@ -117,8 +120,10 @@ func (c *compiler) compile(ctx context.Context, wasm []byte, trusted bool, limit
 	case <-ctx.Done():
 		return nil, &ModuleError{CodeBusy, errors.New("compile: other modules are being compiled")}
 	}
-	if code, err := c.cached(wasm); !errors.Is(err, errNotCached) {
-		return code, err // whoever had the turn before compiled the same
+	if c.jailed.Load() != before { // looking costs a large module a tenth of a second
+		if code, err := c.cached(wasm); !errors.Is(err, errNotCached) {
+			return code, err // whoever had the turn before compiled the same
+		}
 	}
 	if err := c.trim(); err != nil {
 		return nil, fmt.Errorf("code cache: %w", err)
@@ -126,6 +131,7 @@ func (c *compiler) compile(ctx context.Context, wasm []byte, trusted bool, limit
 	if err := c.jail.compile(ctx, wasm, limits); err != nil {
 		return nil, err
 	}
+	c.jailed.Add(1)
 	return c.cached(wasm)
 }
 
