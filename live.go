@@ -90,7 +90,7 @@ type tallyLog struct{ *stream.Stream }
 
 // Follow implements insight.Log.
 func (l tallyLog) Follow(ctx context.Context, after uint64, each func(insight.Position, *edge.StoredEvent) error) error {
-	return l.Events(ctx, stream.Query{After: after, Follow: true}, func(e stream.LogEvent) error {
+	return l.Events(ctx, stream.Query{After: after, Follow: true, Gather: time.Second}, func(e stream.LogEvent) error {
 		return each(insight.Position{Seq: e.Seq, Index: e.Index}, &e.StoredEvent)
 	})
 }

@@ -25,6 +25,10 @@ type Query struct {
 	After uint64
 	// Follow waits for more events after the last one.
 	Follow bool
+	// Gather is how long a follower that had all there was waits before it reads
+	// on, for who need not know at once: reading many events together costs a
+	// small part of reading them one by one. Zero is at once.
+	Gather time.Duration
 }
 
 // A LogEvent is a stored event with its place in the log.
@@ -51,7 +55,7 @@ func (s *Stream) Events(ctx context.Context, q Query, fn func(LogEvent) error) e
 	if q.Site != "" && !edge.ValidSite(q.Site) {
 		return fmt.Errorf("read events: %w: bad site", ErrEvent)
 	}
-	r := reader{s: s, follow: q.Follow, fn: fn, since: q.Since, at: position{subject: eventSubject + "*", since: q.Since}}
+	r := reader{s: s, follow: q.Follow, gather: q.Gather, fn: fn, since: q.Since, at: position{subject: eventSubject + "*", since: q.Since}}
 	if q.After > 0 {
 		r.at.seq = q.After + 1
 	}
@@ -70,6 +74,7 @@ type reader struct {
 	at     position // the next message
 	since  time.Time
 	follow bool
+	gather time.Duration
 	fn     func(LogEvent) error
 	err    error // what fn returned
 }
@@ -127,6 +132,11 @@ func (r *reader) read(ctx context.Context, b *broker) error {
 		select {
 		case <-moved:
 		case <-time.After(askAgain):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		select {
+		case <-time.After(r.gather):
 		case <-ctx.Done():
 			return ctx.Err()
 		}

@@ -117,13 +117,19 @@ func TestTheReadersErrorEndsReading(t *testing.T) {
 }
 
 func TestFollowGivesEventsAsTheyAreStored(t *testing.T) {
+	for name, gather := range map[string]time.Duration{"at once": 0, "gathered": 50 * time.Millisecond} {
+		t.Run(name, func(t *testing.T) { testFollow(t, gather) })
+	}
+}
+
+func testFollow(t *testing.T, gather time.Duration) {
 	s := open(t, Options{Dir: t.TempDir()})
 	publish(t, s, event("shop", "before"))
 	ctx, cancel := context.WithCancel(t.Context())
 	got := make(chan string, 100)
 	ended := make(chan error, 1)
 	go func() {
-		ended <- s.Events(ctx, Query{Site: "shop", Follow: true}, func(r LogEvent) error { got <- r.ID; return nil })
+		ended <- s.Events(ctx, Query{Site: "shop", Follow: true, Gather: gather}, func(r LogEvent) error { got <- r.ID; return nil })
 	}()
 	next := func(want string) {
 		t.Helper()
