@@ -46,7 +46,7 @@ type ManifestSlot struct {
 }
 
 // Limits of a manifest. Variants fit the result's low 8 bits; MaxBudget is under
-// a millisecond (docs/RATIONALE.md, on counting and clocks).
+// a millisecond of plain code (docs/RATIONALE.md, on counting and clocks).
 const (
 	MaxManifestSlots    = 32
 	MaxManifestVariants = 255
