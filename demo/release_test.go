@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/nearside/nearside/edge"
+	"github.com/nearside/nearside/edge/edgetest"
 )
 
 // A manifestLoader gives rules that only have the manifests of the modules as
@@ -26,6 +27,10 @@ type manifestRule struct{ manifest *edge.Manifest }
 func (r manifestRule) Manifest() *edge.Manifest { return r.manifest }
 
 func (r manifestRule) Choose(*edge.View, int) (edge.Answer, error) { return edge.Answer{}, nil }
+
+func (l manifestLoader) LoadRules(site string, c *edge.Compiled, bind map[string]int) (edge.RuleSet, error) {
+	return edgetest.NoRules{}.LoadRules(site, c, bind)
+}
 
 func (l manifestLoader) Load(_ string, ref edge.ModuleRef, _ map[string]int) (edge.Rule, error) {
 	m, ok := l[ref.Name]

@@ -38,7 +38,7 @@ var (
 var reservedWords = []string{
 	"v", "id", "name", "at", "site", "node", "received", "view", "visitor", "session", "profile",
 	"origin", "consent", "release", "bot", "decision", "items", "value", "currency", "props",
-	"lang", "surface", "viewport", "screen", "tz", "interests", "counters", "recent", "bought", "cart",
+	"lang", "surface", "viewport", "screen", "tz", "interests", "counters", "recent", "bought", "cart", "now", "counts",
 }
 
 const validityLayout = "2006-01-02T15:04"
@@ -168,7 +168,7 @@ func (c *compiler) fields() {
 		}
 	}
 	for n := range FieldNumber(BuiltinFields + len(r.own)) {
-		if r.field(n).Purpose != consent.Personalise {
+		if f := r.field(n); f.Purpose != consent.Personalise && !f.Internal() && n != FieldNow {
 			r.eventSet = r.eventSet.With(n)
 			r.eventOrder = append(r.eventOrder, n)
 		}

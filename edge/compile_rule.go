@@ -148,6 +148,10 @@ func (c *compiler) ladder(s *slot, spec *SlotSpec, variants map[string]*variant)
 // answer with must exist.
 func (c *compiler) bind(slotName string, spec RuleSpec, variants map[string]*variant) (boundRule, bool) {
 	at := "slots: " + slotName + ": rule " + spec.Module
+	if spec.Name != "" {
+		c.bad("slots: %s: rule %s: this build has no rules without code", slotName, spec.Name)
+		return boundRule{}, false
+	}
 	ref, ok := c.refs[spec.Module]
 	if !ok {
 		c.bad("%s: there is no such module in the release, or several versions of it", at)
@@ -189,7 +193,11 @@ func (c *compiler) bind(slotName string, spec RuleSpec, variants map[string]*var
 			c.bad("%s: the module reads %q, which is no field of this site", at, name)
 			continue
 		}
-		if f := c.release.field(n); f.Purpose != 0 && b.needs == 0 {
+		f := c.release.field(n)
+		if f.Internal() {
+			c.bad("%s: the module reads %q, which is for compiled rules alone", at, name)
+		}
+		if f.Purpose != 0 && b.needs == 0 {
 			c.bad("%s: the module needs no purpose but reads %q, which needs %s", at, name, f.Purpose)
 		}
 		b.mask = b.mask.With(n)

@@ -25,6 +25,11 @@ type Field struct {
 	value func(*Visit) Value
 }
 
+// Internal reports whether only compiled rules read the field, through a
+// function of their language: an uploaded module cannot declare it, and no event
+// carries it.
+func (f *Field) Internal() bool { return f.Number == FieldVisitorID }
+
 // The built-in fields' numbers. They are part of the rule ABI: append, never
 // reorder or reuse.
 const (
@@ -69,6 +74,9 @@ const (
 	FieldTimeZone
 	FieldPageTitle
 	FieldPageHost
+	FieldNow
+	FieldVisitorID
+	FieldCounts
 
 	builtinFields
 )
@@ -120,6 +128,9 @@ var fields = [builtinFields]Field{
 	{FieldTimeZone, "tz", TypeString, consent.Device, "the browser's time zone (IANA)", func(v *Visit) Value { return stringValue(v.Device.TimeZone) }},
 	{FieldPageTitle, "page.title", TypeString, consent.Measure, "title of the page", func(v *Visit) Value { return stringValue(v.Page.Title) }},
 	{FieldPageHost, "page.host", TypeString, consent.Measure, "host of the page", func(v *Visit) Value { return stringValue(v.Page.Host) }},
+	{FieldNow, "now", TypeTime, 0, "when the page view came", func(v *Visit) Value { return Value{Type: TypeTime, Int: v.Now.UnixMilli()} }},
+	{FieldVisitorID, "visitor.id", TypeString, consent.Storage, "random id of this browser, for hash() alone", (*Visit).visitorID},
+	{FieldCounts, "counts", TypeMap, consent.Personalise, "how often events happened in windows of days that the site's rules use", (*Visit).counts},
 }
 
 // Fields returns the built-in fields in number order. The slice is a copy.

@@ -65,6 +65,55 @@ type RuleLoader interface {
 	// whose manifest reads an own field the site lacks is an error, and so is
 	// one whose signature is needed and does not cover it at this site.
 	Load(site string, ref ModuleRef, bind map[string]int) (Rule, error)
+	// LoadRules returns the rules without code that were compiled to c at a site.
+	// bind is the same. The module is trusted: it is not metered, so c must be
+	// what publishing made of the release.
+	LoadRules(site string, c *Compiled, bind map[string]int) (RuleSet, error)
+}
+
+// A RuleSet is the rules without code of a release, compiled into one module. It
+// is called by many goroutines at once.
+type RuleSet interface {
+	// Slots are the slots that have rules, in the order of their numbers. They
+	// never change.
+	Slots() []RuleSetSlot
+	// Reads are the wire names of all fields the module reads.
+	Reads() []string
+	// Counts are the windows that its rules count events in.
+	Counts() []EventWindow
+	// Decide says for each of slots, by number, which candidates hold in a view
+	// of what is read and granted; held has a place for each. It keeps nothing of
+	// the view and allocates nothing. An error costs the slots these rules only.
+	Decide(view *View, slots []int, held []Held) error
+	// Explain says what became of the condition of the slot's candidate. It
+	// agrees with Decide and is slow: it is for people.
+	Explain(view *View, slot, candidate int) (*Condition, error)
+}
+
+// A RuleSetSlot is one slot's part of a RuleSet.
+type RuleSetSlot struct {
+	Name string `json:"name"`
+	// Candidates are in the order of SlotSpec.Candidates.
+	Candidates []RuleSetCandidate `json:"candidates"`
+	// Inputs is the smallest set of what the candidates depend on, sorted, as
+	// SlotInputs.Reads spells it.
+	Inputs []string `json:"inputs"`
+}
+
+// A RuleSetCandidate is a Candidate as a RuleSet knows it.
+type RuleSetCandidate struct {
+	Rule    string `json:"rule"`
+	Variant string `json:"variant"`
+	// Reads are the wire names of the fields the candidate reads, sorted.
+	Reads []string `json:"reads,omitempty"`
+}
+
+// Held says which candidates of a slot hold and what they score.
+type Held struct {
+	// Bits has bit n&63 of word n>>6 set where candidate n holds.
+	Bits [(MaxCandidates + 63) / 64]uint64
+	// Scores are those of the candidates that hold; others mean nothing.
+	Scores [MaxCandidates]int64
 }
 
 // MaxSignatureBytes bounds a module's signature; minisign's are about 300 bytes

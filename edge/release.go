@@ -22,14 +22,22 @@ const MaxReleaseBytes = 16 << 20
 // with their ladders, variants and the modules they use. YAML files are its
 // other spelling.
 type ReleaseDocument struct {
-	Schema   int         `json:"schema"`
-	Site     string      `json:"site"`
-	Number   uint64      `json:"number"`
-	Settings Settings    `json:"settings"`
-	Fields   []OwnField  `json:"fields,omitempty"`
-	Slots    []SlotSpec  `json:"slots"`
-	Variants []Variant   `json:"variants"`
-	Modules  []ModuleRef `json:"modules"`
+	Schema   int        `json:"schema"`
+	Site     string     `json:"site"`
+	Number   uint64     `json:"number"`
+	Settings Settings   `json:"settings"`
+	Fields   []OwnField `json:"fields,omitempty"`
+	// Audiences are conditions with a name, for rules without code.
+	Audiences []Audience  `json:"audiences,omitempty"`
+	Campaigns []Campaign  `json:"campaigns,omitempty"`
+	Slots     []SlotSpec  `json:"slots"`
+	Variants  []Variant   `json:"variants"`
+	Modules   []ModuleRef `json:"modules"`
+	// Compiled is the module that the rules without code were compiled to, nil
+	// without any, and Inputs is what each slot's answer depends on. Publishing
+	// sets both; what a document says of them is not believed.
+	Compiled *Compiled             `json:"compiled,omitempty"`
+	Inputs   map[string]SlotInputs `json:"inputs,omitempty"`
 }
 
 // Settings are a site's own settings.
@@ -95,11 +103,24 @@ type RungSpec struct {
 // Rungs are the names a rung may have, from the fullest knowledge down.
 var Rungs = [...]string{"profile", "session", "context"}
 
-// A RuleSpec puts a module's slot role to work in a slot.
+// A RuleSpec puts a module's slot role to work in a slot or, where it has a
+// Name, is a rule without code.
 type RuleSpec struct {
+	// Name names a rule without code. It is unique in its slot; Module, Role,
+	// Before, Shadow and Settings are then empty.
+	Name string `json:"name,omitempty"`
+	// When is the rule's condition (docs/RULES.md); empty always holds.
+	When string `json:"when,omitempty"`
+	// Show is what the rule shows when its condition holds, at least one variant.
+	Show []ShowSpec `json:"show,omitempty"`
+	// Score is the rule's score as an expression of type int; empty, and unknown,
+	// is 0.
+	Score string `json:"score,omitempty"`
+	// Campaign is the campaign the rule belongs to, if any.
+	Campaign string `json:"campaign,omitempty"`
 	// Module is the module's name, or its name@version where the release holds
 	// several versions of it.
-	Module string `json:"module"`
+	Module string `json:"module,omitempty"`
 	// Role is the manifest's slot the module plays here; the slot's own name
 	// when empty.
 	Role     string `json:"role,omitempty"`

@@ -33,6 +33,20 @@ func (v *Visit) daysSince() Value {
 	return intValue(int64(v.Now.Sub(v.State.PreviousLast).Hours() / 24))
 }
 
+func (v *Visit) visitorID() Value {
+	if v.State == nil {
+		return Value{}
+	}
+	return stringValue(v.State.VisitorID())
+}
+
+func (v *Visit) counts() Value {
+	if v.Counts == nil {
+		return Value{}
+	}
+	return Value{Type: TypeMap, Map: v.Counts}
+}
+
 func (v *Visit) interests() Value {
 	return v.tally(func(e StateEvent) string {
 		if e.Code == StateViewItem || e.Code == StateAddToCart {

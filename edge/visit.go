@@ -85,6 +85,10 @@ type Visit struct {
 	ViewportWidth int
 	// State is the visitor's own short history, nil without one.
 	State *State
+	// Counts are how often events happened in the windows that the release's rules
+	// count in, by EventWindow.Key, sorted; a window that is not filled yet is
+	// missing. Nil without a state.
+	Counts []Entry
 	// Own are the site's own fields, in its release's order.
 	Own []OwnValue
 }

@@ -35,7 +35,7 @@ func TestAPreviewShowsWhatIsNotLive(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	release, err := edge.CompileRelease(document, loader{b.store})
+	release, err := edge.CompileRelease(document, loader{store: b.store})
 	if err != nil || !strings.Contains(string(release.Document()), "weather@1.0.0") {
 		t.Errorf("the preview's release: %v", err)
 	}

@@ -70,7 +70,10 @@ func (modules) Verify(site string, ref edge.ModuleRef) error {
 }
 
 // A loader loads what was put into the store.
-type loader struct{ *store }
+type loader struct {
+	*store
+	edgetest.NoRules
+}
 
 func (l loader) Load(_ string, ref edge.ModuleRef, _ map[string]int) (edge.Rule, error) {
 	wasm, err := l.Module(context.Background(), ref.Hash)
@@ -111,7 +114,7 @@ func newBenchOf(t testing.TB, o stream.Options, quota publishing.Quota) *bench {
 	b.open(t)
 	t.Cleanup(func() { b.close(t) })
 	b.Desk = publishing.New(publishing.Options{
-		Modules: b.store, Documents: b.store, Notes: b.store, Audits: b.store, Releases: b.store, Checker: modules{b}, Loader: loader{b.store},
+		Modules: b.store, Documents: b.store, Notes: b.store, Audits: b.store, Releases: b.store, Checker: modules{b}, Loader: loader{store: b.store},
 		Builtin: func() []edge.ModuleRef { return b.builtin }, SealPreview: sealer.SealPreview, Quota: quota, Now: func() time.Time { return b.now },
 	})
 	b.put(t, site("shop"), 0)

@@ -42,7 +42,7 @@ func TestCanaryVisitsCoverEveryFieldAndPurpose(t *testing.T) {
 		t.Error("no canary visit grants nothing, or none grants everything")
 	}
 	for _, f := range edge.Fields() {
-		if !said[f.Name] {
+		if !said[f.Name] && !f.Internal() {
 			t.Errorf("no canary visit has a value for %s", f.Name)
 		}
 	}

@@ -108,6 +108,11 @@ func (h *Host) Load(site string, ref edge.ModuleRef, bind map[string]int) (edge.
 	return r, nil
 }
 
+// LoadRules implements edge.RuleLoader.
+func (*Host) LoadRules(string, *edge.Compiled, map[string]int) (edge.RuleSet, error) {
+	return nil, errors.New("this build has no rules without code")
+}
+
 func (h *Host) load(site string, ref edge.ModuleRef, bind map[string]int) (*rule, error) {
 	wasm, manifest, err := h.open(ref)
 	if err != nil {

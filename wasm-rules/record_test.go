@@ -46,6 +46,7 @@ func typicalVisit() *edge.Visit {
 		Source: edge.Source{Channel: "ads", Campaign: "autumn", UTM: edge.UTM{Source: "search", Medium: "cpc", Campaign: "autumn", Term: "hat"}, ClickID: "c-123"},
 		State:  &edge.State{Visits: 4, First: now.Add(-90 * 24 * time.Hour), Last: now, Started: now, PreviousLast: now.Add(-48 * time.Hour)},
 	}
+	v.Counts = []edge.Entry{{Key: "view_item/7d", Value: 3, Purpose: consent.Personalise}}
 	v.State.Events = []edge.StateEvent{
 		{Code: edge.StateViewItem, Item: "sku-1", Category: "hats"}, {Code: edge.StateViewItem, Item: "sku-2", Category: "hats"},
 		{Code: edge.StateViewItem, Item: "sku-3", Category: "socks"}, {Code: edge.StateAddToCart, Item: "sku-2", Category: "hats", Quantity: 2, Price: 12.5},

@@ -27,6 +27,11 @@ func (l rehearsal) Load(site string, ref edge.ModuleRef, bind map[string]int) (e
 	return rehearsedRule{r}, nil
 }
 
+// LoadRules implements edge.RuleLoader.
+func (l rehearsal) LoadRules(site string, c *edge.Compiled, bind map[string]int) (edge.RuleSet, error) {
+	return l.host.LoadRules(site, c, bind)
+}
+
 // A rehearsedRule answers as its rule does, beside the pool and the breaker.
 type rehearsedRule struct{ *rule }
 

@@ -78,6 +78,19 @@ func (r *Rule) Choose(view *edge.View, _ int) (edge.Answer, error) {
 	return edge.Answer{}, nil
 }
 
+// NoRules is the part of a loader that has no rules without code.
+type NoRules struct{}
+
+// LoadRules implements edge.RuleLoader.
+func (NoRules) LoadRules(string, *edge.Compiled, map[string]int) (edge.RuleSet, error) {
+	return nil, errors.New("no rules without code")
+}
+
+// LoadRules implements edge.RuleLoader.
+func (Loader) LoadRules(site string, c *edge.Compiled, bind map[string]int) (edge.RuleSet, error) {
+	return NoRules{}.LoadRules(site, c, bind)
+}
+
 // Loader loads Rules by module name.
 type Loader map[string]*Rule
 
