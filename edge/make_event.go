@@ -140,7 +140,7 @@ func (m *eventMaker) appendFields(b []byte) []byte {
 	group := ""
 	for _, n := range m.release.eventOrder {
 		value := m.view.Value(n)
-		if !value.Known() {
+		if !value.Known() || value.empty() {
 			continue
 		}
 		first, rest, grouped := strings.Cut(m.release.field(n).Name, ".")

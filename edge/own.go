@@ -38,7 +38,7 @@ func parseValue(t Type, raw []byte) Value {
 		}
 	case TypeList:
 		var l []string
-		if json.Unmarshal(raw, &l) == nil && len(l) <= maxOwnList {
+		if json.Unmarshal(raw, &l) == nil && l != nil && len(l) <= maxOwnList {
 			for _, s := range l {
 				if len(s) > maxOwnText {
 					return Value{}

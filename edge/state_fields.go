@@ -10,7 +10,8 @@ import (
 )
 
 // The fields below are read from the state. Without a state they are unknown,
-// never zero: a rule must be able to tell "new here" from "refused".
+// never zero: a rule must be able to tell "new here" from "refused". With one,
+// lists and maps are known and possibly empty.
 
 func (v *Visit) returning() Value {
 	if v.State == nil {
@@ -41,7 +42,7 @@ func (v *Visit) visitorID() Value {
 }
 
 func (v *Visit) counts() Value {
-	if v.Counts == nil {
+	if v.State == nil {
 		return Value{}
 	}
 	return Value{Type: TypeMap, Map: v.Counts}
@@ -82,9 +83,6 @@ func (v *Visit) tally(key func(StateEvent) string) Value {
 			i = len(out) - 1
 		}
 		out[i].Value++
-	}
-	if len(out) == 0 {
-		return Value{}
 	}
 	slices.SortFunc(out, func(a, b Entry) int { return cmp.Compare(a.Key, b.Key) })
 	return Value{Type: TypeMap, Map: out}
@@ -127,9 +125,6 @@ func (v *Visit) cart() Value {
 		case e.Code == StatePurchase && i >= 0:
 			out = slices.Delete(out, i, i+1)
 		}
-	}
-	if len(out) == 0 {
-		return Value{}
 	}
 	return Value{Type: TypeItems, Items: out}
 }

@@ -52,7 +52,8 @@ type Value struct {
 	Map   []Entry
 }
 
-// Known reports whether the value is present.
+// Known reports whether the value is present. A list, items or a map that is
+// known to hold nothing is present and empty; an empty text is absent.
 func (v Value) Known() bool { return v.Type != TypeUnknown }
 
 // An Item is one thing of an items field.
@@ -70,6 +71,15 @@ type Entry struct {
 	Purpose consent.Purposes
 }
 
+// empty reports whether the value is a list, items or a map of nothing.
+func (v *Value) empty() bool {
+	switch v.Type {
+	case TypeList, TypeItems, TypeMap:
+		return len(v.List)+len(v.Items)+len(v.Map) == 0
+	}
+	return false
+}
+
 func stringValue(s string) Value {
 	if s == "" {
 		return Value{}
@@ -77,12 +87,7 @@ func stringValue(s string) Value {
 	return Value{Type: TypeString, Str: s}
 }
 
-func listValue(l []string) Value {
-	if len(l) == 0 {
-		return Value{}
-	}
-	return Value{Type: TypeList, List: l}
-}
+func listValue(l []string) Value { return Value{Type: TypeList, List: l} }
 
 func intValue(n int64) Value { return Value{Type: TypeInt, Int: n} }
 

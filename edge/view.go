@@ -93,8 +93,8 @@ func (v *View) FieldCount() int {
 }
 
 // Value returns field n's value, or the unknown Value when the view does not
-// allow it, when it is absent, or when n is no field. Entries of maps and items
-// whose own purpose was refused are left out.
+// allow it, when it is absent, or when n is no field. Items and maps with an
+// entry whose own purpose was refused are absent as a whole.
 func (v *View) Value(n FieldNumber) Value {
 	if !v.mask.Has(n) {
 		return Value{}
@@ -111,37 +111,20 @@ func (v *View) Value(n FieldNumber) Value {
 	return Value{}
 }
 
-// filter drops entries and items with a purpose of their own that was
-// refused. It copies only when something has to go.
+// filter hides items and maps with an entry whose own purpose was refused. What
+// is left of them would lie: "not among them" would become true by a refusal.
 func (v *View) filter(val Value) Value {
-	switch val.Type {
-	case TypeMap:
-		val.Map = keep(val.Map, func(e Entry) bool { return v.granted.Has(e.Purpose) })
-		if len(val.Map) == 0 {
+	for i := range val.Map {
+		if !v.granted.Has(val.Map[i].Purpose) {
 			return Value{}
 		}
-	case TypeItems:
-		val.Items = keep(val.Items, func(i Item) bool { return v.granted.Has(i.Purpose) })
-		if len(val.Items) == 0 {
+	}
+	for i := range val.Items {
+		if !v.granted.Has(val.Items[i].Purpose) {
 			return Value{}
 		}
 	}
 	return val
-}
-
-func keep[T any](list []T, ok func(T) bool) []T {
-	for i, x := range list {
-		if !ok(x) {
-			out := append([]T(nil), list[:i]...)
-			for _, y := range list[i+1:] {
-				if ok(y) {
-					out = append(out, y)
-				}
-			}
-			return out
-		}
-	}
-	return list
 }
 
 // Record returns the view's encoded form, made by encode on first use and

@@ -172,6 +172,23 @@ func TestWhatDoesNotFitIsAbsent(t *testing.T) {
 	}
 }
 
+func TestAListKnownToBeEmptyIsPresent(t *testing.T) {
+	visit, types := ownVisit(text("x"), edge.Value{Type: edge.TypeList}, edge.Value{Type: edge.TypeItems}, edge.Value{Type: edge.TypeMap}, text("y"))
+	view := edgetest.View(visit, everything(5), 0)
+	checkRoundTrip(t, view, types)
+	values, err := DecodeRecord(encodeRecord(view, nil), types)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := ""
+	for _, v := range values[edge.BuiltinFields:] {
+		got += " " + string(v.AppendJSON(nil))
+	}
+	if want := ` "x" [] [] {} "y"`; got != want {
+		t.Errorf("read back%s, want%s", got, want)
+	}
+}
+
 func TestTheEmptyRecordIsThatOfAViewWithNothing(t *testing.T) {
 	for _, own := range []int{0, 3, edge.MaxFields - edge.BuiltinFields} {
 		visit, _ := ownVisit(make([]edge.Value, own)...)

@@ -107,7 +107,7 @@ func TestTheCallAfterABadOneWorks(t *testing.T) {
 						t.Fatalf("got %v, want %v", err, want)
 					}
 					answer, err := r.Choose(view, source.manifest.Slot("fields"))
-					if want := "/hats|-|-|1|FR|-|-|-|-|-|-|-"; err != nil || answer.Because != want {
+					if want := "/hats|-||1|FR|-|-|-|-|-|-|-"; err != nil || answer.Because != want {
 						t.Fatalf("then got %q, %v, want %q", answer.Because, err, want)
 					}
 				}

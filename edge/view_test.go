@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package edge_test
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/nearside/nearside/edge"
+	"github.com/nearside/nearside/edge/consent"
+)
+
+// historyFields are those that hold what a state remembers.
+var historyFields = []edge.FieldNumber{
+	edge.FieldInterests, edge.FieldCounters, edge.FieldRecent, edge.FieldBought, edge.FieldCart, edge.FieldCounts,
+}
+
+func TestWhatIsKnownToBeEmptyIsPresent(t *testing.T) {
+	tests := []struct {
+		name    string
+		state   *edge.State
+		granted consent.Purposes
+		want    string // of each of historyFields; null is absent
+		tags    string
+	}{
+		{"a new visitor has bought nothing", &edge.State{}, consent.All, `{} {} [] [] [] {}`, `[]`},
+		{"without a state nothing is known", nil, consent.All, `null null null null null null`, `[]`},
+		{"a refusal hides that there is nothing", &edge.State{}, consent.All &^ (consent.Personalise | consent.Context), `null null null null null null`, `null`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			declared := edge.Mask{}.With(edge.FieldPageTags)
+			for _, n := range historyFields {
+				declared = declared.With(n)
+			}
+			view := edge.NewView(&edge.Visit{State: tt.state}, declared, tt.granted)
+			got := ""
+			for _, n := range historyFields {
+				v := view.Value(n)
+				if known := string(v.AppendJSON(nil)) != "null"; known != v.Known() {
+					t.Errorf("field %d: Known is %t, JSON says %t", n, v.Known(), known)
+				}
+				got += " " + string(v.AppendJSON(nil))
+			}
+			if got[1:] != tt.want {
+				t.Errorf("got %s, want %s", got[1:], tt.want)
+			}
+			if got := string(view.Value(edge.FieldPageTags).AppendJSON(nil)); got != tt.tags {
+				t.Errorf("page.tags is %s, want %s", got, tt.tags)
+			}
+		})
+	}
+}
+
+// What is left of a map or items when one entry is refused would let a refusal
+// make "not among them" true.
+func TestOneRefusedEntryHidesAllOfThem(t *testing.T) {
+	entries := edge.Value{Type: edge.TypeMap, Map: []edge.Entry{{Key: "a", Purpose: consent.Context}, {Key: "b", Purpose: consent.Geo}}}
+	items := edge.Value{Type: edge.TypeItems, Items: []edge.Item{{ID: "a"}, {ID: "b", Purpose: consent.Geo}}}
+	visit := &edge.Visit{Own: []edge.OwnValue{{Value: entries}, {Value: items}}}
+	for _, granted := range []consent.Purposes{consent.All, consent.All &^ consent.Geo} {
+		for i := range visit.Own {
+			n := edge.FieldNumber(edge.BuiltinFields + i)
+			v := edge.NewView(visit, edge.Mask{}.With(n), granted).Value(n)
+			if got := len(v.Map) + len(v.Items); v.Known() != granted.Has(consent.Geo) || v.Known() && got != 2 || !v.Known() && got != 0 {
+				t.Errorf("granted %s: field %d is %+v", granted, n, v)
+			}
+		}
+	}
+}
+
+func TestEventsHoldNothingEmpty(t *testing.T) {
+	given := caseGiven{Granted: consent.All.Names(), Raw: []caseEvent{{ID: "p1.1", Name: "page_view"}}}
+	beacon, request := given.message(t)
+	beacon.Page.Tags = nil
+	var out edge.Outcome
+	if err := caseEngine(t).Decide(beacon, request, &out); err != nil {
+		t.Fatal(err)
+	}
+	var ev struct{ Page map[string]json.RawMessage }
+	if err := json.Unmarshal(out.Events[0].JSON(), &ev); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := ev.Page["tags"]; ok || ev.Page["type"] == nil {
+		t.Errorf("stored %s", out.Events[0].JSON())
+	}
+}
