@@ -7,11 +7,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"runtime"
-	"sync"
 	"time"
-	"weak"
 
 	"github.com/nearside/nearside/edge"
 	"github.com/nearside/nearside/wasm-rules/bytecode"
@@ -52,20 +49,10 @@ type Host struct {
 	large     quota // modules
 	memory    quota // bytes
 
-	mu sync.Mutex // never held while a rule is made or answers
-	// rules are the loaded rules that something still refers to, so that two
-	// releases of a site with the same module, settings and fields share one;
-	// loading are those being made. Sites share none: what one site's visitors do
-	// to a rule must not show at another.
-	rules   map[string]weak.Pointer[rule]
-	loading map[string]*loading
-}
-
-// A loading rule is one that several callers may wait for.
-type loading struct {
-	done chan struct{}
-	rule *rule
-	err  error
+	// rules are shared by releases of a site with the same module, settings and
+	// fields. Sites share none: what one site's visitors do to a rule must not
+	// show at another.
+	rules shared[rule]
 }
 
 // New returns a host without rules.
@@ -83,7 +70,6 @@ func New(o Options) (*Host, error) {
 		source: o.Source, instances: o.Instances, keys: o.TrustedKeys,
 		large:  quota{free: cmp.Or(int64(o.LargeModules), largeModules)},
 		memory: quota{free: cmp.Or(o.MemoryBytes, memoryBytes)},
-		rules:  map[string]weak.Pointer[rule]{}, loading: map[string]*loading{},
 	}
 	var err error
 	if h.compiler, err = openCompiler(o.CacheDir); err != nil {
@@ -132,7 +118,7 @@ func (h *Host) load(site string, ref edge.ModuleRef, bind map[string]int) (*rule
 		return nil, err
 	}
 	key := fmt.Sprintf("%q %s %d %v %s", site, ref.Hash, len(bind), numbers, settings)
-	return h.once(key, func() (*rule, error) {
+	return h.rules.once(key, func() (*rule, error) {
 		if err := checkSchema(&manifest, settings); err != nil {
 			return nil, err
 		}
@@ -140,37 +126,6 @@ func (h *Host) load(site string, ref edge.ModuleRef, bind map[string]int) (*rule
 			site: site, manifest: &manifest, bind: numbers, own: ownFields(len(bind)), settings: settings,
 		})
 	})
-}
-
-// once returns the rule of a key, made by whoever asks first.
-func (h *Host) once(key string, load func() (*rule, error)) (*rule, error) {
-	h.mu.Lock()
-	maps.DeleteFunc(h.rules, func(_ string, r weak.Pointer[rule]) bool { return r.Value() == nil })
-	if r := h.rules[key].Value(); r != nil {
-		h.mu.Unlock()
-		return r, nil
-	}
-	l, others := h.loading[key]
-	if !others {
-		l = &loading{done: make(chan struct{}), err: errors.New("loading the module panicked")}
-		h.loading[key] = l
-	}
-	h.mu.Unlock()
-	if others {
-		<-l.done
-		return l.rule, l.err
-	}
-	defer close(l.done)
-	defer func() {
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		delete(h.loading, key)
-		if l.err == nil {
-			h.rules[key] = weak.Make(l.rule)
-		}
-	}()
-	l.rule, l.err = load()
-	return l.rule, l.err
 }
 
 // makeRule makes a rule of a module and a template that finish makes ready.
@@ -202,11 +157,12 @@ func (h *Host) makeRule(wasm []byte, hash string, t *template) (*rule, error) {
 	if room = t.room(h.instances); !h.memory.claim(room) {
 		return nil, &ModuleError{CodeMemory, fmt.Errorf("%d bytes of memory for %d instances: this node's modules have as much as they may", room, h.instances)}
 	}
-	r := &rule{manifest: t.manifest, template: t, loaded: time.Now(), pool: newPool(t, first, h.instances)}
+	r := &rule{manifest: t.manifest, template: t, loaded: time.Now(), pool: newPool(t.restart, first, h.instances)}
 	r.breaker.now = time.Now
 	// What is released must not refer to the rule.
-	runtime.AddCleanup(r, func(p *pool) {
+	runtime.AddCleanup(r, func(p *pool[*instance]) {
 		p.close()
+		_ = t.code.Close(context.Background())
 		h.large.give(large)
 		h.memory.give(room)
 	}, r.pool)

@@ -300,6 +300,9 @@ func (in *instance) restore(s *snapshot) bool {
 	return true
 }
 
+// ready implements guest.
+func (in *instance) ready() bool { return in.restore(in.snapshot) }
+
 func (in *instance) close() { _ = in.module.Close(context.Background()) }
 
 func firstLine(err error) string {

@@ -195,11 +195,9 @@ func TestHammerNeighbours(t *testing.T) {
 
 // hurry makes a quarantine pass as soon as it is asked for.
 func hurry(h *Host) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
 	var now atomic.Int64
-	for _, r := range h.rules {
-		r.Value().breaker.now = func() time.Time { return time.Unix(0, now.Add(int64(2*longestSpell))) }
+	for _, r := range h.rules.all() {
+		r.breaker.now = func() time.Time { return time.Unix(0, now.Add(int64(2*longestSpell))) }
 	}
 }
 

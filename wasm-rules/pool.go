@@ -9,28 +9,37 @@ import (
 	"sync/atomic"
 )
 
+// A guest is a running module that a pool keeps.
+type guest interface {
+	comparable
+	// ready makes it ready for the next call, and reports whether that may be
+	// its.
+	ready() bool
+	close()
+}
+
 // A pool holds a rule's instances, each in a seat. A call takes a seat, makes an
-// instance if there is none in it, and leaves it as the snapshot says. It is
-// safe for concurrent use.
+// instance if there is none in it, and leaves one that is ready for the next. It
+// is safe for concurrent use.
 //
 // The seats are an array because a sync.Pool would drop instances without
 // closing them. It only remembers which seat this processor used last, so that
 // processors do not fight for the first one.
-type pool struct {
-	template *template
-	seats    []seat
-	near     sync.Pool // of *seat, which stays in seats
+type pool[G guest] struct {
+	spawn func(ctx context.Context) (G, error)
+	seats []seat[G]
+	near  sync.Pool // of *seat[G], which stays in seats
 
 	alive atomic.Int64 // instances that are not closed
 	mu    sync.Mutex
-	spare seat // what calls count that found no free seat; always empty
+	spare seat[G] // what calls count that found no free seat; always empty
 }
 
 // A seat has room for one instance. Whoever made it busy owns it; counts are
 // read by others.
-type seat struct {
+type seat[G guest] struct {
 	busy     atomic.Bool
-	instance *instance
+	instance G // the zero G is none
 	history  history
 	trips    uint32 // of the breaker when history began
 	counts   counts
@@ -44,21 +53,22 @@ type counts struct {
 	faults      [faults]atomic.Uint64
 }
 
-func newPool(t *template, first *instance, instances int) *pool {
-	p := &pool{template: t, seats: make([]seat, instances)}
+// newPool returns a pool of first and of what spawn makes beside it.
+func newPool[G guest](spawn func(context.Context) (G, error), first G, instances int) *pool[G] {
+	p := &pool[G]{spawn: spawn, seats: make([]seat[G], instances)}
 	p.seats[0].instance = first
 	p.alive.Add(1)
 	return p
 }
 
-// take returns a seat with an instance that is as the snapshot says. The caller
-// gives it back, also when there is an error.
-func (p *pool) take(ctx context.Context) (*seat, error) {
+// take returns a seat with an instance that is ready. The caller gives it back,
+// also when there is an error.
+func (p *pool[G]) take(ctx context.Context) (*seat[G], error) {
 	s := p.seat()
-	if s.instance != nil {
+	if s.taken() {
 		return s, nil
 	}
-	in, err := p.template.restart(ctx)
+	in, err := p.spawn(ctx)
 	if err != nil {
 		return s, fmt.Errorf("%w: %w", errBroken, err)
 	}
@@ -68,8 +78,8 @@ func (p *pool) take(ctx context.Context) (*seat, error) {
 }
 
 // seat returns a seat that is the caller's alone.
-func (p *pool) seat() *seat {
-	if s, ok := p.near.Get().(*seat); ok && s.busy.CompareAndSwap(false, true) {
+func (p *pool[G]) seat() *seat[G] {
+	if s, ok := p.near.Get().(*seat[G]); ok && s.busy.CompareAndSwap(false, true) {
 		return s
 	}
 	for i := range p.seats {
@@ -78,13 +88,19 @@ func (p *pool) seat() *seat {
 			return s
 		}
 	}
-	return &seat{}
+	return &seat[G]{}
+}
+
+// taken reports whether there is an instance in the seat.
+func (s *seat[G]) taken() bool {
+	var none G
+	return s.instance != none
 }
 
 // give takes a seat back and closes its instance if that is not to be used
 // again. It returns the seat's history after a call that was a fault or not.
-func (p *pool) give(s *seat, fault bool, trips uint32) history {
-	if in := s.instance; in != nil && !in.restore(p.template.snapshot) {
+func (p *pool[G]) give(s *seat[G], fault bool, trips uint32) history {
+	if s.taken() && !s.instance.ready() {
 		p.vacate(s)
 	}
 	if !s.busy.Load() {
@@ -97,7 +113,7 @@ func (p *pool) give(s *seat, fault bool, trips uint32) history {
 }
 
 // fold closes a seat that is in no array and adds it to what such seats count.
-func (p *pool) fold(s *seat, fault bool, trips uint32) history {
+func (p *pool[G]) fold(s *seat[G], fault bool, trips uint32) history {
 	p.vacate(s)
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -106,7 +122,7 @@ func (p *pool) fold(s *seat, fault bool, trips uint32) history {
 }
 
 // record notes a call in the history.
-func (s *seat) record(fault bool, trips uint32) history {
+func (s *seat[G]) record(fault bool, trips uint32) history {
 	if s.trips != trips {
 		s.trips, s.history = trips, 0
 	}
@@ -115,10 +131,11 @@ func (s *seat) record(fault bool, trips uint32) history {
 }
 
 // vacate closes the instance in a seat of the caller's.
-func (p *pool) vacate(s *seat) {
-	if s.instance != nil {
+func (p *pool[G]) vacate(s *seat[G]) {
+	if s.taken() {
 		s.instance.close()
-		s.instance = nil
+		var none G
+		s.instance = none
 		p.alive.Add(-1)
 	}
 }
@@ -133,7 +150,7 @@ func (c *counts) add(o *counts) {
 }
 
 // total adds up what all calls so far came to.
-func (p *pool) total() *counts {
+func (p *pool[G]) total() *counts {
 	var c counts
 	for i := range p.seats {
 		c.add(&p.seats[i].counts)
@@ -144,11 +161,9 @@ func (p *pool) total() *counts {
 	return &c
 }
 
-// close releases the instances and the code. Nothing may call the rule any
-// more.
-func (p *pool) close() {
+// close releases the instances. Nothing may call the rule any more.
+func (p *pool[G]) close() {
 	for i := range p.seats {
 		p.vacate(&p.seats[i])
 	}
-	_ = p.template.code.Close(context.Background())
 }

@@ -17,7 +17,7 @@ type rule struct {
 	manifest *edge.Manifest
 	template *template
 	loaded   time.Time
-	pool     *pool
+	pool     *pool[*instance]
 	breaker  breaker
 	refused  atomic.Uint64 // calls while quarantined
 }

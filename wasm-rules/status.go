@@ -57,17 +57,9 @@ func (s *ModuleStatus) MeanFuel() int64 {
 // Status returns what is known of each rule that something refers to, by module,
 // hash and site. Counts of calls that are under way may be missing.
 func (h *Host) Status() []ModuleStatus {
-	h.mu.Lock()
-	rules := make([]*rule, 0, len(h.rules))
-	for _, weak := range h.rules {
-		if r := weak.Value(); r != nil {
-			rules = append(rules, r)
-		}
-	}
-	h.mu.Unlock()
-	list := make([]ModuleStatus, len(rules))
-	for i, r := range rules {
-		list[i] = r.status()
+	var list []ModuleStatus
+	for _, r := range h.rules.all() {
+		list = append(list, r.status())
 	}
 	slices.SortFunc(list, func(a, b ModuleStatus) int {
 		return cmp.Or(cmp.Compare(a.Module, b.Module), cmp.Compare(a.Hash, b.Hash), cmp.Compare(a.Site, b.Site), a.Loaded.Compare(b.Loaded))
