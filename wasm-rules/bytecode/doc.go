@@ -6,6 +6,7 @@
 //
 //	Verify   a whole validator with limits: sections, indexes, types   module.go
 //	Rewrite  fuel, call depth, dirty chunks, no imports                rewrite.go
+//	Fixed    what code of our own must be that is not rewritten        fixed.go
 //	Pack     puts a custom section into a module                       pack.go
 //
 // Verify checks every index against what the module itself declares, before
