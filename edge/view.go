@@ -83,6 +83,9 @@ func NewView(visit *Visit, declared Mask, granted consent.Purposes) *View {
 // Mask returns the fields the view allows, whether or not they have a value.
 func (v *View) Mask() Mask { return v.mask }
 
+// Granted returns what the visitor granted.
+func (v *View) Granted() consent.Purposes { return v.granted }
+
 // FieldCount returns how many fields the site knows: the built-in ones and its
 // own. Field numbers are below it.
 func (v *View) FieldCount() int {

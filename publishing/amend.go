@@ -24,10 +24,12 @@ func (r *liveRelease) outcome(site string) *Outcome {
 	return &Outcome{Site: site, Was: r.Number, Release: r.Number, Hash: r.Hash}
 }
 
-// content returns what a release says, whatever its number.
+// content returns what a release says, whatever its number and what follows from
+// the rest of it. The module of its rules does not: another compiler makes
+// another one, which is worth a release.
 func content(doc *edge.ReleaseDocument) ([]byte, error) {
 	same := *doc
-	same.Number = 0
+	same.Number, same.Inputs = 0, nil
 	out, err := json.Marshal(same)
 	if err != nil {
 		return nil, because(CodeInvalid, "document", "release", err)
@@ -71,6 +73,7 @@ type amended struct {
 	number   uint64       // that of was if there is nothing to change
 	document []byte       // as it is stored
 	hash     string
+	rules    []byte // the module of its rules without code; nil where there is none to keep
 
 	slot     string
 	module   edge.ModuleRef // what a change of one module is about
@@ -117,6 +120,11 @@ func (d *Desk) amend(ctx context.Context, site string, c Change) (*amended, erro
 	if err != nil {
 		return nil, err
 	}
+	if a.restores == 0 { // what was live here before has its module
+		if a.rules, err = d.compileRules(next); err != nil {
+			return nil, err
+		}
+	}
 	before, err := content(was.doc)
 	if err != nil {
 		return nil, err
@@ -129,30 +137,6 @@ func (d *Desk) amend(ctx context.Context, site string, c Change) (*amended, erro
 		return nil, err
 	}
 	return a, d.compile(ctx, a, next)
-}
-
-// compile checks the release that a change leads to as every node will.
-func (d *Desk) compile(ctx context.Context, a *amended, next *edge.ReleaseDocument) error {
-	if next.Site != a.site {
-		return refuse(CodeInvalid, "site", "the document is of site %.64q", next.Site)
-	}
-	if a.restores == 0 { // what was live here before may be live again
-		if err := d.brought(ctx, a, next.Modules); err != nil {
-			return err
-		}
-	}
-	next.Number = a.was.Number + 1
-	document, err := json.Marshal(next)
-	if err != nil {
-		return because(CodeInvalid, "document", "release", err)
-	}
-	release, err := edge.CompileRelease(document, d.o.Loader)
-	if err != nil {
-		return &Error{Code: CodeInvalid, Message: err.Error(), Err: err}
-	}
-	a.number, a.document = next.Number, release.Document()
-	a.hash = hashOf(a.document)
-	return nil
 }
 
 // brought refuses modules that are neither live already nor uploaded to the

@@ -83,24 +83,29 @@ func (d *Desk) Do(ctx context.Context, by Actor, site string, c Change) (*Outcom
 	if next.was.doc.Settings.SecondPerson {
 		return d.propose(ctx, by, c, next)
 	}
-	return d.apply(ctx, by, site, c, "")
+	return d.apply(ctx, by, c, next, "")
 }
 
-// apply makes a change by compare-and-swap. When another change comes before it,
-// it is made anew from what is live then, if it still may be; without a proposal
-// it becomes one where that wants a second person.
-func (d *Desk) apply(ctx context.Context, by Actor, site string, c Change, proposal string) (*Outcome, error) {
+// apply makes a change, which was worked out, by compare-and-swap. When another
+// change comes before it, it is made anew from what is live then, if it still may
+// be; without a proposal it becomes one where that wants a second person.
+func (d *Desk) apply(ctx context.Context, by Actor, c Change, next *amended, proposal string) (*Outcome, error) {
+	site := next.site
 	var err error
-	for range casAttempts {
-		var next *amended
-		if next, err = d.amend(ctx, site, c); err != nil {
-			return nil, err
+	for try := range casAttempts {
+		if try > 0 {
+			if next, err = d.amend(ctx, site, c); err != nil {
+				return nil, err
+			}
 		}
 		switch {
 		case next.same():
 			return next.outcome(), nil
 		case proposal == "" && next.was.doc.Settings.SecondPerson:
 			return d.propose(ctx, by, c, next)
+		}
+		if err := d.keepRules(ctx, next); err != nil {
+			return nil, err
 		}
 		entry := next.entry(c)
 		entry.Proposal = proposal

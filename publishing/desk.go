@@ -20,6 +20,9 @@ type Options struct {
 	Checker   Checker
 	// Loader compiles a release as every node will before it goes live.
 	Loader edge.RuleLoader
+	// Compiler is nil where there are no rules without code: a document that has
+	// some is then refused.
+	Compiler Compiler
 	// Live is nil without a running node: status and counts are then empty.
 	Live Live
 	// Replayer is nil where decisions cannot be replayed.

@@ -14,6 +14,7 @@
 //	Token           how an actor proves it      token.go
 //	Upload          a module comes in           upload.go
 //	Change          publish, shadow, roll out   change.go
+//	Compiler        rules without code          compile.go
 //	Proposal        the second person           proposal.go
 //	Preview         to be looked at first       preview.go
 //	Quota           what one site may have      quota.go

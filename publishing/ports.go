@@ -75,6 +75,17 @@ type Checker interface {
 	Verify(site string, ref edge.ModuleRef) error
 }
 
+// A Compiler makes modules of rules without code.
+type Compiler interface {
+	// CompileRules returns the one module of a document's rules without code,
+	// nil for a document without any. The same document always gives the same
+	// bytes. What is wrong with the rules is joined *edge.RuleErrors.
+	CompileRules(doc *edge.ReleaseDocument) (wasm []byte, err error)
+	// LoaderWith returns a loader that also loads a compiled module which no
+	// store has yet.
+	LoaderWith(wasm []byte) edge.RuleLoader
+}
+
 // Live is what a running node knows of the modules it serves. A desk without a
 // node has none.
 type Live interface {

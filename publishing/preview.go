@@ -136,6 +136,8 @@ func (d *Desk) PreviewDocument(ctx context.Context, site, id string) ([]byte, er
 	if err != nil {
 		return nil, err
 	}
+	// A placement leaves the rules without code as they are, so the module that
+	// the live release has of them is the preview's too.
 	return json.Marshal(doc)
 }
 

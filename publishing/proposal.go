@@ -138,7 +138,10 @@ func (d *Desk) Approve(ctx context.Context, by Actor, site, id string) (*Outcome
 	entry := Entry{Site: site, Act: ActApprove, Proposal: id, Detail: p.By + " proposed it"}
 	var out *Outcome
 	err = d.withEntry(ctx, by, entry, func() error {
-		out, err = d.apply(ctx, by, site, p.Change, id)
+		next, err := d.amend(ctx, site, p.Change)
+		if err == nil {
+			out, err = d.apply(ctx, by, p.Change, next, id)
+		}
 		return err
 	})
 	if err != nil {
