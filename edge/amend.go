@@ -262,10 +262,10 @@ func (s *SlotSpec) dropShadows(name string) (found bool) {
 }
 
 // Runs reports whether a rule of the document runs a module, called by name or
-// name@version.
+// name@version. A rule without code runs none.
 func (d *ReleaseDocument) Runs(r *RuleSpec, module string) bool {
 	ref, ok := d.Module(r.Module)
-	return ok && (ref.Name == module || ref.ID() == module)
+	return ok && r.Name == "" && (ref.Name == module || ref.ID() == module)
 }
 
 // moduleName returns the name in name@version.
@@ -291,12 +291,16 @@ func (d *ReleaseDocument) module(id string) *ModuleRef {
 	return nil
 }
 
-// EachRule calls do with every rule, those before a roll-out included.
+// EachRule calls do with every rule that runs a module, those before a roll-out
+// included.
 func (d *ReleaseDocument) EachRule(do func(*RuleSpec)) {
 	for i := range d.Slots {
 		for j := range d.Slots[i].Ladder {
 			for k := range d.Slots[i].Ladder[j].Rules {
 				rule := &d.Slots[i].Ladder[j].Rules[k]
+				if rule.Name != "" {
+					continue
+				}
 				do(rule)
 				if rule.Before != nil {
 					do(rule.Before)

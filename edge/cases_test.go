@@ -4,7 +4,9 @@ package edge_test
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
+	"errors"
 	"flag"
 	"maps"
 	"net/netip"
@@ -28,12 +30,16 @@ var caseNow = time.Date(2026, 11, 22, 19, 30, 0, 0, time.UTC)
 // A decisionCase is one file of testdata/cases: a page view and what must come
 // of it. Its name is the sentence it proves.
 type decisionCase struct {
-	Why    string                    `json:"why"`
-	Rules  map[string]*edgetest.Rule `json:"rules,omitempty"`
-	Edit   map[string]any            `json:"edit,omitempty"` // members of the release's settings to change
-	Given  caseGiven                 `json:"given"`
-	Want   caseWant                  `json:"want"`
-	source string
+	Why string `json:"why"`
+	// Release is the document it is decided with, "release" when empty.
+	Release string `json:"release,omitempty"`
+	// RulesFail is what the rules without code fail with.
+	RulesFail string                    `json:"rulesFail,omitempty"`
+	Rules     map[string]*edgetest.Rule `json:"rules,omitempty"`
+	Edit      map[string]any            `json:"edit,omitempty"` // members of the release's settings to change
+	Given     caseGiven                 `json:"given"`
+	Want      caseWant                  `json:"want"`
+	source    string
 }
 
 type caseGiven struct {
@@ -68,6 +74,7 @@ type caseWant struct {
 
 type caseDecision struct {
 	Slot, Variant, Kind, Lang, Reason, Rule, Because string
+	Campaign                                         string          `json:",omitempty"`
 	Content                                          json.RawMessage `json:",omitempty"`
 	Why                                              *edge.Why       `json:",omitempty"`
 }
@@ -173,9 +180,12 @@ func caseRules() map[string]*edgetest.Rule {
 	}
 }
 
-func caseRelease(t testing.TB, edit map[string]any) []byte {
+func caseRelease(t testing.TB, edit map[string]any) []byte { return editRelease(t, "release", edit) }
+
+// editRelease returns a release of testdata with members of its settings changed.
+func editRelease(t testing.TB, name string, edit map[string]any) []byte {
 	t.Helper()
-	raw, err := os.ReadFile("testdata/release.json")
+	raw, err := os.ReadFile("testdata/" + name + ".json")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -195,8 +205,13 @@ func (c *decisionCase) run(t *testing.T) caseWant {
 	t.Helper()
 	rules := caseRules()
 	maps.Copy(rules, c.Rules)
-	engine := edge.New(edge.Options{Node: "n1", Locator: caseLocator{c.Given.Country}, Loader: edgetest.Loader(rules), Sealer: caseSealer(t)})
-	if _, err := engine.Publish(caseRelease(t, c.Edit)); err != nil {
+	document := editRelease(t, cmp.Or(c.Release, "release"), c.Edit)
+	loader := codelessLoader(t, document, edgetest.Loader(rules))
+	if c.RulesFail != "" {
+		loader.Fails = errors.New(c.RulesFail)
+	}
+	engine := edge.New(edge.Options{Node: "n1", Locator: caseLocator{c.Given.Country}, Loader: loader, Sealer: caseSealer(t)})
+	if _, err := engine.Publish(document); err != nil {
 		t.Fatal(err)
 	}
 	beacon, request := c.Given.message(t)
@@ -205,6 +220,16 @@ func (c *decisionCase) run(t *testing.T) caseWant {
 		t.Fatal(err)
 	}
 	return summary(t, &out)
+}
+
+// codelessLoader loads a document's rules without code, and the rest as modules.
+func codelessLoader(t testing.TB, document []byte, modules edge.RuleLoader) *edgetest.Rules {
+	t.Helper()
+	loader := &edgetest.Rules{RuleLoader: modules, Doc: &edge.ReleaseDocument{}}
+	if err := json.Unmarshal(document, loader.Doc); err != nil {
+		t.Fatal(err)
+	}
+	return loader
 }
 
 func (g *caseGiven) message(t testing.TB) (*edge.Beacon, *edge.Request) {
@@ -267,7 +292,7 @@ func summary(t testing.TB, out *edge.Outcome) caseWant {
 		if (d.ID == "") != (d.Reason == edge.ReasonUnknownSlot) {
 			t.Errorf("slot %s: id %q with reason %s", d.Slot, d.ID, d.Reason)
 		}
-		w.Decisions = append(w.Decisions, caseDecision{d.Slot, d.Variant, d.Kind.String(), d.Lang, d.Reason.String(), d.Rule, d.Because, d.Content, d.Why})
+		w.Decisions = append(w.Decisions, caseDecision{d.Slot, d.Variant, d.Kind.String(), d.Lang, d.Reason.String(), d.Rule, d.Because, d.Campaign, d.Content, d.Why})
 	}
 	for i := range out.Events {
 		w.Events = append(w.Events, stable(t, out.Events[i].JSON()))

@@ -22,7 +22,7 @@ const (
 	maxReleaseSlots    = 256
 	maxReleaseVariants = 4096
 	maxReleaseModules  = 256
-	maxReleaseRules    = 64 // in one slot
+	maxReleaseRules    = 64 // with modules, in one slot
 	maxReleaseLangs    = 64
 	maxReleaseLoads    = 256 // modules, counted again for each of their settings
 )
@@ -63,8 +63,10 @@ func compileRelease(document []byte, c *compiler) (*Release, error) {
 	c.settings()
 	c.fields()
 	variants := c.variants()
+	c.plans()
 	c.modules()
 	c.slots(variants)
+	c.codeless(variants)
 	if err := errors.Join(c.errs...); err != nil {
 		return nil, err
 	}
@@ -78,7 +80,9 @@ type compiler struct {
 	bound   map[string]int       // field numbers of the site's own fields
 	refs    map[string]ModuleRef // by name@version, and by name where it has one version
 	rules   map[string]Rule      // by name@version and settings
-	errs    []error
+	// campaigns are when each campaign's rules take part, by name.
+	campaigns map[string]*period
+	errs      []error
 	// partly lets a module that cannot be loaded cost its own rules only; missing
 	// says which and why.
 	partly  bool

@@ -110,12 +110,19 @@ func (c *compiler) ladder(s *slot, spec *SlotSpec, variants map[string]*variant)
 			c.bad("slots: %s: rung %q is unknown or out of order, want %v", spec.Name, rs.Rung, Rungs)
 		}
 		last = place
-		rules += len(rs.Rules)
 		live, shadow := rung{name: rs.Rung}, rung{name: rs.Rung}
-		for _, rule := range rs.Rules {
+		for order, rule := range rs.Rules {
+			if rule.Name != "" {
+				continue // codeless binds it
+			}
+			rules++
 			b, ok := c.bind(spec.Name, rule, variants)
 			if !ok {
 				continue
+			}
+			b.order = order
+			if b.before != nil {
+				b.before.order = order
 			}
 			shadow.rules = append(shadow.rules, b)
 			if !rule.Shadow {
@@ -130,7 +137,7 @@ func (c *compiler) ladder(s *slot, spec *SlotSpec, variants map[string]*variant)
 		s.ladder, s.shadow = append(s.ladder, live), append(s.shadow, shadow)
 	}
 	if rules > maxReleaseRules {
-		c.bad("slots: %s: %d rules, at most %d", spec.Name, rules, maxReleaseRules)
+		c.bad("slots: %s: %d rules with modules, at most %d", spec.Name, rules, maxReleaseRules)
 	}
 	if len(shadows) == 0 {
 		s.shadow = nil
@@ -148,8 +155,8 @@ func (c *compiler) ladder(s *slot, spec *SlotSpec, variants map[string]*variant)
 // answer with must exist.
 func (c *compiler) bind(slotName string, spec RuleSpec, variants map[string]*variant) (boundRule, bool) {
 	at := "slots: " + slotName + ": rule " + spec.Module
-	if spec.Name != "" {
-		c.bad("slots: %s: rule %s: this build has no rules without code", slotName, spec.Name)
+	if spec.When != "" || spec.Score != "" || len(spec.Show) > 0 || spec.Campaign != "" {
+		c.bad("%s: when, show, score and campaign are of a rule without code, which has a name and no module", at)
 		return boundRule{}, false
 	}
 	ref, ok := c.refs[spec.Module]
@@ -230,6 +237,8 @@ func (c *compiler) rollOut(at, slotName string, b *boundRule, variants map[strin
 	switch {
 	case b.spec.Shadow:
 		c.bad("%s: a shadow reaches nobody, so there is nothing before it", at)
+	case before.Name != "":
+		c.bad("%s: before: %s is a rule without code, want one with a module", at, before.Name)
 	case before.Rollout != 0 || before.Before != nil || before.Shadow:
 		c.bad("%s: before: %s has a roll-out, a before or a shadow of its own", at, before.Module)
 	case b.spec.Rollout == 0:

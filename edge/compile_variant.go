@@ -32,12 +32,7 @@ func (c *compiler) variants() map[string]map[string]*variant {
 			c.bad("variants: %s: the name is taken or not lower-case words joined by dashes", at)
 			continue
 		}
-		if !slices.Contains([]string{"draft", "review", "approved", "live", "archived"}, spec.State) {
-			c.bad("variants: %s: state %q is not draft, review, approved, live or archived", at, spec.State)
-		}
-		v := &variant{name: spec.Name, live: spec.State == "live"}
-		v.from = c.validity(at, "from", spec.From)
-		v.until = c.validity(at, "until", spec.Until)
+		v := &variant{name: spec.Name, period: c.period("variants: "+at, spec.State, spec.From, spec.Until)}
 		v.texts = c.texts(at, kind, spec)
 		if out[spec.Slot] == nil {
 			out[spec.Slot] = map[string]*variant{}
@@ -47,13 +42,33 @@ func (c *compiler) variants() map[string]map[string]*variant {
 	return out
 }
 
-func (c *compiler) validity(at, member, value string) time.Time {
+// A period is when something takes part: a variant, or the rules of a campaign.
+type period struct {
+	live        bool
+	from, until time.Time // zero for no bound
+}
+
+// includes reports whether a time is in the period.
+func (p *period) includes(now time.Time) bool {
+	return p.live && (p.from.IsZero() || !now.Before(p.from)) && (p.until.IsZero() || now.Before(p.until))
+}
+
+func (c *compiler) period(at, state, from, until string) period {
+	if !slices.Contains([]string{"draft", "review", "approved", "live", "archived"}, state) {
+		c.bad("%s: state %q is not draft, review, approved, live or archived", at, state)
+	}
+	return period{live: state == "live", from: c.siteTime(at, "from", from), until: c.siteTime(at, "until", until)}
+}
+
+// siteTime reads a time as site files write it, in the site's zone; the zero
+// time for an empty one.
+func (c *compiler) siteTime(at, member, value string) time.Time {
 	if value == "" || c.release.zone == nil {
 		return time.Time{}
 	}
 	t, err := time.ParseInLocation(validityLayout, value, c.release.zone)
 	if err != nil {
-		c.bad("variants: %s: %s %q is not like %s", at, member, value, validityLayout)
+		c.bad("%s: %s %q is not like %s", at, member, value, validityLayout)
 	}
 	return t
 }

@@ -38,6 +38,7 @@ func (e *Engine) Decide(b *Beacon, r *Request, out *Outcome) error {
 	out.Verdict = consent.Evaluate(&b.Consent, &release.doc.Settings.Consent,
 		consent.Region{Country: place.Country, Subdivision: place.Region})
 	d.begin(release, out.Verdict.Granted, b.Why)
+	d.asked = b.Slots
 	d.visit = newVisit(d.visit, b, r)
 	d.visit.Source.Channel = r.Source.ChannelFor(d.granted)
 	d.visit.place(place.Coarsen(d.granted), release.zone)
@@ -90,13 +91,19 @@ type decider struct {
 	tries []tried
 	rules []*boundRule // that the tries are of, each once
 	at    ruleAt       // of the rule that is tried
+	asked []BeaconSlot // the beacon's
+	// holding is what the rules without code answer, once they were asked.
+	holding holding
 	// then is, in a replay, the decision as it was made; it says whom a roll-out
 	// reached and which rules could not run. Nil otherwise.
 	then *recordedDecision
 }
 
-// A ruleAt is where a rule stands in a ladder, counted from 0.
+// A ruleAt is where a rule with a module stands among its rung's, counted from 0.
+// The rung's rules without code stand at codelessPlace together.
 type ruleAt struct{ rung, rule int }
+
+const codelessPlace = 255
 
 // maxDecideFuel is the fuel after which a beacon's remaining rules are not run:
 // ten calls that spend all that one may. It is counted
@@ -126,7 +133,7 @@ func (d *decider) free() {
 	d.visit = Visit{Own: d.visit.Own[:0]}
 	clear(d.tries)
 	clear(d.rules)
-	*d = decider{visit: d.visit, events: d.events[:0], views: d.views[:0], tries: d.tries[:0], rules: d.rules[:0]}
+	*d = decider{visit: d.visit, events: d.events[:0], views: d.views[:0], tries: d.tries[:0], rules: d.rules[:0], holding: d.holding.free()}
 	deciders.Put(d)
 }
 
@@ -181,7 +188,7 @@ func (d *decider) decide(number int, want BeaconSlot, r *Request) Decision {
 func (d *decider) walk(s *slot, ladder []rung, limit int, why *Why) Decision {
 	obstacle := ReasonDefault
 	for i := range ladder {
-		chosen, reason := d.climb(&ladder[i], i, why)
+		chosen, reason := d.climb(s, &ladder[i], i, why)
 		if chosen.rule != nil {
 			decision := d.answer(s, &chosen, limit)
 			decision.Why = why
@@ -207,34 +214,52 @@ type choice struct {
 
 // climb runs a rung's rules and returns the best answer, or the reason there
 // is none.
-func (d *decider) climb(rg *rung, number int, why *Why) (choice, Reason) {
+func (d *decider) climb(s *slot, rg *rung, number int, why *Why) (choice, Reason) {
 	var best choice
 	obstacle := ReasonDefault
 	for i := range rg.rules {
 		d.at = ruleAt{number, i}
 		rule := d.reached(&rg.rules[i])
 		got := d.try(rule)
-		if d.tries != nil {
-			d.tries = append(d.tries, tried{d.slot, d.at, rule, got})
-		}
+		d.note(rule, &got)
 		if why != nil {
 			why.Tried = append(why.Tried, d.explain(rule, rg.name, got.reason))
 		}
-		if got.choice.rule == nil {
-			obstacle = worse(obstacle, got.reason)
-		} else if best.rule == nil || got.choice.beats(&best) {
-			best = got.choice
-		}
+		best, obstacle = best.orBetter(&got.choice), worse(obstacle, got.reason)
+	}
+	if rg.codeless.any() {
+		d.at = ruleAt{number, codelessPlace}
+		got := d.tryCodeless(s, &rg.codeless)
+		d.note(&d.release.compiled.bound, &got)
+		best, obstacle = best.orBetter(&got.choice), worse(obstacle, got.reason)
 	}
 	return best, obstacle
 }
 
-// beats orders answers of one rung: score, then priority, then order.
-func (c *choice) beats(best *choice) bool {
-	if c.answer.Score != best.answer.Score {
-		return c.answer.Score > best.answer.Score
+// note keeps an attempt for the decision record.
+func (d *decider) note(rule *boundRule, got *attempt) {
+	if d.tries != nil {
+		d.tries = append(d.tries, tried{d.slot, d.at, rule, *got})
 	}
-	return c.rule.spec.Priority > best.rule.spec.Priority
+}
+
+// orBetter returns the better of two answers of one rung: by score, then
+// priority, then order. A choice without a rule is no answer.
+func (c choice) orBetter(next *choice) choice {
+	if next.rule == nil || c.rule != nil && !next.beats(&c) {
+		return c
+	}
+	return *next
+}
+
+func (c *choice) beats(best *choice) bool {
+	switch {
+	case c.answer.Score != best.answer.Score:
+		return c.answer.Score > best.answer.Score
+	case c.rule.spec.Priority != best.rule.spec.Priority:
+		return c.rule.spec.Priority > best.rule.spec.Priority
+	}
+	return c.rule.order < best.rule.order
 }
 
 // try runs one rule on what it declared ∩ what was granted.
@@ -265,7 +290,7 @@ func (d *decider) try(rule *boundRule) attempt {
 		got.reason = ReasonBudget
 	case err != nil, answer.Variant < 0, answer.Variant > len(rule.variants):
 		got.reason = ReasonFailed
-	case answer.Variant == 0, !rule.variants[answer.Variant-1].serves(d.visit.Now):
+	case answer.Variant == 0, !rule.variants[answer.Variant-1].includes(d.visit.Now):
 		got.reason = ReasonNoAnswer
 	default:
 		got.choice, got.reason = choice{rule, rule.variants[answer.Variant-1], answer}, ReasonRule
@@ -292,11 +317,6 @@ func (d *decider) reached(rule *boundRule) *boundRule {
 		return rule.before
 	}
 	return rule
-}
-
-// serves reports whether the variant is live at a time.
-func (v *variant) serves(now time.Time) bool {
-	return v.live && (v.from.IsZero() || !now.Before(v.from)) && (v.until.IsZero() || now.Before(v.until))
 }
 
 // view returns the number of the view of a set of fields, shared by all rules
@@ -335,7 +355,7 @@ func (d *decider) answer(s *slot, c *choice, limit int) Decision {
 	}
 	decision := Decision{
 		Slot: s.name, Variant: c.variant.name, Kind: s.kind, Lang: t.lang, Dir: t.dir,
-		Reason: ReasonRule, Rule: c.rule.id, Because: because, Content: t.content,
+		Reason: ReasonRule, Rule: c.rule.id, Campaign: c.rule.spec.Campaign, Because: because, Content: t.content,
 	}
 	if items := c.answer.Items; s.kind == KindItems && len(items) > 0 {
 		if limit > 0 {

@@ -43,8 +43,10 @@ type Decision struct {
 	Lang    string // language of the content, "" without content
 	Dir     string // "ltr" or "rtl"; "" without content
 	Reason  Reason
-	Rule    string // "name@version", "" without one
-	Because string // the reason in words, possibly empty
+	Rule    string // "name@version", the name of a rule without code, "" without one
+	// Campaign is the rule's, "" without one. The tag does not learn it.
+	Campaign string
+	Because  string // the reason in words, possibly empty
 	// Content is the variant's content for Lang as JSON, nil for a default.
 	Content json.RawMessage
 	// Why is the explanation, nil unless it was asked for and allowed.

@@ -190,6 +190,10 @@ func (m *eventMaker) appendDecision(b []byte, ev *BeaconEvent) []byte {
 	b = AppendString(b, id.Variant)
 	b = append(b, `,"rule":`...)
 	b = AppendString(b, id.Rule)
+	if id.Campaign != "" {
+		b = append(b, `,"campaign":`...)
+		b = AppendString(b, id.Campaign)
+	}
 	b = append(b, `,"reason":`...)
 	b = AppendString(b, id.Reason.String())
 	b = append(b, `,"release":`...)

@@ -46,7 +46,7 @@ func previewing(t *testing.T) (*edge.Engine, *drawer) {
 	return engine, d
 }
 
-func marshalRelease(t *testing.T, doc edge.ReleaseDocument) []byte {
+func marshalRelease(t testing.TB, doc edge.ReleaseDocument) []byte {
 	t.Helper()
 	out, err := json.Marshal(doc)
 	if err != nil {

@@ -171,8 +171,9 @@ type Release struct {
 	own        []ownField
 	allowed    [consent.All + 1]Mask // by granted purposes
 	slots      map[string]*slot
-	eventSet   Mask          // fields an event may carry
-	eventOrder []FieldNumber // the same, by wire name
+	compiled   *compiledRules // nil without rules without code
+	eventSet   Mask           // fields an event may carry
+	eventOrder []FieldNumber  // the same, by wire name
 }
 
 // An ownField is a site's field ready to be filled.
@@ -187,6 +188,10 @@ type slot struct {
 	name   string
 	kind   Kind
 	ladder []rung
+	// candidates are those of the slot's rules without code, by number; number is
+	// the slot's in the compiled rules.
+	candidates []candidate
+	number     int
 	// shadow is the ladder with the shadow rules in their place, and tally what
 	// it would have changed; nil without a shadow rule.
 	shadow []rung
@@ -194,13 +199,15 @@ type slot struct {
 }
 
 type rung struct {
-	name  string
-	rules []boundRule
+	name     string
+	rules    []boundRule // those with modules
+	codeless rungCodeless
 }
 
-// A boundRule is a rule ready to run in one slot.
+// A boundRule is a rule ready to run in one slot. One without code has no rule,
+// no module and no role: the release's compiled rules run it.
 type boundRule struct {
-	id       string // name@version
+	id       string // name@version; the name of a rule without code
 	module   string // its name
 	salt     string // of the roll-out's buckets
 	rule     Rule
@@ -210,7 +217,9 @@ type boundRule struct {
 	mask     Mask
 	needs    consent.Purposes
 	spec     RuleSpec
+	order    int        // in its rung
 	variants []*variant // by the answer's number − 1
+	campaign *period    // nil without a campaign
 }
 
 // A ruleMade is what a decision record says a rule was made of.
@@ -222,10 +231,9 @@ type ruleMade struct {
 // A variant is a Variant with its content compiled for each of the site's
 // languages.
 type variant struct {
-	name        string
-	live        bool
-	from, until time.Time
-	texts       map[string]text
+	name string
+	period
+	texts map[string]text
 }
 
 // A text is content in one language.

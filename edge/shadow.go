@@ -139,7 +139,8 @@ func (r *Release) inheritTallies(before *Release) {
 			continue
 		}
 		at := slices.IndexFunc(before.doc.Slots, func(s SlotSpec) bool { return s.Name == name })
-		if reflect.DeepEqual(before.doc.Slots[at], r.doc.Slots[i]) && reflect.DeepEqual(before.doc.Modules, r.doc.Modules) {
+		sameRules := len(s.candidates) == 0 || reflect.DeepEqual(before.doc.Compiled, r.doc.Compiled) // an audience of theirs may be another
+		if sameRules && reflect.DeepEqual(before.doc.Slots[at], r.doc.Slots[i]) && reflect.DeepEqual(before.doc.Modules, r.doc.Modules) {
 			s.tally = old.tally
 		}
 	}

@@ -17,7 +17,9 @@ type DecisionID struct {
 	Reason  Reason
 	Slot    string
 	Variant string // "" for a default
-	Rule    string // name@version, "" without one
+	Rule    string // as in Decision
+	// Campaign is the rule's, "" without one and in ids made before there were any.
+	Campaign string
 }
 
 const decisionIDVersion = 1
@@ -28,12 +30,15 @@ func (e *Engine) sign(d *Decision, release *Release, now time.Time) {
 	if d.Reason == ReasonUnknownSlot {
 		return
 	}
-	var space [64 + 3*(MaxNameBytes+1) + 33]byte // a rule is name@version
+	var space [64 + 4*(MaxNameBytes+1) + 33]byte // a rule is name@version
 	plain := append(space[:0], decisionIDVersion, byte(d.Reason))
 	plain = binary.LittleEndian.AppendUint32(plain, uint32(now.Unix()))
 	plain = binary.AppendUvarint(plain, release.Number())
 	for _, s := range [...]string{d.Slot, d.Variant, d.Rule} {
 		plain = append(append(plain, byte(len(s))), s...)
+	}
+	if d.Campaign != "" { // last, so that whoever does not know it reads the rest
+		plain = append(append(plain, byte(len(d.Campaign))), d.Campaign...)
 	}
 	d.ID = e.sealer.seal(sealedDecision, release.Site(), plain)
 }
@@ -61,6 +66,9 @@ func (s *Sealer) OpenDecisionID(site, id string) (DecisionID, error) {
 	d.Release = number
 	r := byteReader{b: plain[6+n:]}
 	d.Slot, d.Variant, d.Rule = r.text(), r.text(), r.text()
+	if len(r.b) > 0 {
+		d.Campaign = r.text()
+	}
 	if r.bad {
 		return DecisionID{}, errDecisionID
 	}

@@ -31,6 +31,14 @@ func (m Mask) And(o Mask) Mask {
 	return m
 }
 
+// Or returns the fields in m, in o or in both.
+func (m Mask) Or(o Mask) Mask {
+	for i := range m {
+		m[i] |= o[i]
+	}
+	return m
+}
+
 // AndNot returns the fields of m that are not in o.
 func (m Mask) AndNot(o Mask) Mask {
 	for i := range m {

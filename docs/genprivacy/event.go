@@ -39,6 +39,7 @@ var memberTexts = map[string]string{
 	"decision.slot":     "the slot that was seen or clicked",
 	"decision.variant":  "the variant that was chosen for it",
 	"decision.rule":     "the rule that chose",
+	"decision.campaign": "the campaign of that rule",
 	"decision.reason":   "why",
 	"decision.release":  "release that decided",
 	"decision.decided":  "when, in milliseconds since 1970",
@@ -111,10 +112,13 @@ func newVisitor() (*visitor, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &visitor{engine: edge.New(edge.Options{Node: "node", Locator: everywhere{}, Sealer: sealer})}
+	v := &visitor{engine: edge.New(edge.Options{Node: "node", Locator: everywhere{}, Loader: holder{}, Sealer: sealer})}
 	_, err = v.engine.Publish([]byte(`{"schema":1,"site":"` + site + `","number":1,
 		"settings":{"origins":["https://shop.example"],"languages":["en"]},
-		"slots":[{"name":"hero","kind":"text","ladder":[]}],"variants":[],"modules":[]}`))
+		"campaigns":[{"name":"c","state":"live"}],
+		"slots":[{"name":"hero","kind":"text","ladder":[{"rung":"context","rules":[{"name":"r","show":[{"variant":"v"}],"campaign":"c"}]}]}],
+		"variants":[{"slot":"hero","name":"v","state":"live","content":{"en":{"text":"t"}}}],"modules":[],
+		"compiled":{"hash":"` + strings.Repeat("0", 64) + `"}}`))
 	if err != nil {
 		return nil, err
 	}

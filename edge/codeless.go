@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package edge
+
+import (
+	"errors"
+	"math/bits"
+	"slices"
+	"time"
+)
+
+// compiledRules are a release's rules without code, ready to run.
+type compiledRules struct {
+	set  RuleSet
+	mask Mask // what they read, all together
+	// bound stands for all of them in a decision record.
+	bound boundRule
+}
+
+// compiledName is what a decision record calls the compiled rules.
+const compiledName = "rules"
+
+// A candidate is a Candidate ready to take part.
+type candidate struct {
+	rule    *boundRule // shared by the candidates of a rule
+	variant *variant
+	reads   Mask
+}
+
+// takesPart reports whether the candidate may be shown at a time, whatever its
+// condition says.
+func (c *candidate) takesPart(now time.Time) bool {
+	return (c.rule.campaign == nil || c.rule.campaign.includes(now)) && c.variant.includes(now)
+}
+
+// A rungCodeless is a rung's share of its slot's candidates.
+type rungCodeless struct {
+	from, until int // their numbers, none where both are equal
+	// bits has the bits of a Held that are theirs, and reads what they read.
+	bits  [len(Held{}.Bits)]uint64
+	reads Mask
+}
+
+func (w *rungCodeless) any() bool { return w.until > w.from }
+
+// A holding is what the rules without code answer to one beacon.
+type holding struct {
+	ran    bool
+	reason Reason // why they gave no answer: ReasonFailed, else ReasonDefault
+	view   int    // of d.views, -1 when they did not run
+	slots  []int  // the numbers of the slots that were asked for
+	held   []Held // by slots
+}
+
+// free forgets what held and keeps the memory. The scores of what does not hold
+// mean nothing.
+func (h *holding) free() holding {
+	for i := range h.held {
+		h.held[i].Bits = [len(h.held[i].Bits)]uint64{}
+	}
+	return holding{slots: h.slots[:0], held: h.held[:0]}
+}
+
+// of returns what holds in a slot, nil where the rules gave no answer.
+func (h *holding) of(s *slot) *Held {
+	if at := slices.Index(h.slots, s.number); h.reason == ReasonDefault && at >= 0 {
+		return &h.held[at]
+	}
+	return nil
+}
+
+// hold runs the rules without code, once a beacon, for all slots that it asks
+// for.
+func (d *decider) hold() {
+	h := &d.holding
+	if h.ran {
+		return
+	}
+	h.ran, h.view = true, -1
+	if d.then != nil && d.then.notRun(d.at) {
+		h.reason = ReasonFailed
+		return
+	}
+	for i := range d.asked {
+		s := d.release.slots[d.asked[i].Name]
+		if s != nil && len(s.candidates) > 0 && !slices.Contains(h.slots, s.number) {
+			h.slots = append(h.slots, s.number)
+		}
+	}
+	h.held = slices.Grow(h.held[:0], len(h.slots))[:len(h.slots)]
+	rules := d.release.compiled
+	h.view = d.view(rules.mask.And(d.allowed))
+	switch err := rules.set.Decide(&d.views[h.view], h.slots, h.held); {
+	case errors.Is(err, ErrNotRun):
+		h.view, h.reason = -1, ReasonFailed
+	case err != nil:
+		h.reason = ReasonFailed
+	}
+}
+
+// tryCodeless asks a rung's rules without code, all at once. The answer's variant
+// is the number of the candidate that wins, counted from 1.
+func (d *decider) tryCodeless(s *slot, w *rungCodeless) attempt {
+	d.hold()
+	got := attempt{view: d.holding.view, reason: ReasonFailed}
+	held := d.holding.of(s)
+	if held == nil {
+		return got
+	}
+	for i, of := range w.bits {
+		for word := of & held.Bits[i]; word != 0; word &= word - 1 {
+			n := i<<6 + bits.TrailingZeros64(word)
+			c := &s.candidates[n]
+			if !c.takesPart(d.visit.Now) {
+				continue
+			}
+			next := choice{c.rule, c.variant, Answer{Variant: n + 1, Score: held.Scores[n]}}
+			if got.choice.rule == nil || next.beats(&got.choice) {
+				got.choice = next
+			}
+		}
+	}
+	switch {
+	case got.choice.rule != nil:
+		got.answer, got.reason = got.choice.answer, ReasonRule
+	case d.refused(s, w):
+		got.reason = ReasonNoConsent
+	default:
+		got.reason = ReasonNoAnswer
+	}
+	return got
+}
+
+// refused reports whether a candidate of a rung that could have answered reads
+// what was refused.
+func (d *decider) refused(s *slot, w *rungCodeless) bool {
+	hidden := w.reads.AndNot(d.allowed)
+	if hidden == (Mask{}) {
+		return false
+	}
+	for n := w.from; n < w.until; n++ {
+		if c := &s.candidates[n]; c.reads.And(hidden) != (Mask{}) && c.takesPart(d.visit.Now) {
+			return true
+		}
+	}
+	return false
+}
