@@ -73,6 +73,12 @@ var architecture = map[string]folder{
 	},
 	"wasm-rules/abitest":  {ours: []string{"edge", "wasm-rules"}},
 	"wasm-rules/bytecode": {without: inputAndOutput, tests: []string{"github.com/tetratelabs/wazero"}},
+	"wasm-rules/lang": {
+		ours:    []string{"edge", "edge/consent", "wasm-rules/bytecode"},
+		outside: []string{"cel.dev/cel-go"},
+		without: inputAndOutput,
+		tests:   []string{"github.com/tetratelabs/wazero", "cel.dev/expr", "google.golang.org/protobuf"},
+	},
 	"stream": {
 		ours:    engine,
 		outside: []string{"github.com/nats-io/nats-server/v2", "github.com/nats-io/nats.go", "github.com/zeebo/xxh3"},

@@ -139,8 +139,8 @@ func (w EventWindow) Key() string { return fmt.Sprintf("%s/%dd", w.Event, w.Days
 // A RuleError says what is wrong with a rule without code or an audience, and
 // where.
 type RuleError struct {
-	// Slot and Rule name the rule; for an audience Slot is empty and Audience is
-	// its name.
+	// Slot and Rule name the rule; Rule is empty where the slot's rules together
+	// are wrong. For an audience Slot is empty and Audience is its name.
 	Slot, Rule, Audience string
 	// Member is when, score or show; empty for the whole rule.
 	Member string
@@ -158,7 +158,10 @@ type RuleError struct {
 func (e *RuleError) Error() string {
 	at := "audiences: " + e.Audience
 	if e.Audience == "" {
-		at = "slots: " + e.Slot + ": rule " + e.Rule
+		at = "slots: " + e.Slot
+		if e.Rule != "" {
+			at += ": rule " + e.Rule
+		}
 	}
 	if e.Member != "" {
 		at += ": " + e.Member

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package lang
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/nearside/nearside/edge"
+)
+
+// A document is what a release document says without code, checked.
+type document struct {
+	lang      *language
+	own       []edge.OwnField
+	audiences map[string]*expression
+	slots     []slot // those that have rules without code
+}
+
+// A slot is a slot's rules without code, in the order of its candidates.
+type slot struct {
+	name  string
+	rules []rule
+}
+
+// A rule is a rule without code.
+type rule struct {
+	name  string
+	when  *expression // nil always holds
+	score *expression // nil is 0
+	// rollout is how many buckets of RolloutSalt it is for; edge.Buckets is all.
+	rollout int
+	show    []show
+}
+
+// A show is one variant of a rule: a candidate. It is for the buckets [from,
+// until) of ShowSalt.
+type show struct {
+	variant     string
+	from, until int
+}
+
+// checkDocument parses and checks all of a document's audiences and rules. The
+// error joins an *edge.RuleError for each fault.
+func checkDocument(doc *edge.ReleaseDocument) (*document, error) {
+	l, err := newLanguage(doc.Fields, doc.Audiences)
+	if err != nil {
+		return nil, err
+	}
+	d := &documentChecker{document: document{lang: l, own: doc.Fields, audiences: make(map[string]*expression)}}
+	for i := range doc.Audiences {
+		a := &doc.Audiences[i]
+		where := edge.RuleError{Audience: a.Name}
+		if d.audiences[a.Name] != nil {
+			d.bad(where, fault{code: codeShape, message: "there are two audiences of this name"})
+			continue
+		}
+		where.Member = memberWhen
+		d.audiences[a.Name] = d.take(where, a.When, l.condition)
+	}
+	d.circles(doc.Audiences)
+	for i := range doc.Slots {
+		if spec := &doc.Slots[i]; len(spec.Candidates()) > 0 {
+			d.slots = append(d.slots, d.slot(spec))
+		}
+	}
+	if err := errors.Join(d.errs...); err != nil {
+		return nil, err
+	}
+	return &d.document, nil
+}
+
+// The members of a rule that a RuleError names.
+const (
+	memberWhen  = "when"
+	memberScore = "score"
+	memberShow  = "show"
+)
+
+type documentChecker struct {
+	document
+	errs []error
+}
+
+func (d *documentChecker) bad(where edge.RuleError, f fault) { d.errs = append(d.errs, f.at(where)) }
+
+// take checks an expression and notes its faults.
+func (d *documentChecker) take(where edge.RuleError, source string, check func(string) (*expression, []fault)) *expression {
+	e, faults := check(source)
+	for _, f := range faults {
+		d.bad(where, f)
+	}
+	return e
+}
+
+func (d *documentChecker) slot(spec *edge.SlotSpec) slot {
+	s := slot{name: spec.Name}
+	if n := len(spec.Candidates()); n > edge.MaxCandidates {
+		d.bad(edge.RuleError{Slot: spec.Name}, fault{code: codeTooLarge,
+			message: fmt.Sprintf("the slot's rules show %d variants, at most %d", n, edge.MaxCandidates)})
+	}
+	for i := range spec.Ladder {
+		for j := range spec.Ladder[i].Rules {
+			if r := &spec.Ladder[i].Rules[j]; r.Name != "" && len(r.Show) > 0 {
+				s.rules = append(s.rules, d.rule(spec.Name, r))
+			}
+		}
+	}
+	return s
+}
+
+func (d *documentChecker) rule(slot string, spec *edge.RuleSpec) rule {
+	r := rule{name: spec.Name, rollout: spec.Rollout}
+	where := edge.RuleError{Slot: slot, Rule: spec.Name}
+	if spec.Rollout < 0 || spec.Rollout > edge.Buckets {
+		d.bad(where, fault{code: codeShape, message: fmt.Sprintf("rollout %d, want 0 to %d", spec.Rollout, edge.Buckets)})
+	}
+	if r.rollout == 0 {
+		r.rollout = edge.Buckets
+	}
+	if strings.TrimSpace(spec.When) != "" {
+		where.Member = memberWhen
+		r.when = d.take(where, spec.When, d.lang.condition)
+	}
+	if strings.TrimSpace(spec.Score) != "" {
+		where.Member = memberScore
+		r.score = d.take(where, spec.Score, d.lang.score)
+	}
+	total := 0
+	for i := range spec.Show {
+		w := spec.Show[i].Weight
+		total += w
+		if w < 0 || w > maxWeight {
+			where.Member = memberShow
+			d.bad(where, fault{code: codeShape, message: fmt.Sprintf("weight %d of %s, want 0 to %d", w, spec.Show[i].Variant, maxWeight)})
+			return r
+		}
+		from, until := spec.Buckets(i)
+		r.show = append(r.show, show{spec.Show[i].Variant, from, until})
+	}
+	if len(spec.Show) > 1 && total == 0 {
+		where.Member = memberShow
+		d.bad(where, fault{code: codeShape, message: "all weights are 0", hint: "give each variant a weight, as in 50 and 50"})
+	}
+	return r
+}
+
+// maxWeight keeps sums of weights times edge.Buckets far from an overflow.
+const maxWeight = 1_000_000
+
+// circles refuses audiences that are told by way of themselves.
+func (d *documentChecker) circles(audiences []edge.Audience) {
+	state := make(map[string]int) // 1 being told, 2 told
+	var visit func(name string) bool
+	visit = func(name string) bool {
+		if state[name] > 0 {
+			return state[name] == 2
+		}
+		state[name] = 1
+		fine := true
+		if e := d.audiences[name]; e != nil {
+			for _, other := range e.audiences() {
+				fine = visit(other) && fine
+			}
+		}
+		if fine {
+			state[name] = 2
+		}
+		return fine
+	}
+	for _, a := range audiences {
+		if !visit(a.Name) {
+			d.bad(edge.RuleError{Audience: a.Name, Member: memberWhen},
+				fault{code: codeShape, message: "the audience is told by way of itself", hint: "take one of its inAudience(...) out"})
+		}
+	}
+}
+
+// audiences are the names of the audiences that an expression names, sorted.
+func (e *expression) audiences() []string {
+	var names []string
+	for _, reference := range e.ast.ReferenceMap() {
+		if name, ok := strings.CutPrefix(reference.Name, audienceVar); ok {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
