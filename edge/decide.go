@@ -82,6 +82,7 @@ type decider struct {
 	allowed Mask
 	why     bool
 	visit   Visit
+	values  []Value       // by field number, in place of the visit's, for a sample
 	events  []BeaconEvent // those of the beacon that were accepted
 	views   []View        // one for each distinct set of fields, shared by rules
 	changed bool          // the state is not the one the browser carries
@@ -231,6 +232,9 @@ func (d *decider) climb(s *slot, rg *rung, number int, why *Why) (choice, Reason
 		d.at = ruleAt{number, codelessPlace}
 		got := d.tryCodeless(s, &rg.codeless)
 		d.note(&d.release.compiled.bound, &got)
+		if why != nil {
+			why.Tried = append(why.Tried, d.explainCodeless(s, rg)...)
+		}
 		best, obstacle = best.orBetter(&got.choice), worse(obstacle, got.reason)
 	}
 	return best, obstacle
@@ -298,27 +302,6 @@ func (d *decider) try(rule *boundRule) attempt {
 	return got
 }
 
-// rolledOut reports whether the visitor is among those a gradual release
-// reaches. Who has no id is in no bucket.
-func (d *decider) rolledOut(rule *boundRule) bool {
-	if rule.spec.Rollout == 0 || rule.spec.Rollout == Buckets {
-		return true
-	}
-	if d.then != nil {
-		return d.then.reached(d.at, rule)
-	}
-	return d.visit.State != nil && Bucket(rule.salt, d.visit.State.VisitorID()) < rule.spec.Rollout
-}
-
-// reached returns the rule that serves this visitor: the one before it where a
-// gradual release does not reach.
-func (d *decider) reached(rule *boundRule) *boundRule {
-	if rule.before != nil && !d.rolledOut(rule) {
-		return rule.before
-	}
-	return rule
-}
-
 // view returns the number of the view of a set of fields, shared by all rules
 // that see it.
 func (d *decider) view(mask Mask) int {
@@ -334,7 +317,7 @@ func (d *decider) view(mask Mask) int {
 	}
 	at := len(d.views) - 1
 	v := &d.views[at]
-	*v = View{visit: &d.visit, mask: mask, granted: d.granted, record: v.record}
+	*v = View{visit: &d.visit, values: d.values, mask: mask, granted: d.granted, record: v.record}
 	return at
 }
 

@@ -60,14 +60,23 @@ type Why struct {
 	Tried []Try  `json:"tried"`
 }
 
-// A Try is one rule's part in a decision.
+// A Try is one rule's part in a decision. Of a rung's rules those with modules
+// come first.
 type Try struct {
-	Rule     string     `json:"rule"`
-	Rung     string     `json:"rung"`
-	Reason   string     `json:"reason"`
+	Rule   string `json:"rule"`
+	Rung   string `json:"rung"`
+	Reason string `json:"reason"`
+	// Outside is what keeps a rule without code from answering whatever its
+	// condition says: campaign or variant, which is not live now, or share, which
+	// the visitor is not in; "" for nothing.
+	Outside string `json:"outside,omitempty"`
+	// Needs are the purposes without which a module does not run, and those that
+	// unlock what a rule without code reads.
 	Needs    uint32     `json:"needs"`
 	Saw      []Saw      `json:"saw"`
 	Withheld []Withheld `json:"withheld"`
+	// Condition is what became of the condition of a rule without code.
+	Condition *Condition `json:"condition,omitempty"`
 }
 
 // A Saw is a field a rule saw, with its value as JSON.

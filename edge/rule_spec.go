@@ -118,10 +118,11 @@ type Compiled struct {
 // SlotInputs is what a slot's answer depends on: two visits that agree on it get
 // the same answer.
 type SlotInputs struct {
-	// Purposes are those that unlock something of what is read.
+	// Purposes are those that unlock something of what is read, or without which a
+	// module of the slot does not run.
 	Purposes consent.Set `json:"purposes"`
-	// Reads are fields by wire name, page.lang for the language of the page, and
-	// parts of fields as an expression spells them: interests["hats"],
+	// Reads are fields by wire name, page.lang for the language of the page (the
+	// visitor's where the page names none), and parts of fields as an expression spells them: interests["hats"],
 	// count("view_item", "7d"), hash("spring"). Sorted.
 	Reads []string `json:"reads"`
 }

@@ -23,30 +23,20 @@ const (
 // visit at a site with these own fields, in their order. A field that does not
 // exist, or whose value does not fit its type, is an error that names it.
 func (s *SampleVisit) ViewOf(declared Mask, own []OwnField) (*View, error) {
-	values := make([]Value, BuiltinFields+len(own))
-	purposes := make([]consent.Purposes, len(values))
-	types := make([]Type, len(values))
-	numbers := make(map[string]int, len(values))
+	purposes := make([]consent.Purposes, BuiltinFields+len(own))
 	for i := range fields {
-		numbers[fields[i].Name], purposes[i], types[i] = i, fields[i].Purpose, fields[i].Type
+		purposes[i] = fields[i].Purpose
 	}
 	for i, f := range own {
-		n := BuiltinFields + i
 		p, err := consent.ParsePurposes(f.Purpose)
 		if err != nil {
 			return nil, fmt.Errorf("field %q: purpose: %w", f.Name, err)
 		}
-		numbers[f.Name], purposes[n], types[n] = n, p, ParseType(f.Type)
+		purposes[BuiltinFields+i] = p
 	}
-	for _, name := range slices.Sorted(maps.Keys(s.Fields)) {
-		n, ok := numbers[name]
-		if !ok {
-			return nil, fmt.Errorf("field %q: no such field", name)
-		}
-		var err error
-		if values[n], err = sampleValue(types[n], s.Fields[name]); err != nil {
-			return nil, fmt.Errorf("field %q: %w", name, err)
-		}
+	values, err := sampleValues(s.Fields, own)
+	if err != nil {
+		return nil, err
 	}
 	granted := consent.Purposes(s.Granted)
 	v := &View{values: values, granted: granted}
@@ -56,6 +46,29 @@ func (s *SampleVisit) ViewOf(declared Mask, own []OwnField) (*View, error) {
 		}
 	}
 	return v, nil
+}
+
+// sampleValues returns the values that are given by wire name, by field number.
+func sampleValues(given map[string]json.RawMessage, own []OwnField) ([]Value, error) {
+	values := make([]Value, BuiltinFields+len(own))
+	numbers, types := make(map[string]int, len(values)), make([]Type, len(values))
+	for i := range fields {
+		numbers[fields[i].Name], types[i] = i, fields[i].Type
+	}
+	for i, f := range own {
+		numbers[f.Name], types[BuiltinFields+i] = BuiltinFields+i, ParseType(f.Type)
+	}
+	for _, name := range slices.Sorted(maps.Keys(given)) {
+		n, ok := numbers[name]
+		if !ok {
+			return nil, fmt.Errorf("field %q: no such field", name)
+		}
+		var err error
+		if values[n], err = sampleValue(types[n], given[name]); err != nil {
+			return nil, fmt.Errorf("field %q: %w", name, err)
+		}
+	}
+	return values, nil
 }
 
 // sampleValue reads a value as people write it: lists as arrays of text, items
