@@ -3,6 +3,7 @@
 package edge
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -27,12 +28,20 @@ func (e *Engine) acceptEvents(d *decider, b *Beacon, r *Request, out *Outcome) {
 		}
 		d.events = append(d.events, *ev)
 	}
-	if r.Bot || !d.granted.Has(consent.Storage|consent.Profile) {
+	if d.visit.State == nil {
+		return
+	}
+	if !d.granted.Has(consent.Storage | consent.Profile | consent.Measure) {
+		d.untold = b.Events
+	}
+	d.visit.Untold = slices.ContainsFunc(d.untold, func(ev BeaconEvent) bool { return stateCode(ev.Name) != 0 })
+	if !d.granted.Has(consent.Storage | consent.Profile) {
 		return
 	}
 	for i := range d.events {
 		d.remember(&d.events[i], eventTime(b, &d.events[i], r.Now))
 	}
+	d.countEvents(b, r.Now)
 }
 
 // refuse returns the code and field for which an event is refused, or "".

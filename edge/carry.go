@@ -23,10 +23,13 @@ func (e *Engine) openState(d *decider, r *Request, out *Outcome) {
 		}
 	}
 	if !d.granted.Has(consent.Profile) {
+		if d.visit.State != nil {
+			d.visit.State.look(r.Now)
+		}
 		return
 	}
 	if d.visit.State == nil {
-		d.visit.State, d.changed = newState(r.Now), true
+		d.visit.State, d.changed, d.isNew = newState(r.Now), true, true
 		return
 	}
 	d.changed = d.visit.State.touch(r.Now)

@@ -53,7 +53,7 @@ func compileRelease(document []byte, c *compiler) (*Release, error) {
 	if len(document) > MaxReleaseBytes {
 		return nil, fmt.Errorf("release: %d bytes, at most %d", len(document), MaxReleaseBytes)
 	}
-	r := &Release{}
+	r := &Release{counting: &counting{}}
 	dec := json.NewDecoder(bytes.NewReader(document))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&r.doc); err != nil {

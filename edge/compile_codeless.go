@@ -56,7 +56,7 @@ func (c *compiler) codeless(variants map[string]map[string]*variant) {
 	case err == nil:
 	case c.partly:
 		c.missing = append(c.missing, fmt.Errorf("compiled: %w", err))
-		r.compiled = &compiledRules{set: deadRules{}}
+		r.compiled, r.counting = &compiledRules{set: deadRules{}}, nil
 	default:
 		c.bad("compiled: %w", err)
 		return
@@ -125,7 +125,8 @@ func (c *compiler) agree(set RuleSet) error {
 		}
 	}
 	r.compiled = &compiledRules{set: set, mask: mask}
-	return nil
+	r.counting, err = newCounting(set.Counts())
+	return err
 }
 
 // shareReads tells each rung what its candidates read.

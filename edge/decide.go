@@ -25,7 +25,7 @@ func (e *Engine) Decide(b *Beacon, r *Request, out *Outcome) error {
 	if !ok {
 		return ErrUnknownSite
 	}
-	isPreview := false
+	isPreview, live := false, release
 	if r.Preview != "" {
 		if p := e.preview(b.Site, r.Preview, release, r.Now); p != nil {
 			release, isPreview = p, true
@@ -38,7 +38,7 @@ func (e *Engine) Decide(b *Beacon, r *Request, out *Outcome) error {
 	out.Verdict = consent.Evaluate(&b.Consent, &release.doc.Settings.Consent,
 		consent.Region{Country: place.Country, Subdivision: place.Region})
 	d.begin(release, out.Verdict.Granted, b.Why)
-	d.asked = b.Slots
+	d.asked, d.live = b.Slots, live
 	d.visit = newVisit(d.visit, b, r)
 	d.visit.Source.Channel = r.Source.ChannelFor(d.granted)
 	d.visit.place(place.Coarsen(d.granted), release.zone)
@@ -46,6 +46,7 @@ func (e *Engine) Decide(b *Beacon, r *Request, out *Outcome) error {
 	e.openState(d, r, out)
 	e.acceptEvents(d, b, r, out)
 	release.fillOwn(&d.visit, d.events)
+	release.fillCounts(&d.visit, d.untold)
 	e.sealState(d, out)
 
 	for i, want := range b.Slots {
@@ -78,14 +79,17 @@ func asked(slots []BeaconSlot, name string) int {
 // A decider is one request's work space.
 type decider struct {
 	release *Release
+	live    *Release // release but in a preview; the state is kept by what it counts
 	granted consent.Purposes
 	allowed Mask
 	why     bool
 	visit   Visit
 	values  []Value       // by field number, in place of the visit's, for a sample
 	events  []BeaconEvent // those of the beacon that were accepted
+	untold  []BeaconEvent // those that the state may not learn of
 	views   []View        // one for each distinct set of fields, shared by rules
 	changed bool          // the state is not the one the browser carries
+	isNew   bool          // there was none before
 	fuel    int64         // spent by the rules so far
 	slot    int           // the number of the beacon's slot that is decided
 	// tries are what the decisions were made of; nil while they are not kept.
@@ -131,7 +135,8 @@ func (d *decider) free() {
 	for i := range views {
 		views[i] = View{record: views[i].record[:0]}
 	}
-	d.visit = Visit{Own: d.visit.Own[:0]}
+	clear(d.visit.Counts)
+	d.visit = Visit{Own: d.visit.Own[:0], Counts: d.visit.Counts[:0]}
 	clear(d.tries)
 	clear(d.rules)
 	*d = decider{visit: d.visit, events: d.events[:0], views: d.views[:0], tries: d.tries[:0], rules: d.rules[:0], holding: d.holding.free()}
@@ -152,7 +157,7 @@ func newVisit(v Visit, b *Beacon, r *Request) Visit {
 			ID: b.Page.ID, Host: r.Host, Path: r.Path, Title: b.Page.Title, Type: b.Page.Type,
 			Category: b.Page.Category, Item: b.Page.Item, Lang: r.PageLang, Tags: b.Page.Tags,
 		},
-		Own: v.Own,
+		Own: v.Own, Counts: v.Counts,
 	}
 }
 

@@ -128,8 +128,8 @@ var fields = [builtinFields]Field{
 	{FieldTimeZone, "tz", TypeString, consent.Device, "the browser's time zone (IANA)", func(v *Visit) Value { return stringValue(v.Device.TimeZone) }},
 	{FieldPageTitle, "page.title", TypeString, consent.Measure, "title of the page", func(v *Visit) Value { return stringValue(v.Page.Title) }},
 	{FieldPageHost, "page.host", TypeString, consent.Measure, "host of the page", func(v *Visit) Value { return stringValue(v.Page.Host) }},
-	{FieldNow, "now", TypeTime, 0, "when the page view came", func(v *Visit) Value { return Value{Type: TypeTime, Int: v.Now.UnixMilli()} }},
-	{FieldVisitorID, "visitor.id", TypeString, consent.Storage, "random id of this browser, for hash() alone", (*Visit).visitorID},
+	{FieldNow, "now", TypeTime, 0, "moment of the page view", func(v *Visit) Value { return Value{Type: TypeTime, Int: v.Now.UnixMilli()} }},
+	{FieldVisitorID, "visitor.id", TypeString, consent.Storage, "random id of this browser, with which rules draw lots (hash) and nothing else", (*Visit).visitorID},
 	{FieldCounts, "counts", TypeMap, consent.Personalise, "how often events happened in windows of days that the site's rules use", (*Visit).counts},
 }
 

@@ -53,12 +53,6 @@ type recordedTry struct {
 // empty.
 type recordParser struct{ byteReader }
 
-func (r *recordParser) uvarint() uint64 {
-	n, size := binary.Uvarint(r.b)
-	r.advance(size)
-	return n
-}
-
 func (r *recordParser) varint() int64 {
 	n, size := binary.Varint(r.b)
 	r.advance(size)

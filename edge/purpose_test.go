@@ -51,6 +51,12 @@ func (w *watcher) Choose(view *edge.View, _ int) (edge.Answer, error) {
 type watchingLoader struct {
 	edgetest.Loader
 	watcher *watcher
+	rules   *edgetest.Rules
+}
+
+// LoadRules returns rules that answer everybody and count.
+func (l watchingLoader) LoadRules(site string, c *edge.Compiled, bind map[string]int) (edge.RuleSet, error) {
+	return l.rules.LoadRules(site, c, bind)
 }
 
 func (l watchingLoader) Load(site string, ref edge.ModuleRef, bind map[string]int) (edge.Rule, error) {
@@ -60,15 +66,31 @@ func (l watchingLoader) Load(site string, ref edge.ModuleRef, bind map[string]in
 	return l.Loader.Load(site, ref, bind)
 }
 
+// watchedRelease is the release of the cases with a rule without code besides.
+func watchedRelease(t *testing.T) []byte {
+	t.Helper()
+	var doc edge.ReleaseDocument
+	if err := json.Unmarshal(caseRelease(t, nil), &doc); err != nil {
+		t.Fatal(err)
+	}
+	doc.Slots = append(doc.Slots, edge.SlotSpec{Name: "counted", Kind: "text", Ladder: []edge.RungSpec{
+		{Rung: "context", Rules: []edge.RuleSpec{{Name: "everybody", Show: []edge.ShowSpec{{Variant: "plain"}}}}}}})
+	doc.Variants = append(doc.Variants, edge.Variant{Slot: "counted", Name: "plain", State: "live",
+		Content: map[string]json.RawMessage{"en": json.RawMessage(`{"text":"Hats"}`)}})
+	doc.Compiled = &edge.Compiled{Hash: strings.Repeat("a", 64)}
+	document, err := json.Marshal(doc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return document
+}
+
 // withdraw decides the same page view with everything granted but one purpose.
 func withdraw(t *testing.T, purpose consent.Purposes) (*watcher, *edge.Outcome) {
 	t.Helper()
 	given := caseGiven{
-		Granted: (consent.All &^ purpose).Names(), Refused: purpose.Names(), Country: "FR", Device: "phone", Lang: "en",
-		State: "returning", Slots: []string{"hero"},
-		Raw: []caseEvent{{ID: "p1.1", Name: "page_view"}, {ID: "p1.2", Name: "add_to_cart",
-			Props: json.RawMessage(`{"items":[{"item_id":"hat-2","item_category":"caps"}]}`)},
-			{ID: "p1.3", Name: "purchase", Props: json.RawMessage(`{"transaction_id":"t1","items":[{"item_id":"hat-3"}]}`)}},
+		Granted: consent.All.Names(), Country: "FR", Device: "phone", Lang: "en", Slots: []string{"hero"},
+		Raw: []caseEvent{{ID: "p0.1", Name: "view_item", Props: json.RawMessage(`{"items":[{"item_id":"hat-1","item_category":"hats"}]}`)}},
 	}
 	w := newWatcher()
 	// Needs must name a purpose to read fields that have one; it names one that
@@ -77,13 +99,30 @@ func withdraw(t *testing.T, purpose consent.Purposes) (*watcher, *edge.Outcome) 
 	if purpose == consent.Geo {
 		w.manifest.Needs = consent.Set(consent.Device)
 	}
+	document := watchedRelease(t)
+	rules := codelessLoader(t, document, nil)
+	rules.Windows = []edge.EventWindow{{Event: "view_item", Days: 30}, {Event: "add_to_cart", Days: 7}}
 	engine := edge.New(edge.Options{Node: "n1", Locator: caseLocator{"FR"}, Sealer: caseSealer(t),
-		Loader: watchingLoader{edgetest.Loader(caseRules()), w}})
-	if _, err := engine.Publish(caseRelease(t, nil)); err != nil {
+		Loader: watchingLoader{edgetest.Loader(caseRules()), w, rules}})
+	if _, err := engine.Publish(document); err != nil {
 		t.Fatal(err)
 	}
+	// The first visit, a week before, leaves a state; the second is watched.
 	beacon, request := given.message(t)
+	request.Now = request.Now.AddDate(0, 0, -7)
 	var out edge.Outcome
+	if err := engine.Decide(beacon, request, &out); err != nil {
+		t.Fatal(err)
+	}
+	state := out.State
+	w.ran, w.saw = 0, map[string]string{}
+	given.Granted, given.Refused = (consent.All &^ purpose).Names(), purpose.Names()
+	given.Raw = []caseEvent{{ID: "p1.1", Name: "page_view"}, {ID: "p1.2", Name: "add_to_cart",
+		Props: json.RawMessage(`{"items":[{"item_id":"hat-2","item_category":"caps"}]}`)},
+		{ID: "p1.3", Name: "purchase", Props: json.RawMessage(`{"transaction_id":"t1","items":[{"item_id":"hat-3"}]}`)}}
+	beacon, request = given.message(t)
+	request.State = state
+	out.Reset()
 	if err := engine.Decide(beacon, request, &out); err != nil {
 		t.Fatal(err)
 	}
@@ -97,6 +136,9 @@ func withdraw(t *testing.T, purpose consent.Purposes) (*watcher, *edge.Outcome) 
 // view, the stored event and the state.
 func TestAWithdrawnPurposeTakesItsFieldsWithIt(t *testing.T) {
 	full, all := withdraw(t, 0)
+	if want := `{"add_to_cart/7d":1,"view_item/30d":1}`; full.saw["counts"] != want {
+		t.Errorf("counts are %s with full consent, want %s", full.saw["counts"], want)
+	}
 	for _, row := range consent.Rows() {
 		t.Run(row.Name, func(t *testing.T) {
 			w, out := withdraw(t, row.Bit)
@@ -104,7 +146,7 @@ func TestAWithdrawnPurposeTakesItsFieldsWithIt(t *testing.T) {
 				t.Fatalf("%s is still granted", row.Name)
 			}
 			for _, f := range edge.Fields() {
-				if f.Purpose != row.Bit || f.Internal() || f.Number == edge.FieldCounts {
+				if f.Purpose != row.Bit || f.Internal() {
 					continue
 				}
 				if full.saw[f.Name] == "" {
@@ -153,6 +195,18 @@ func checkUnlocked(t *testing.T, purpose consent.Purposes, out, all *edge.Outcom
 			if bytes.Contains(out.Events[i].JSON(), []byte("gclid-marker")) {
 				t.Error("the stored event still holds the click id")
 			}
+		}
+	}
+}
+
+// Without profile nothing is written, and what is read is the same: else a
+// refusal could make "not been here before" true.
+func TestARefusedProfileChangesNothingThatIsRead(t *testing.T) {
+	full, _ := withdraw(t, 0)
+	refused, _ := withdraw(t, consent.Profile)
+	for _, name := range []string{"visitor.returning", "visitor.visits", "visitor.days_since"} {
+		if full.saw[name] == "" || refused.saw[name] != full.saw[name] {
+			t.Errorf("%s is %q with profile, %q without", name, full.saw[name], refused.saw[name])
 		}
 	}
 }

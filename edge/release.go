@@ -165,15 +165,17 @@ type Variant struct {
 // A Release is a site's published snapshot, checked and compiled. It is
 // immutable.
 type Release struct {
-	doc        ReleaseDocument
-	zone       *time.Location
-	retain     time.Duration
-	own        []ownField
-	allowed    [consent.All + 1]Mask // by granted purposes
-	slots      map[string]*slot
-	compiled   *compiledRules // nil without rules without code
-	eventSet   Mask           // fields an event may carry
-	eventOrder []FieldNumber  // the same, by wire name
+	doc      ReleaseDocument
+	zone     *time.Location
+	retain   time.Duration
+	own      []ownField
+	allowed  [consent.All + 1]Mask // by granted purposes
+	slots    map[string]*slot
+	compiled *compiledRules // nil without rules without code
+	// counting is what the rules without code count; nil where they are not loaded.
+	counting   *counting
+	eventSet   Mask          // fields an event may carry
+	eventOrder []FieldNumber // the same, by wire name
 }
 
 // An ownField is a site's field ready to be filled.

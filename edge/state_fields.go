@@ -11,7 +11,8 @@ import (
 
 // The fields below are read from the state. Without a state they are unknown,
 // never zero: a rule must be able to tell "new here" from "refused". With one,
-// lists and maps are known and possibly empty.
+// lists and maps are known and possibly empty, but for those that this very page
+// view would change and may not.
 
 func (v *Visit) returning() Value {
 	if v.State == nil {
@@ -68,7 +69,7 @@ func (v *Visit) counters() Value {
 
 // tally counts the remembered events by key, sorted by key.
 func (v *Visit) tally(key func(StateEvent) string) Value {
-	if v.State == nil {
+	if v.State == nil || v.Untold {
 		return Value{}
 	}
 	var out []Entry
@@ -93,7 +94,7 @@ func (v *Visit) bought() Value { return v.latest(StatePurchase) }
 
 // latest lists the items of one kind of event, latest first, each once.
 func (v *Visit) latest(code StateCode) Value {
-	if v.State == nil {
+	if v.State == nil || v.Untold {
 		return Value{}
 	}
 	var out []string
@@ -107,7 +108,7 @@ func (v *Visit) latest(code StateCode) Value {
 
 // cart replays what was put in, taken out and bought.
 func (v *Visit) cart() Value {
-	if v.State == nil {
+	if v.State == nil || v.Untold {
 		return Value{}
 	}
 	var out []Item

@@ -4,6 +4,7 @@ package edge
 
 import (
 	"bytes"
+	"encoding/hex"
 	"reflect"
 	"strings"
 	"testing"
@@ -24,6 +25,12 @@ func busyState(now time.Time) *State {
 	s.touch(now)
 	for i := range MaxStateEvents + 3 {
 		s.add(StateEvent{At: now.Add(time.Duration(i) * time.Second), Code: StateViewItem, Item: "sku-" + strings.Repeat("x", i), Category: "hats", Quantity: 1, Price: 12.5})
+	}
+	s.CountZone, s.Counted = eventKey("UTC"), []uint32{1, 1 << 31}
+	s.Counters = []EventCount{
+		{Event: "add_to_cart", From: 20770, Days: []DayCount{{20770, 1}, {20779, 300}}},
+		{Event: "search"},
+		{Event: "view_item", Days: []DayCount{{20778, 2}}},
 	}
 	return s
 }
@@ -144,6 +151,71 @@ func TestCartRecentAndBoughtFollowTheEvents(t *testing.T) {
 	}
 }
 
+// A typical visitor looked at a few things, put one in the cart, and is counted
+// in two windows.
+func TestATypicalStateIsSmall(t *testing.T) {
+	now := time.Date(2026, 11, 22, 9, 30, 0, 0, time.UTC)
+	s := newState(now.Add(-7 * 24 * time.Hour))
+	for i, code := range []StateCode{StateViewItem, StateViewItem, StateAddToCart, StateViewItem, StateViewItem, StatePurchase} {
+		s.add(StateEvent{Key: uint32(i), At: now, Code: code, Item: "sku-100" + string(rune('0'+i)), Category: "hats", Quantity: 1, Price: 49.9})
+	}
+	for _, event := range []string{"add_to_cart", "view_item"} {
+		c := EventCount{Event: event, From: 20772}
+		for day := range Day(5) {
+			c.Days = append(c.Days, DayCount{20772 + day, 3})
+		}
+		s.Counters = append(s.Counters, c)
+	}
+	for i := range minCountedKeys {
+		s.Counted = append(s.Counted, uint32(i))
+	}
+	if n := len(testSealer(t).SealState("shop", s)); n > 512 {
+		t.Errorf("a typical state has %d characters, want at most 512", n)
+	}
+}
+
+// A browser may bring a state that an older program wrote. Its events are kept,
+// and the next write makes a state of this version of it.
+func TestAStateOfVersion1IsMigrated(t *testing.T) {
+	plain, err := hex.DecodeString("010102030000000000000000000000000004000000000000001813006b18b6026bdcb5026b2821006b0200000002efbeadde08a8026b01015613000000000000056861742d3104686174730700000018b6026b04030000000000000000056861742d3200")
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Date(2026, 11, 22, 9, 30, 0, 0, time.UTC)
+	want := &State{
+		Visitor: [16]byte{1, 2, 3}, Session: [8]byte{4}, First: now.Add(-48 * time.Hour), Last: now, Started: now.Add(-time.Minute),
+		PreviousLast: now.Add(-47 * time.Hour), Visits: 2,
+		Events: []StateEvent{
+			{Key: 0xdeadbeef, At: now.Add(-time.Hour), Code: StateViewItem, Item: "hat-1", Category: "hats", Quantity: 1, Price: 49.5},
+			{Key: 7, At: now, Code: StatePurchase, Item: "hat-2", Quantity: 3},
+		},
+	}
+	got, err := parseState(plain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("read %+v, want %+v", got, want)
+	}
+	again := appendState(nil, got)
+	if again[0] != stateVersion {
+		t.Errorf("written as version %d, want %d", again[0], stateVersion)
+	}
+	if got, err := parseState(again); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("after the first write it is %+v, %v", got, err)
+	}
+}
+
+func TestPricesKeepTheirCents(t *testing.T) {
+	for _, price := range []float64{0, 0.01, 1.15, 12.29, 1e6 + 0.99, maxStatePrice, -3, 1e300} {
+		s := &State{Events: []StateEvent{{Code: StateViewItem, Item: "a", Price: price}}}
+		got, err := parseState(appendState(nil, s))
+		if want := max(0, min(price, maxStatePrice)); err != nil || got.Events[0].Price != want {
+			t.Errorf("price %v came back as %+v, %v", price, got, err)
+		}
+	}
+}
+
 func TestStateAllocs(t *testing.T) {
 	sealer, s := testSealer(t), busyState(time.Now())
 	if got := testing.AllocsPerRun(100, func() { sealer.SealState("shop", s) }); got > 3 {
@@ -159,19 +231,25 @@ func FuzzParseState(f *testing.F) {
 	f.Add(appendState(nil, busyState(time.Unix(1795305600, 0))))
 	f.Add([]byte{})
 	f.Add([]byte{stateVersion})
+	f.Add([]byte{stateVersion1})
+	old := appendState(nil, newState(time.Unix(1795305600, 0)))
+	old = append(old[:len(old)-2], 1)                                                       // one event, as version 1 has it
+	old = append(old, 1, 2, 3, 4, 5, 6, 7, 8, 1, 1, 9, 0, 0, 0, 0, 0, 0, 0, 1, 'a', 1, 'b') // and no counters
+	old[0] = stateVersion1
+	f.Add(old)
 	f.Fuzz(func(t *testing.T, plain []byte) {
 		s, err := parseState(plain)
 		if err != nil {
 			return
 		}
-		if len(s.Events) > MaxStateEvents {
-			t.Fatalf("%d events", len(s.Events))
+		if len(s.Events) > MaxStateEvents || len(s.Counters) > MaxEventWindows || len(s.Counted) > MaxEvents {
+			t.Fatalf("%d events, %d counters, %d keys", len(s.Events), len(s.Counters), len(s.Counted))
 		}
 		again, err := parseState(appendState(nil, s))
 		if err != nil {
 			t.Fatalf("our own encoding was refused: %v", err)
 		}
-		if len(again.Events) == len(s.Events) && !reflect.DeepEqual(again, s) {
+		if len(again.Events) == len(s.Events) && len(again.Counters) == len(s.Counters) && !reflect.DeepEqual(again, s) {
 			t.Fatalf("round trip changed it:\n%+v\n%+v", s, again)
 		}
 	})

@@ -74,5 +74,3 @@ func (s *Sealer) OpenDecisionID(site, id string) (DecisionID, error) {
 	}
 	return d, nil
 }
-
-func (r *byteReader) text() string { return string(r.take(int(r.byte()))) }

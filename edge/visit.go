@@ -87,8 +87,12 @@ type Visit struct {
 	State *State
 	// Counts are how often events happened in the windows that the release's rules
 	// count in, by EventWindow.Key, sorted; a window that is not filled yet is
-	// missing. Nil without a state.
+	// missing. Empty without a state.
 	Counts []Entry
+	// Untold says that views, cart changes or purchases are among the events of
+	// this page view that the visitor does not let the state learn of. Then nothing
+	// is known of those it holds: a refusal must not make "not bought" true.
+	Untold bool
 	// Own are the site's own fields, in its release's order.
 	Own []OwnValue
 }

@@ -83,7 +83,7 @@ func eventMembers() ([]member, error) {
 	var list []member
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		said, ok := memberTexts[name]
-		if field, isField := edge.FieldByName(name); isField {
+		if field, isField := edge.FieldByName(name); isField && !ok {
 			said, ok = field.Text, true
 		}
 		if !ok {

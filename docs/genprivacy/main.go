@@ -63,6 +63,8 @@ func generate() ([]byte, error) {
 		"StateDays":      hours(edge.StateMaxAge) / 24,
 		"RecordDays":     hours(edge.RecordAge) / 24,
 		"StateEvents":    edge.MaxStateEvents,
+		"CountDays":      edge.MaxWindowDays,
+		"CountKeys":      edge.MaxEvents,
 		"MaxStateBytes":  edge.MaxStateBytes,
 		"SessionMinutes": int(edge.SessionGap.Minutes()),
 	})

@@ -22,6 +22,8 @@ import (
 type Rules struct {
 	edge.RuleLoader
 	Doc *edge.ReleaseDocument
+	// Windows are those that the rules say they count in.
+	Windows []edge.EventWindow
 	// Fails, when set, is what the rules fail with once they are loaded.
 	Fails error
 	// Missing, when set, is why they cannot be loaded.
@@ -141,7 +143,7 @@ func (s *ruleSet) Slots() []edge.RuleSetSlot { return s.slots }
 func (s *ruleSet) Reads() []string { return s.reads }
 
 // Counts implements edge.RuleSet.
-func (s *ruleSet) Counts() []edge.EventWindow { return nil }
+func (s *ruleSet) Counts() []edge.EventWindow { return s.of.Windows }
 
 // Decide implements edge.RuleSet.
 func (s *ruleSet) Decide(view *edge.View, slots []int, held []edge.Held) error {

@@ -86,7 +86,7 @@ export const TZ: TextField = 38;
 export const PAGE_TITLE: TextField = 39;
 /** page.host: host of the page. Needs measure. */
 export const PAGE_HOST: TextField = 40;
-/** now: when the page view came. Always readable. */
+/** now: moment of the page view. Always readable. */
 export const NOW: IntField = 41;
 /** counts: how often events happened in windows of days that the site's rules use. Needs personalise. */
 export const COUNTS: MapField = 43;

@@ -84,7 +84,7 @@
 #define NEAR_PAGE_TITLE ((near_text_field){39})
 // page.host: host of the page. Needs measure.
 #define NEAR_PAGE_HOST ((near_text_field){40})
-// now: when the page view came. Always readable.
+// now: moment of the page view. Always readable.
 #define NEAR_NOW ((near_int_field){41})
 // counts: how often events happened in windows of days that the site's rules use. Needs personalise.
 #define NEAR_COUNTS ((near_map_field){43})

@@ -90,7 +90,7 @@ const (
 	PageTitle TextField = 39
 	// page.host: host of the page. Needs measure.
 	PageHost TextField = 40
-	// now: when the page view came. Always readable.
+	// now: moment of the page view. Always readable.
 	Now IntField = 41
 	// counts: how often events happened in windows of days that the site's rules use. Needs personalise.
 	Counts MapField = 43

@@ -86,7 +86,7 @@ pub const TZ: TextField = TextField::number(38);
 pub const PAGE_TITLE: TextField = TextField::number(39);
 /// page.host: host of the page. Needs measure.
 pub const PAGE_HOST: TextField = TextField::number(40);
-/// now: when the page view came. Always readable.
+/// now: moment of the page view. Always readable.
 pub const NOW: IntField = IntField::number(41);
 /// counts: how often events happened in windows of days that the site's rules use. Needs personalise.
 pub const COUNTS: MapField = MapField::number(43);
