@@ -91,7 +91,13 @@ var architecture = map[string]folder{
 	"demo":            {ours: engine, outside: []string{"github.com/valyala/fasthttp"}},
 	"docs/genprivacy": {ours: engine},
 	"insight":         {ours: []string{"edge"}, without: []string{"net", "net/http", "os", "os/exec", "syscall"}, tests: []string{"stream"}},
-	"publishing":      {ours: []string{"edge"}, without: inputAndOutput, tests: []string{"stream", "wasm-rules"}},
+	"sitefile": {
+		ours:    []string{"edge", "edge/consent", "edge/markup"},
+		outside: []string{"go.yaml.in/yaml/v4"},
+		without: []string{"net", "net/http", "os/exec", "syscall", "log", "log/slog"},
+		tests:   []string{"github.com/santhosh-tekuri/jsonschema/v6"},
+	},
+	"publishing": {ours: []string{"edge"}, without: inputAndOutput, tests: []string{"stream", "wasm-rules"}},
 	"console": {
 		ours:    []string{"edge", "edge/consent", "publishing"},
 		outside: []string{"golang.org/x/text"},

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sitefile
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// The codes of findings that a site file's reader makes. A rule's condition is
+// reported with the code of its edge.RuleError.
+const (
+	CodeSyntax     = "syntax"      // no YAML, or a part of YAML that site files do not use
+	CodeLimit      = "limit"       // more than is read
+	CodeUnknownKey = "unknown-key" // a key that is not there
+	CodeType       = "type"        // a list where text is wanted, and so on
+	CodeMissing    = "missing"     // a key that must be there
+	CodeDuplicate  = "duplicate"   // a name that is taken
+	CodeValue      = "value"       // a value that is not one of those that may be
+	CodeReference  = "reference"   // a name of something that is not there
+	CodeContent    = "content"     // content that a page must not show
+	CodeRelease    = "release"     // what only the whole release shows
+)
+
+// A Finding is one thing that is wrong, and where.
+type Finding struct {
+	// File is the path in the directory, with slashes.
+	File string `json:"file"`
+	// Line and Column count from 1, columns in characters; 0 where the whole file
+	// is meant.
+	Line    int    `json:"line"`
+	Column  int    `json:"column"`
+	Code    string `json:"code"`
+	Message string `json:"message"`
+	// Hint is the nearest thing that works, possibly empty.
+	Hint string `json:"hint,omitempty"`
+}
+
+// String returns the finding as file:line:column: code: message; hint.
+func (f Finding) String() string {
+	var s strings.Builder
+	if f.File != "" {
+		s.WriteString(f.File)
+		if f.Line > 0 {
+			fmt.Fprintf(&s, ":%d:%d", f.Line, f.Column)
+		}
+		s.WriteString(": ")
+	}
+	s.WriteString(f.Code + ": " + f.Message)
+	if f.Hint != "" {
+		s.WriteString("; " + f.Hint)
+	}
+	return s.String()
+}
+
+// Findings is an error: one line for each, in the order of the files.
+type Findings []Finding
+
+// Error implements error.
+func (f Findings) Error() string {
+	lines := make([]string, len(f))
+	for i := range f {
+		lines[i] = f[i].String()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// err returns the findings as an error, nil if there is none.
+func (f Findings) err() error {
+	if len(f) == 0 {
+		return nil
+	}
+	return f
+}
+
+// sorted returns the findings by place, each once.
+func (f Findings) sorted() Findings {
+	slices.SortStableFunc(f, func(a, b Finding) int {
+		return cmp.Or(strings.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+	})
+	return slices.Compact(f)
+}
