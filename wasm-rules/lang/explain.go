@@ -1,0 +1,332 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package lang
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"cel.dev/cel-go/common/ast"
+	"cel.dev/cel-go/common/operators"
+
+	"github.com/nearside/nearside/edge"
+)
+
+// The kinds of conditions, as edge.Condition lists them.
+const (
+	opAnd        = "and"
+	opOr         = "or"
+	opNot        = "not"
+	opAudience   = "audience"
+	opIs         = "is"
+	opIsNot      = "is-not"
+	opOneOf      = "one-of"
+	opAtLeast    = "at-least"
+	opMoreThan   = "more-than"
+	opAtMost     = "at-most"
+	opLessThan   = "less-than"
+	opStartsWith = "starts-with"
+	opEndsWith   = "ends-with"
+	opContains   = "contains"
+	opHas        = "has"
+	opTrue       = "true"
+	opOther      = "other"
+)
+
+// comparisons are the operators that compare two operands, and what they are when
+// the operands change places.
+var comparisons = map[string]struct{ op, mirrored string }{
+	operators.Equals:        {opIs, opIs},
+	operators.NotEquals:     {opIsNot, opIsNot},
+	operators.Less:          {opLessThan, opMoreThan},
+	operators.LessEquals:    {opAtMost, opAtLeast},
+	operators.Greater:       {opMoreThan, opLessThan},
+	operators.GreaterEquals: {opAtLeast, opAtMost},
+	operators.In:            {opOneOf, opHas},
+	"startsWith":            {op: opStartsWith},
+	"endsWith":              {op: opEndsWith},
+	"contains":              {op: opContains},
+}
+
+// condition says what became of an expression of type bool.
+func (e *evaluation) condition(x ast.Expr) edge.Condition {
+	c := e.shape(x)
+	c.Text = e.text(x)
+	c.Words = e.words(x, false)
+	c.conclude(e.eval(x))
+	return c.Condition
+}
+
+// A shaped condition is one whose verdict is still to be told.
+type shaped struct{ edge.Condition }
+
+func (c *shaped) conclude(o outcome) {
+	switch {
+	case !o.known():
+		c.Verdict, c.Unknown = edge.VerdictUnknown, o.why
+	case o.is(true):
+		c.Verdict = edge.VerdictHeld
+	default:
+		c.Verdict = edge.VerdictFailed
+	}
+}
+
+// shape fills in all but text, words and verdict.
+func (e *evaluation) shape(x ast.Expr) shaped {
+	var c shaped
+	if x.Kind() == ast.CallKind {
+		call := x.AsCall()
+		switch call.FunctionName() {
+		case operators.LogicalAnd:
+			c.Op, c.Parts = opAnd, e.conditions(chain(x, operators.LogicalAnd))
+			return c
+		case operators.LogicalOr:
+			c.Op, c.Parts = opOr, e.conditions(chain(x, operators.LogicalOr))
+			return c
+		case operators.LogicalNot:
+			c.Op, c.Parts = opNot, e.conditions(call.Args())
+			return c
+		}
+	}
+	if name, ok := strings.CutPrefix(identifier(x), audienceVar); ok {
+		inner := evaluation{surroundings: e.surroundings, checked: e.audiences[name].ast}
+		c.Op, c.Values = opAudience, []string{name}
+		c.Parts = inner.conditions([]ast.Expr{inner.checked.Expr()})
+		return c
+	}
+	l := e.leaf(x)
+	c.Op, c.Field, c.Values = l.op, l.field, l.values
+	if l.about != nil {
+		c.Saw = e.saw(l.about)
+	}
+	return c
+}
+
+func (e *evaluation) conditions(list []ast.Expr) []edge.Condition {
+	out := make([]edge.Condition, len(list))
+	for i, x := range list {
+		out[i] = e.condition(x)
+	}
+	return out
+}
+
+// chain is the operands of a && b && c, whatever the parser nested them in.
+func chain(x ast.Expr, operator string) []ast.Expr {
+	if x.Kind() != ast.CallKind || x.AsCall().FunctionName() != operator {
+		return []ast.Expr{x}
+	}
+	args := x.AsCall().Args()
+	return append(chain(args[0], operator), chain(args[1], operator)...)
+}
+
+// A leaf is a condition without parts. About is the operand that is no constant,
+// nil where that is not one.
+type leaf struct {
+	op, field string
+	values    []string
+	time      bool // what it compares are times
+	about     ast.Expr
+}
+
+func (e *evaluation) leaf(x ast.Expr) leaf {
+	switch x.Kind() {
+	case ast.LiteralKind:
+		if x.AsLiteral().Value() == true {
+			return leaf{op: opTrue}
+		}
+	case ast.IdentKind, ast.SelectKind:
+		return leaf{op: opTrue, field: e.text(x), about: x}
+	case ast.CallKind:
+		return e.callLeaf(x.AsCall())
+	}
+	return leaf{op: opOther}
+}
+
+func (e *evaluation) callLeaf(c ast.CallExpr) leaf {
+	args := c.Args()
+	if c.IsMemberFunction() {
+		args = append([]ast.Expr{c.Target()}, args...)
+	}
+	name := c.FunctionName()
+	as, ok := comparisons[name]
+	if !ok || len(args) != 2 {
+		return leaf{op: opOther}
+	}
+	about, with, op := args[0], args[1], as.op
+	if constant(about) {
+		about, with, op = with, about, as.mirrored
+	}
+	if op == "" || constant(about) || !constant(with) {
+		return leaf{op: opOther}
+	}
+	value := e.eval(with)
+	if !value.known() {
+		return leaf{op: opOther}
+	}
+	_, isTime := value.value.(time.Time)
+	return leaf{op: op, field: e.text(about), values: values(value.value), time: isTime, about: about}
+}
+
+// constant reports whether an expression is the same for every visit.
+func constant(x ast.Expr) bool {
+	constant := true
+	ast.PostOrderVisit(x, ast.NewExprVisitor(func(x ast.Expr) {
+		constant = constant && x.Kind() != ast.IdentKind && x.Kind() != ast.ComprehensionKind
+	}))
+	return constant
+}
+
+// values writes a constant, or each element of a list, as people read it.
+func values(v any) []string {
+	if list, ok := v.([]any); ok {
+		out := make([]string, 0, len(list))
+		for _, x := range list {
+			out = append(out, values(x)...)
+		}
+		return out
+	}
+	switch v := v.(type) {
+	case string:
+		return []string{v}
+	case float64:
+		return []string{strconv.FormatFloat(v, 'g', -1, 64)}
+	case time.Time:
+		return []string{v.UTC().Format(time.RFC3339Nano)}
+	}
+	return []string{fmt.Sprint(v)}
+}
+
+// saw is what an operand was, as JSON; empty when it is unknown or no JSON says
+// it.
+func (e *evaluation) saw(x ast.Expr) string {
+	o := e.eval(x)
+	if !o.known() {
+		return ""
+	}
+	if name := strings.TrimPrefix(identifier(x), "."); name != "" && e.bound == nil {
+		if v := e.values(e.lang.fields[name].name); v.Type != edge.TypeTime {
+			return string(v.AppendJSON(nil))
+		}
+	}
+	v := edge.Value{}
+	switch value := o.value.(type) {
+	case bool:
+		v = edge.Value{Type: edge.TypeBool, Int: int64(truth(value))}
+	case int64:
+		v = edge.Value{Type: edge.TypeInt, Int: value}
+	case float64:
+		v = edge.Value{Type: edge.TypeFloat, Float: value}
+	case []any:
+		return ""
+	default:
+		v = edge.Value{Type: edge.TypeString, Str: strings.Join(values(value), "")}
+	}
+	return string(v.AppendJSON(nil))
+}
+
+func identifier(x ast.Expr) string {
+	if x.Kind() == ast.IdentKind {
+		return x.AsIdent()
+	}
+	return ""
+}
+
+// A share is the part of visitors that a candidate is for: those whose bucket for
+// the salt is in [from, until).
+type share struct {
+	salt        string
+	from, until int
+	// of says which visitors they are: %s stands for the share.
+	of string
+}
+
+// share says whether the visitor is in one.
+func (s *surroundings) share(h share) edge.Condition {
+	percent := strconv.FormatFloat(float64(h.until-h.from)*100/edge.Buckets, 'f', -1, 64) + " %"
+	var c shaped
+	c.Op, c.Words = opOther, fmt.Sprintf(h.of, percent)
+	c.Text = fmt.Sprintf("hash(%q) < %d", h.salt, h.until)
+	if h.from > 0 {
+		c.Text = fmt.Sprintf("hash(%q) >= %d && ", h.salt, h.from) + c.Text
+	}
+	id := s.fieldValue(visitorVar)
+	if id.known() {
+		bucket := edge.Bucket(h.salt, str(id.value))
+		id = known(bucket >= h.from && bucket < h.until)
+	}
+	c.conclude(id)
+	return c.Condition
+}
+
+// explain says what became of a slot's candidate: of its rule's condition and of
+// its shares of the visitors. It holds when all of them do.
+func (s *surroundings) explain(slot, candidate int) (*edge.Condition, error) {
+	if slot < 0 || slot >= len(s.slots) || candidate < 0 {
+		return nil, fmt.Errorf("explain: no candidate %d of slot %d", candidate, slot)
+	}
+	of := &s.slots[slot]
+	for i := range of.rules {
+		r := &of.rules[i]
+		if candidate < len(r.show) {
+			c := s.explainShow(of.name, r, candidate)
+			return &c, nil
+		}
+		candidate -= len(r.show)
+	}
+	return nil, fmt.Errorf("explain: slot %s has no such candidate", of.name)
+}
+
+func (s *surroundings) explainShow(slot string, r *rule, show int) edge.Condition {
+	parts := []edge.Condition{{Text: "true", Words: "always", Op: opTrue, Verdict: edge.VerdictHeld}}
+	if r.when != nil {
+		e := evaluation{surroundings: s, checked: r.when.ast}
+		parts[0] = e.condition(r.when.ast.Expr())
+		parts[0].Text = strings.TrimSpace(r.when.source)
+	}
+	if r.rollout < edge.Buckets {
+		parts = append(parts, s.share(share{edge.RolloutSalt(slot, r.name), 0, r.rollout, "among the %s of visitors chosen for this rule"}))
+	}
+	if len(r.show) > 1 {
+		of := r.show[show]
+		parts = append(parts, s.share(share{edge.ShowSalt(slot, r.name), of.from, of.until, "among the %s of them that are shown " + strings.ReplaceAll(of.variant, "%", "%%")}))
+	}
+	if len(parts) == 1 {
+		return parts[0]
+	}
+	return all(parts)
+}
+
+// all is the condition that all parts hold.
+func all(parts []edge.Condition) edge.Condition {
+	c := shaped{edge.Condition{Op: opAnd, Parts: parts}}
+	texts, words := make([]string, len(parts)), make([]string, len(parts))
+	verdict := known(true)
+	for i, part := range parts {
+		texts[i], words[i] = bracket(part.Op, part.Text), part.Words
+		if part.Op == opOr {
+			words[i] = "(" + part.Words + ")"
+		}
+		verdict = decided(false, verdict, outcomeOf(part))
+	}
+	c.Text, c.Words = strings.Join(texts, " && "), strings.Join(words, " and ")
+	c.conclude(verdict)
+	return c.Condition
+}
+
+// bracket puts a text in brackets that && would tear apart.
+func bracket(op, text string) string {
+	if op == opOr || op == opOther && strings.Contains(text, "?") {
+		return "(" + text + ")"
+	}
+	return text
+}
+
+func outcomeOf(c edge.Condition) outcome {
+	if c.Verdict == edge.VerdictUnknown {
+		return outcome{why: slices.Clone(c.Unknown)}
+	}
+	return known(c.Verdict == edge.VerdictHeld)
+}
