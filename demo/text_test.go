@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"unicode"
+
+	"github.com/nearside/nearside/edge"
 )
 
 var placeholder = regexp.MustCompile(`\{[a-z]+\}`)
@@ -25,7 +27,10 @@ func TestEveryTextIsThereInEveryLanguage(t *testing.T) {
 			if strings.TrimSpace(text) == "" || text != strings.TrimSpace(text) {
 				t.Errorf("%s: %s is %q", l.Tag, key, text)
 			}
-			if got, want := placeholder.FindAllString(text, -1), placeholder.FindAllString(english[key], -1); !slices.Equal(got, want) {
+			got, want := placeholder.FindAllString(text, -1), placeholder.FindAllString(english[key], -1)
+			slices.Sort(got)
+			slices.Sort(want)
+			if !slices.Equal(got, want) {
 				t.Errorf("%s: %s has placeholders %v, want %v", l.Tag, key, got, want)
 			}
 		}
@@ -39,9 +44,10 @@ func TestEveryTextIsThereInEveryLanguage(t *testing.T) {
 
 // untranslated are names that a language writes as English does.
 var untranslated = map[string][]string{
-	"ru":      {"bar.gpc", "authority.gcm"},
-	"zh-Hans": {"bar.count"},
-	"zh-Hant": {"bar.count"},
+	"ru":      {"bar.gpc", "authority.gcm", "condition.is", "condition.has"},
+	"ar":      {"condition.is", "condition.has"},
+	"zh-Hans": {"bar.count", "condition.has"},
+	"zh-Hant": {"bar.count", "condition.has"},
 }
 
 func TestEveryTextIsTranslated(t *testing.T) {
@@ -76,6 +82,16 @@ func TestAMissingTextIsAnError(t *testing.T) {
 	}
 }
 
+// A rule without code may read any field, and the panel says which.
+func TestEveryFieldHasWords(t *testing.T) {
+	texts := newShop(t).languages[0].texts
+	for _, f := range edge.Fields() {
+		if texts["field."+f.Name] == "" {
+			t.Errorf("%s has no words", f.Name)
+		}
+	}
+}
+
 // Scripts ask for texts by keys that no compiler checks.
 func TestScriptsAskOnlyForTextsThatPagesTellThem(t *testing.T) {
 	d := newShop(t)
@@ -83,7 +99,7 @@ func TestScriptsAskOnlyForTextsThatPagesTellThem(t *testing.T) {
 	told := p.Script().Texts
 	asked := 0
 	for name, a := range d.assets {
-		for _, m := range regexp.MustCompile(`\bsay\((?:[^"()]*\? )?"([a-z.-]+)"(?: : "([a-z.-]+)")?`).FindAllStringSubmatch(string(a.body), -1) {
+		for _, m := range regexp.MustCompile(`\b(?:say|compose)\((?:[^"()]*\? )?"([a-z.-]+)"(?: : "([a-z.-]+)")?`).FindAllStringSubmatch(string(a.body), -1) {
 			for _, key := range m[1:] {
 				if key == "" {
 					continue

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { showCondition } from "./condition.js";
 import { getNames, getNow } from "./consent.js";
 import { make, say, shop } from "./shop.js";
 import { getPurposeText, nameField, showValue } from "./words.js";
@@ -34,6 +35,9 @@ const showFacts = (decision, why, late) => {
   return make("dl", { class: "panel-facts" }, ...facts);
 };
 
+/** What the chosen rule made of the visit: a rule without code says its condition, a module what it saw. */
+const showGrounds = (chosen) => (chosen.condition ? section(say("why.checked"), ...showCondition(chosen.condition)) : showSaw(chosen));
+
 const showSaw = ({ saw }) =>
   section(
     say("why.saw"),
@@ -54,13 +58,21 @@ const showWithheld = (tried) => {
   );
 };
 
+/** What came of a rule that was not chosen. */
+const tellTried = ({ reason, outside, condition }) => {
+  if (outside) return say("why.outside." + outside);
+  if (reason === "rule") return say("why.outscored");
+  return condition ? say("why.rule." + condition.verdict) : say("reason." + reason);
+};
+
 const showTried = (tried) =>
   section(
     say("why.tried"),
-    make("ol", { class: "panel-tried" }, ...tried.map(({ rule, rung, reason, needs }) =>
-      make("li", {}, make("code", {}, rule), " ", make("small", {}, say("rung." + rung)),
-        make("p", {}, say(reason === "rule" ? "why.outscored" : "reason." + reason)),
-        ...(reason === "no-consent" ? [make("p", {}, say("why.needs", { purposes: getNames(needs).map(getPurposeText).join(" · ") }))] : [])))),
+    make("ol", { class: "panel-tried" }, ...tried.map((one) =>
+      make("li", {}, make("code", {}, one.rule), " ", make("small", {}, say("rung." + one.rung)),
+        make("p", {}, tellTried(one)),
+        ...(one.condition ? showCondition(one.condition) : []),
+        ...(one.reason === "no-consent" && one.needs ? [make("p", {}, say("why.needs", { purposes: getNames(one.needs).map(getPurposeText).join(" · ") }))] : [])))),
   );
 
 const showConsent = ({ granted, authority, resolved, signals }) =>
@@ -82,7 +94,7 @@ const show = () => {
   const chosen = tried.find(({ rule }) => decision.variant && rule === decision.rule);
   const parts = [make("p", { class: "panel-reason" }, getReason(now, decision, slot))];
   if (decision) parts.push(showFacts(decision, why, isLate(slot)));
-  if (chosen) parts.push(showSaw(chosen));
+  if (chosen) parts.push(showGrounds(chosen));
   if (tried.length) parts.push(showWithheld(tried));
   const others = tried.filter((one) => one !== chosen);
   if (others.length) parts.push(showTried(others));

@@ -7,6 +7,13 @@ export const shop = JSON.parse(document.getElementById("shop").textContent);
 export const say = (key, values = {}) =>
   Object.entries(values).reduce((text, [name, value]) => text.replaceAll(`{${name}}`, value), shop.texts[key] ?? key);
 
+/** The same as nodes: each value in a piece of its own, which does not turn the text around it. */
+export const compose = (key, values) =>
+  (shop.texts[key] ?? key)
+    .split(/(\{[a-z]+\})/)
+    .filter((part) => part)
+    .map((part) => (part.startsWith("{") ? make("bdi", {}, String(values[part.slice(1, -1)] ?? "")) : part));
+
 /** An amount of whole euros as the language spells it. */
 export const money = (euros) => shop.price.replace("{n}", euros);
 

@@ -11,13 +11,19 @@ export const nameField = (field) => {
   return words ? [words + " ", make("code", {}, field)] : [make("code", {}, field)];
 };
 
-const nameCountry = (code) => {
+/** A code of a region or a language in words. */
+export const nameIn = (type, code) => {
   try {
-    return `${new Intl.DisplayNames(shop.lang, { type: "region" }).of(code)} (${code})`;
+    return new Intl.DisplayNames(shop.lang, { type }).of(code);
   } catch {
     return code;
   }
 };
+
+const nameCountry = (code) => `${nameIn("region", code)} (${code})`;
+
+/** Days count from Monday, 1: 3 January 2000 was one. */
+const nameDay = (day) => new Intl.DateTimeFormat(shop.lang, { weekday: "long", timeZone: "UTC" }).format(Date.UTC(2000, 0, 2 + Number(day)));
 
 const nameThing = (id) => getItem(id)?.name || shop.shelves[id] || id;
 
@@ -26,6 +32,8 @@ export const showValue = (field, value) => {
   if (value === null || value === undefined) return "–";
   if (typeof value === "boolean") return say(value ? "why.yes" : "why.no");
   if (field === "geo.country") return nameCountry(value);
+  if (field === "lang") return nameIn("language", value);
+  if (field === "time.weekday") return nameDay(value);
   if (field === "device.type") return shop.texts["device." + value] || value;
   if (Array.isArray(value)) {
     return value.map((part) => (part.id ? `${nameThing(part.id)} × ${part.quantity}` : nameThing(part))).join(" · ");
