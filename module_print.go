@@ -138,7 +138,11 @@ func printRule(t *table, rung string, r *publishing.RuleStatus) {
 	if r.Shadow {
 		reach = "shadow"
 	}
-	t.row("  "+rung, r.Module+"@"+r.Version, reach, short(r.Hash), string(r.Settings))
+	name := r.Name
+	if name == "" {
+		name = r.Module + "@" + r.Version
+	}
+	t.row("  "+rung, name, reach, short(r.Hash), string(r.Settings))
 	if r.Before != nil {
 		printRule(t, rung, r.Before)
 	}

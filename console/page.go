@@ -23,7 +23,7 @@ const pagePath = "/console"
 
 // pageNames are the pages, each a template of its own name in page/.
 var pageNames = []string{
-	"again", "audit", "history", "message", "module", "modules", "proposals", "refused", "remove", "review", "rollback", "signin", "site", "sites", "slot",
+	"again", "audit", "explain", "history", "message", "module", "modules", "proposals", "refused", "remove", "review", "rollback", "rules", "signin", "site", "sites", "slot",
 }
 
 // parsePages parses each page once for each language, so that a template says
@@ -33,6 +33,7 @@ func (c *Console) parsePages() error {
 	for _, l := range c.languages {
 		functions := template.FuncMap{
 			"say": l.say, "has": l.has, "number": l.number, "share": l.share, "rate": l.rate, "moment": moment, "bar": bar, "asset": c.assets.link,
+			"conditionWords": l.conditionWords, "sawWords": l.sawWords, "causeWords": l.causeWords, "plain": plainValue,
 			"languages": func() []*language { return c.languages },
 		}
 		frame, err := template.New("").Funcs(functions).ParseFS(pageFiles, "page/layout.html", "page/part.html")
@@ -100,8 +101,10 @@ func (p *page) Current(part string) bool {
 func (p *page) Here(lang string) string {
 	path := p.call.r.URL.Path
 	query := url.Values{"lang": {lang}}
-	if next := p.call.r.URL.Query().Get("next"); next != "" {
-		query.Set("next", next)
+	for _, name := range []string{"next", "sample"} {
+		if value := p.call.r.URL.Query().Get(name); value != "" {
+			query.Set(name, value)
+		}
 	}
 	if p.call.r.Method != http.MethodGet { // what only answers a form has no address
 		path = siteLink(p.Site())

@@ -155,7 +155,8 @@ func differences(now, then *edge.ReleaseDocument) (slots []slotDifference, more 
 		}
 	}
 	return slots, !reflect.DeepEqual(now.Settings, then.Settings) || !reflect.DeepEqual(now.Fields, then.Fields) ||
-		!reflect.DeepEqual(now.Variants, then.Variants)
+		!reflect.DeepEqual(now.Variants, then.Variants) || !reflect.DeepEqual(now.Audiences, then.Audiences) ||
+		!reflect.DeepEqual(now.Campaigns, then.Campaigns)
 }
 
 // rungsIn returns a slot's ladder in a release.
@@ -168,7 +169,12 @@ func rungsIn(doc *edge.ReleaseDocument, slot string) []rungView {
 			}
 			r := rungView{Rung: rung.Rung}
 			for i := range rung.Rules {
-				r.Rules = append(r.Rules, ruleView{RuleStatus: ruleIn(doc, &rung.Rules[i]), Slot: slot})
+				view := ruleView{RuleStatus: ruleIn(doc, &rung.Rules[i]), Slot: slot}
+				if view.Name != "" {
+					written := written(doc, &rung.Rules[i], nil)
+					view.Written = &written
+				}
+				r.Rules = append(r.Rules, view)
 			}
 			sortRules(r.Rules)
 			rungs = append(rungs, r)
@@ -179,7 +185,7 @@ func rungsIn(doc *edge.ReleaseDocument, slot string) []rungView {
 
 // ruleIn returns a rule as a status tells it.
 func ruleIn(doc *edge.ReleaseDocument, spec *edge.RuleSpec) publishing.RuleStatus {
-	r := publishing.RuleStatus{Module: spec.Module, Role: spec.Role, Priority: spec.Priority, Share: spec.Rollout, Shadow: spec.Shadow}
+	r := publishing.RuleStatus{Name: spec.Name, Module: spec.Module, Role: spec.Role, Priority: spec.Priority, Share: spec.Rollout, Shadow: spec.Shadow}
 	settings := spec.Settings
 	for _, ref := range doc.Modules {
 		if ref.Name == spec.Module || ref.ID() == spec.Module {

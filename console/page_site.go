@@ -39,6 +39,8 @@ type ruleView struct {
 	publishing.RuleStatus
 	Slot   string
 	Health *publishing.Health // nil without a running node
+	// Written is how a rule without code is written, where that is compared.
+	Written *writtenRule
 }
 
 // State is one word for how the rule is at work.
@@ -105,7 +107,7 @@ func slotOf(status *publishing.Status, s publishing.SlotStatus) slotView {
 	for _, rung := range s.Rungs {
 		r := rungView{Rung: rung.Rung}
 		for _, rule := range rung.Rules {
-			r.Rules = append(r.Rules, ruleView{rule, s.Slot, healthOf(status, rule.Hash)})
+			r.Rules = append(r.Rules, ruleView{RuleStatus: rule, Slot: s.Slot, Health: healthOf(status, rule.Hash)})
 		}
 		sortRules(r.Rules)
 		view.Rungs = append(view.Rungs, r)
@@ -145,7 +147,9 @@ func modulesIn(status *publishing.Status) []string {
 	for _, s := range status.Slots {
 		for _, rung := range s.Rungs {
 			for _, rule := range rung.Rules {
-				names = append(names, rule.Module+"@"+rule.Version)
+				if rule.Name == "" {
+					names = append(names, rule.Module+"@"+rule.Version)
+				}
 			}
 		}
 	}

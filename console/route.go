@@ -79,6 +79,7 @@ func (c *Console) table() []route {
 		{"POST", "/v1/sites/{site}/proposals/{id}/approve", approver, atSite, noBody, "applies a proposal of somebody else", c.approve},
 		{"POST", "/v1/sites/{site}/proposals/{id}/reject", approver, atSite, maxJSONBytes, "ends a proposal: `{\"reason\"}`", c.reject},
 
+		{"POST", "/v1/sites/{site}/explain", viewer, atSite, maxJSONBytes, "what the live release decides for a sample visit, and why: `{\"granted\",\"fields\",\"slots\"}`, without `slots` for all", c.explain},
 		{"GET", "/v1/sites/{site}/status", viewer, atSite, noBody, "what is live, how it does, and what shadows would have changed", c.status},
 		{"GET", "/v1/sites/{site}/history", viewer, atSite, noBody, "the releases that are or were live", c.history},
 		{"GET", "/v1/sites/{site}/counts", viewer, atSite, noBody, "shown and clicked by slot and variant within `?days=` (30): counts, not proof", c.counts},

@@ -58,7 +58,7 @@ func TestEveryTextIsThereInEveryLanguage(t *testing.T) {
 
 func TestEveryTextIsTranslated(t *testing.T) {
 	// Signs alone are the same in every script.
-	signs := []string{"check.of"}
+	signs := []string{"check.of", "condition.is"}
 	scripts := map[string]*unicode.RangeTable{"zh-Hans": unicode.Han, "zh-Hant": unicode.Han, "ru": unicode.Cyrillic, "ar": unicode.Arabic}
 	all := allLanguages(t)
 	for tag, script := range scripts {
@@ -81,7 +81,7 @@ func TestEveryTextIsUsed(t *testing.T) {
 		used[key] = true
 	}
 	literal := regexp.MustCompile(`say(?:\(| )"([^"]+)"|wrongField\{[^{}]*"([a-z.]+)"\}|Problem = "([a-z.]+)"`)
-	composed := regexp.MustCompile(`printf "([a-z]+\.%s[a-z.]*)"`)
+	composed := regexp.MustCompile(`(?:printf |Sprintf\()"([a-z]+\.[a-z.]*%s[a-z.]*)"`)
 	forms := map[string]bool{}
 	for _, pattern := range []string{"page/*.html", "*.go"} {
 		files, err := filepath.Glob(pattern)
@@ -148,12 +148,18 @@ func composedTexts(t *testing.T) map[string][]string {
 			limits = append(limits, code)
 		}
 	}
+	var ready []string
+	for _, s := range samples {
+		ready = append(ready, s.name)
+	}
 	refused := append(slices.Sorted(maps.Values(refusals)), "other")
 	return map[string][]string{
 		"role.%s": publishing.Roles(), "rung.%s": edge.Rungs[:], "rung.%s.text": edge.Rungs[:],
-		"state.%s":   {"live", "shadow", "rollout", publishing.StateWaiting, publishing.StateApproved, publishing.StateRejected},
+		"state.%s":   {"live", "shadow", "rollout", "planned", "over", "draft", "review", "archived", publishing.StateWaiting, publishing.StateApproved, publishing.StateRejected},
 		"purpose.%s": purposes, "purpose.%s.text": purposes, "field.%s": fields, "act.%s": acts, "limit.%s": limits,
-		"reason.%s": {"failed", "budget"}, "proposals.%s": {publishing.StateApproved, publishing.StateRejected},
+		"reason.%s": {"failed", "budget"}, "decided.%s": {"rule", "default", "no-answer", "no-consent", "failed", "budget"},
+		"verdict.%s": {edge.VerdictHeld, edge.VerdictFailed, edge.VerdictUnknown}, "condition.%s": append(slices.Clone(conditionOps), joins...),
+		"cause.%s": {"refused", "absent", "warming-up", "error"}, "explain.sample.%s": ready, "outside.%s": {"campaign", "variant", "share"}, "proposals.%s": {publishing.StateApproved, publishing.StateRejected},
 		"refused.%s": slices.Compact(refused), "problem.%s": problems,
 		"done.%s": {
 			"signout", "upload", "propose", "same", "approve", "reject", publishing.ActPublish, publishing.ActShadow, publishing.ActRollout,

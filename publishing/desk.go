@@ -23,6 +23,8 @@ type Options struct {
 	// Compiler is nil where there are no rules without code: a document that has
 	// some is then refused.
 	Compiler Compiler
+	// Rehearsal loads rules for calls that serve no visitor; Loader if nil.
+	Rehearsal edge.RuleLoader
 	// Live is nil without a running node: status and counts are then empty.
 	Live Live
 	// Replayer is nil where decisions cannot be replayed.

@@ -44,8 +44,10 @@ type RungStatus struct {
 	Rules []RuleStatus `json:"rules"`
 }
 
-// A RuleStatus is a module at work in a slot.
+// A RuleStatus is a rule at work in a slot: a module, or a rule without code.
 type RuleStatus struct {
+	// Name is that of a rule without code, which has no module.
+	Name string `json:"name,omitempty"`
 	// Module is the module's name, Version and Hash which one.
 	Module   string          `json:"module"`
 	Version  string          `json:"version"`
@@ -136,7 +138,7 @@ func slotStatus(doc *edge.ReleaseDocument, spec *edge.SlotSpec) SlotStatus {
 func ruleStatus(doc *edge.ReleaseDocument, spec *edge.RuleSpec) RuleStatus {
 	ref, _ := doc.Module(spec.Module)
 	r := RuleStatus{
-		Module: ref.Name, Version: ref.Version, Hash: ref.Hash, Role: spec.Role, Priority: spec.Priority,
+		Name: spec.Name, Module: ref.Name, Version: ref.Version, Hash: ref.Hash, Role: spec.Role, Priority: spec.Priority,
 		Settings: spec.Settings, Share: spec.Rollout, Shadow: spec.Shadow,
 	}
 	if len(r.Settings) == 0 {

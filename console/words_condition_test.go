@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package console
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/nearside/nearside/edge"
+)
+
+var withoutIsolates = strings.NewReplacer(isolate, "", popIsolate, "")
+
+func TestAConditionIsSaidInWords(t *testing.T) {
+	tests := []struct {
+		name      string
+		give      edge.Condition
+		lang      string
+		want, saw string
+	}{
+		{"one of some countries", edge.Condition{Op: "one-of", Field: "geo.country", Values: []string{`"FR"`, `"DE"`}, Saw: `"FR"`}, "en", "Country is one of FR, DE", "here FR"},
+		{"the same in Russian", edge.Condition{Op: "one-of", Field: "geo.country", Values: []string{"FR", "DE"}, Saw: `"US"`}, "ru", "Страна — одно из: FR, DE", "здесь US"},
+		{"a part of a map", edge.Condition{Op: "at-least", Field: `interests["hats"]`, Values: []string{"2"}, Saw: "3"}, "en", "Interests: hats is at least 2", "here 3"},
+		{"counted events", edge.Condition{Op: "more-than", Field: `count("view_item", "7d")`, Values: []string{"2"}}, "en", "view_item within days: 7 is more than 2", ""},
+		{"the size of a list", edge.Condition{Op: "more-than", Field: "recent.size()", Values: []string{"0"}, Saw: "0"}, "en", "How many: Items looked at is more than 0", "here 0"},
+		{"the size of a list, as a function", edge.Condition{Op: "is", Field: "size(cart)", Values: []string{"0"}}, "zh-Hans", "购物车里的商品的数量是 0", ""},
+		{"a text in lower case", edge.Condition{Op: "is", Field: "geo.city.lowerAscii()", Values: []string{"paris"}}, "en", "City is paris", ""},
+		{"a distance", edge.Condition{Op: "less-than", Field: "distanceKm(48.86, 2.35)", Values: []string{"50"}}, "en", "Distance in km to 48.86, 2.35 is less than 50", ""},
+		{"a lot", edge.Condition{Op: "less-than", Field: `hash("spring")`, Values: []string{"500"}}, "en", "Lot spring (0 to 9,999) is less than 500", ""},
+		{"something true", edge.Condition{Op: "true", Field: "visitor.returning", Saw: "true"}, "ar", "زار من قبل: نعم", ""},
+		{"a list that has something", edge.Condition{Op: "has", Field: "recent", Values: []string{"tarn-scarf"}, Saw: `["fell-beanie","tarn-scarf"]`}, "en", "Items looked at includes tarn-scarf", "here fell-beanie, tarn-scarf"},
+		{"a list that is empty", edge.Condition{Op: "has", Field: "recent", Values: []string{"x"}, Saw: `[]`}, "en", "Items looked at includes x", "here –"},
+		{"items", edge.Condition{Op: "has", Field: "cart", Values: []string{"x"}, Saw: `[{"id":"fell-beanie","quantity":2}]`}, "en", "Items in the cart includes x", "here fell-beanie"},
+		{"an audience", edge.Condition{Op: "audience", Values: []string{"regulars"}}, "en", "Belongs to the audience regulars", ""},
+		{"a site's own field", edge.Condition{Op: "is", Field: "shop.size", Values: []string{"L"}}, "en", "shop.size is L", ""},
+		{"parts that are joined", edge.Condition{Op: "or"}, "en", "At least one of these", ""},
+		{"a share of the visitors", edge.Condition{Op: "other", Text: `hash("hero/spring") < 1250`}, "en", "Among 12.5% of the visitors, drawn by lot", ""},
+		{"a share between two others", edge.Condition{Op: "other", Text: `hash("hero/spring/show") >= 2500 && hash("hero/spring/show") < 5000`}, "en", "Among 25% of the visitors, drawn by lot", ""},
+		{"no condition at all", edge.Condition{Op: "true", Text: "true"}, "en", "Always", ""},
+		{"what nobody has words for", edge.Condition{Op: "other", Text: "1 + 1 == 2"}, "en", "", ""},
+	}
+	all := allLanguages(t)
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			words, err := all[tt.lang].conditionWords(tt.give)
+			saw, err2 := all[tt.lang].sawWords(tt.give)
+			if err != nil || err2 != nil {
+				t.Fatal(err, err2)
+			}
+			if got := withoutIsolates.Replace(words); got != tt.want {
+				t.Errorf("it is said %q, want %q", got, tt.want)
+			}
+			if got := withoutIsolates.Replace(saw); got != tt.saw {
+				t.Errorf("what it saw is said %q, want %q", got, tt.saw)
+			}
+		})
+	}
+}
+
+func TestWhyAConditionIsUnknownIsSaidInWords(t *testing.T) {
+	tests := map[string]edge.UnknownField{
+		"Items looked at is not known: the visitor did not allow “Use the notes”": {Field: "recent", Cause: "refused", Purpose: "personalise"},
+		"City is not known: this page view has none":                              {Field: "geo.city", Cause: "absent"},
+		"view_item within days: 7 is not known yet: counting has only begun":      {Field: `count("view_item", "7d")`, Cause: "warming-up"},
+		"Interests: gloves cannot be worked out here":                             {Field: `interests["gloves"]`, Cause: "error"},
+	}
+	english := allLanguages(t)["en"]
+	for want, give := range tests {
+		words, err := english.causeWords(give)
+		if got := withoutIsolates.Replace(words); got != want || err != nil {
+			t.Errorf("%+v is said %q, %v; want %q", give, got, err, want)
+		}
+	}
+}
