@@ -77,11 +77,11 @@ func timestamp(nanos *big.Int) any {
 	return time.Unix(second.Int64(), rest.Int64()).UTC()
 }
 
-// part is x.getHours() and its kin, in UTC.
-func part(name string, v any) any {
+// timePart is x.getHours() and its kin, in UTC.
+func timePart(name string, v any) any {
 	switch v := v.(type) {
 	case time.Time:
-		return partOfTime(name, v.UTC())
+		return calendarPart(name, v.UTC())
 	case time.Duration:
 		switch name {
 		case "getHours":
@@ -97,7 +97,7 @@ func part(name string, v any) any {
 	return nil
 }
 
-func partOfTime(name string, t time.Time) any {
+func calendarPart(name string, t time.Time) any {
 	switch name {
 	case "getFullYear":
 		return int64(t.Year())

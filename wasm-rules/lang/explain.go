@@ -17,38 +17,38 @@ import (
 
 // The kinds of conditions, as edge.Condition lists them.
 const (
-	opAnd        = "and"
-	opOr         = "or"
-	opNot        = "not"
-	opAudience   = "audience"
-	opIs         = "is"
-	opIsNot      = "is-not"
-	opOneOf      = "one-of"
-	opAtLeast    = "at-least"
-	opMoreThan   = "more-than"
-	opAtMost     = "at-most"
-	opLessThan   = "less-than"
-	opStartsWith = "starts-with"
-	opEndsWith   = "ends-with"
-	opContains   = "contains"
-	opHas        = "has"
-	opTrue       = "true"
-	opOther      = "other"
+	sayAnd        = "and"
+	sayOr         = "or"
+	sayNot        = "not"
+	sayAudience   = "audience"
+	sayIs         = "is"
+	sayIsNot      = "is-not"
+	sayOneOf      = "one-of"
+	sayAtLeast    = "at-least"
+	sayMoreThan   = "more-than"
+	sayAtMost     = "at-most"
+	sayLessThan   = "less-than"
+	sayStartsWith = "starts-with"
+	sayEndsWith   = "ends-with"
+	sayContains   = "contains"
+	sayHas        = "has"
+	sayTrue       = "true"
+	sayOther      = "other"
 )
 
 // comparisons are the operators that compare two operands, and what they are when
 // the operands change places.
 var comparisons = map[string]struct{ op, mirrored string }{
-	operators.Equals:        {opIs, opIs},
-	operators.NotEquals:     {opIsNot, opIsNot},
-	operators.Less:          {opLessThan, opMoreThan},
-	operators.LessEquals:    {opAtMost, opAtLeast},
-	operators.Greater:       {opMoreThan, opLessThan},
-	operators.GreaterEquals: {opAtLeast, opAtMost},
-	operators.In:            {opOneOf, opHas},
-	"startsWith":            {op: opStartsWith},
-	"endsWith":              {op: opEndsWith},
-	"contains":              {op: opContains},
+	operators.Equals:        {sayIs, sayIs},
+	operators.NotEquals:     {sayIsNot, sayIsNot},
+	operators.Less:          {sayLessThan, sayMoreThan},
+	operators.LessEquals:    {sayAtMost, sayAtLeast},
+	operators.Greater:       {sayMoreThan, sayLessThan},
+	operators.GreaterEquals: {sayAtLeast, sayAtMost},
+	operators.In:            {sayOneOf, sayHas},
+	"startsWith":            {op: sayStartsWith},
+	"endsWith":              {op: sayEndsWith},
+	"contains":              {op: sayContains},
 }
 
 // condition says what became of an expression of type bool.
@@ -81,19 +81,19 @@ func (e *evaluation) shape(x ast.Expr) shaped {
 		call := x.AsCall()
 		switch call.FunctionName() {
 		case operators.LogicalAnd:
-			c.Op, c.Parts = opAnd, e.conditions(chain(x, operators.LogicalAnd))
+			c.Op, c.Parts = sayAnd, e.conditions(chain(x, operators.LogicalAnd))
 			return c
 		case operators.LogicalOr:
-			c.Op, c.Parts = opOr, e.conditions(chain(x, operators.LogicalOr))
+			c.Op, c.Parts = sayOr, e.conditions(chain(x, operators.LogicalOr))
 			return c
 		case operators.LogicalNot:
-			c.Op, c.Parts = opNot, e.conditions(call.Args())
+			c.Op, c.Parts = sayNot, e.conditions(call.Args())
 			return c
 		}
 	}
 	if name, ok := strings.CutPrefix(identifier(x), audienceVar); ok {
 		inner := evaluation{surroundings: e.surroundings, checked: e.audiences[name].ast}
-		c.Op, c.Values = opAudience, []string{name}
+		c.Op, c.Values = sayAudience, []string{name}
 		c.Parts = inner.conditions([]ast.Expr{inner.checked.Expr()})
 		return c
 	}
@@ -135,14 +135,14 @@ func (e *evaluation) leaf(x ast.Expr) leaf {
 	switch x.Kind() {
 	case ast.LiteralKind:
 		if x.AsLiteral().Value() == true {
-			return leaf{op: opTrue}
+			return leaf{op: sayTrue}
 		}
 	case ast.IdentKind, ast.SelectKind:
-		return leaf{op: opTrue, field: e.text(x), about: x}
+		return leaf{op: sayTrue, field: e.text(x), about: x}
 	case ast.CallKind:
 		return e.callLeaf(x.AsCall())
 	}
-	return leaf{op: opOther}
+	return leaf{op: sayOther}
 }
 
 func (e *evaluation) callLeaf(c ast.CallExpr) leaf {
@@ -153,18 +153,18 @@ func (e *evaluation) callLeaf(c ast.CallExpr) leaf {
 	name := c.FunctionName()
 	as, ok := comparisons[name]
 	if !ok || len(args) != 2 {
-		return leaf{op: opOther}
+		return leaf{op: sayOther}
 	}
 	about, with, op := args[0], args[1], as.op
 	if constant(about) {
 		about, with, op = with, about, as.mirrored
 	}
 	if op == "" || constant(about) || !constant(with) {
-		return leaf{op: opOther}
+		return leaf{op: sayOther}
 	}
 	value := e.eval(with)
 	if !value.known() {
-		return leaf{op: opOther}
+		return leaf{op: sayOther}
 	}
 	_, isTime := value.value.(time.Time)
 	return leaf{op: op, field: e.text(about), values: values(value.value), time: isTime, about: about}
@@ -247,7 +247,7 @@ type share struct {
 func (s *surroundings) share(h share) edge.Condition {
 	percent := strconv.FormatFloat(float64(h.until-h.from)*100/edge.Buckets, 'f', -1, 64) + " %"
 	var c shaped
-	c.Op, c.Words = opOther, fmt.Sprintf(h.of, percent)
+	c.Op, c.Words = sayOther, fmt.Sprintf(h.of, percent)
 	c.Text = fmt.Sprintf("hash(%q) < %d", h.salt, h.until)
 	if h.from > 0 {
 		c.Text = fmt.Sprintf("hash(%q) >= %d && ", h.salt, h.from) + c.Text
@@ -280,7 +280,7 @@ func (s *surroundings) explain(slot, candidate int) (*edge.Condition, error) {
 }
 
 func (s *surroundings) explainShow(slot string, r *rule, show int) edge.Condition {
-	parts := []edge.Condition{{Text: "true", Words: "always", Op: opTrue, Verdict: edge.VerdictHeld}}
+	parts := []edge.Condition{{Text: "true", Words: "always", Op: sayTrue, Verdict: edge.VerdictHeld}}
 	if r.when != nil {
 		e := evaluation{surroundings: s, checked: r.when.ast}
 		parts[0] = e.condition(r.when.ast.Expr())
@@ -301,12 +301,12 @@ func (s *surroundings) explainShow(slot string, r *rule, show int) edge.Conditio
 
 // all is the condition that all parts hold.
 func all(parts []edge.Condition) edge.Condition {
-	c := shaped{edge.Condition{Op: opAnd, Parts: parts}}
+	c := shaped{edge.Condition{Op: sayAnd, Parts: parts}}
 	texts, words := make([]string, len(parts)), make([]string, len(parts))
 	verdict := known(true)
 	for i, part := range parts {
 		texts[i], words[i] = bracket(part.Op, part.Text), part.Words
-		if part.Op == opOr {
+		if part.Op == sayOr {
 			words[i] = "(" + part.Words + ")"
 		}
 		verdict = decided(false, verdict, outcomeOf(part))
@@ -318,7 +318,7 @@ func all(parts []edge.Condition) edge.Condition {
 
 // bracket puts a text in brackets that && would tear apart.
 func bracket(op, text string) string {
-	if op == opOr || op == opOther && strings.Contains(text, "?") {
+	if op == sayOr || op == sayOther && strings.Contains(text, "?") {
 		return "(" + text + ")"
 	}
 	return text

@@ -15,26 +15,26 @@ import (
 type phrase struct{ yes, no string }
 
 var phrases = map[string]phrase{
-	opIs:         {"is", "is not"},
-	opIsNot:      {"is not", "is"},
-	opOneOf:      {"is one of", "is none of"},
-	opAtLeast:    {"is at least", "is not at least"},
-	opMoreThan:   {"is more than", "is not more than"},
-	opAtMost:     {"is at most", "is not at most"},
-	opLessThan:   {"is less than", "is not less than"},
-	opStartsWith: {"starts with", "does not start with"},
-	opEndsWith:   {"ends with", "does not end with"},
-	opContains:   {"contains", "does not contain"},
-	opHas:        {"has", "does not have"},
-	opTrue:       {"is true", "is not true"},
+	sayIs:         {"is", "is not"},
+	sayIsNot:      {"is not", "is"},
+	sayOneOf:      {"is one of", "is none of"},
+	sayAtLeast:    {"is at least", "is not at least"},
+	sayMoreThan:   {"is more than", "is not more than"},
+	sayAtMost:     {"is at most", "is not at most"},
+	sayLessThan:   {"is less than", "is not less than"},
+	sayStartsWith: {"starts with", "does not start with"},
+	sayEndsWith:   {"ends with", "does not end with"},
+	sayContains:   {"contains", "does not contain"},
+	sayHas:        {"has", "does not have"},
+	sayTrue:       {"is true", "is not true"},
 }
 
 // timePhrases take the place of phrases where times are compared.
 var timePhrases = map[string]phrase{
-	opAtLeast:  {"is not before", "is before"},
-	opMoreThan: {"is after", "is not after"},
-	opAtMost:   {"is not after", "is after"},
-	opLessThan: {"is before", "is not before"},
+	sayAtLeast:  {"is not before", "is before"},
+	sayMoreThan: {"is after", "is not after"},
+	sayAtMost:   {"is not after", "is after"},
+	sayLessThan: {"is before", "is not before"},
 }
 
 func (p phrase) say(no bool) string {
@@ -111,7 +111,7 @@ func (e *evaluation) wordsOfLeaf(x ast.Expr, no bool) string {
 			return said
 		}
 	}
-	return e.text(x) + " " + phrases[opTrue].say(no)
+	return e.text(x) + " " + phrases[sayTrue].say(no)
 }
 
 // wordsOfOperands says a comparison of which no operand is a constant.
@@ -125,7 +125,7 @@ func (e *evaluation) wordsOfOperands(c ast.CallExpr, no bool) string {
 		return ""
 	}
 	if c.FunctionName() == operators.In && args[1].Kind() != ast.ListKind {
-		return e.text(args[1]) + " " + phrases[opHas].say(no) + " " + e.text(args[0])
+		return e.text(args[1]) + " " + phrases[sayHas].say(no) + " " + e.text(args[0])
 	}
 	return e.text(args[0]) + " " + phrases[as.op].say(no) + " " + e.text(args[1])
 }
