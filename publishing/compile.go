@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 
 	"github.com/nearside/nearside/edge"
 )
@@ -23,6 +24,9 @@ func (d *Desk) compileRules(doc *edge.ReleaseDocument) (wasm []byte, err error) 
 		}
 		return nil, nil
 	}
+	if err := doc.CheckRules(); err != nil {
+		return nil, releaseError(err)
+	}
 	wasm, err = d.o.Compiler.CompileRules(doc)
 	switch {
 	case err != nil:
@@ -36,9 +40,8 @@ func (d *Desk) compileRules(doc *edge.ReleaseDocument) (wasm []byte, err error) 
 }
 
 // hasRules reports whether a document has rules without code.
-func hasRules(doc *edge.ReleaseDocument) (has bool) {
-	doc.EachRule(func(r *edge.RuleSpec) { has = has || r.Name != "" })
-	return has
+func hasRules(doc *edge.ReleaseDocument) bool {
+	return slices.ContainsFunc(doc.Slots, func(s edge.SlotSpec) bool { return len(s.Candidates()) > 0 })
 }
 
 // compile checks the release that a change leads to as every node will.
@@ -55,7 +58,7 @@ func (d *Desk) compile(ctx context.Context, a *amended, next *edge.ReleaseDocume
 	if a.rules != nil {
 		loader = d.o.Compiler.LoaderWith(a.rules)
 	}
-	next.Number = a.was.Number + 1
+	next.Number, next.Inputs = a.was.Number+1, nil
 	document, err := json.Marshal(next)
 	if err != nil {
 		return because(CodeInvalid, "document", "release", err)
@@ -64,8 +67,14 @@ func (d *Desk) compile(ctx context.Context, a *amended, next *edge.ReleaseDocume
 	if err != nil {
 		return releaseError(err)
 	}
-	a.number, a.document = next.Number, release.Document()
-	a.hash = hashOf(a.document)
+	next.Inputs = release.Inputs()
+	if document, err = json.Marshal(next); err != nil {
+		return because(CodeInvalid, "document", "release", err)
+	}
+	if len(document) > edge.MaxReleaseBytes {
+		return refuse(CodeTooLarge, "document", "the release has %d bytes, at most %d", len(document), edge.MaxReleaseBytes)
+	}
+	a.number, a.document, a.hash = next.Number, document, hashOf(document)
 	return nil
 }
 

@@ -64,7 +64,8 @@ type RuleStatus struct {
 
 // Health is how a module does on this node since it was loaded.
 type Health struct {
-	// Module is name@version.
+	// Module is name@version, or rules for the compiled rules without code, which
+	// spend no fuel.
 	Module string `json:"module"`
 	Hash   string `json:"hash"`
 	// Calls are all calls, Faults those that trapped or answered nonsense, Spent
@@ -110,7 +111,7 @@ func (d *Desk) Status(ctx context.Context, by Actor, site string) (*Status, erro
 	}
 	shadows := map[string]*edge.ShadowReport{}
 	if d.o.Live != nil {
-		s.Health = append(s.Health, d.o.Live.Health(site, live.doc.Modules)...)
+		s.Health = append(s.Health, d.o.Live.Health(site, modulesOf(live.doc))...)
 		for _, r := range d.o.Live.Shadows(site) {
 			shadows[r.Slot] = &r
 		}
@@ -121,6 +122,15 @@ func (d *Desk) Status(ctx context.Context, by Actor, site string) (*Status, erro
 		s.Slots = append(s.Slots, slot)
 	}
 	return s, nil
+}
+
+// modulesOf returns all modules that nodes load for a release: those it lists and
+// the one of its rules without code, which has no name.
+func modulesOf(doc *edge.ReleaseDocument) []edge.ModuleRef {
+	if doc.Compiled == nil {
+		return doc.Modules
+	}
+	return append(slices.Clone(doc.Modules), edge.ModuleRef{Hash: doc.Compiled.Hash})
 }
 
 func slotStatus(doc *edge.ReleaseDocument, spec *edge.SlotSpec) SlotStatus {

@@ -70,10 +70,7 @@ func (modules) Verify(site string, ref edge.ModuleRef) error {
 }
 
 // A loader loads what was put into the store.
-type loader struct {
-	*store
-	edgetest.NoRules
-}
+type loader struct{ *store }
 
 func (l loader) Load(_ string, ref edge.ModuleRef, _ map[string]int) (edge.Rule, error) {
 	wasm, err := l.Module(context.Background(), ref.Hash)
@@ -94,7 +91,8 @@ type bench struct {
 	now     time.Time
 
 	builtin  []edge.ModuleRef
-	canaries int // in each report
+	compiler string // the version of the compiler of rules
+	canaries int    // in each report
 	checks   atomic.Int32
 }
 
@@ -110,11 +108,11 @@ func newBenchOf(t testing.TB, o stream.Options, quota publishing.Quota) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bench{sealer: sealer, store: &store{}, options: o, now: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)}
+	b := &bench{sealer: sealer, store: &store{}, options: o, compiler: "1", now: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)}
 	b.open(t)
 	t.Cleanup(func() { b.close(t) })
 	b.Desk = publishing.New(publishing.Options{
-		Modules: b.store, Documents: b.store, Notes: b.store, Audits: b.store, Releases: b.store, Checker: modules{b}, Loader: loader{store: b.store},
+		Modules: b.store, Documents: b.store, Notes: b.store, Audits: b.store, Releases: b.store, Checker: modules{b}, Loader: loader{store: b.store}, Compiler: compiler{b},
 		Builtin: func() []edge.ModuleRef { return b.builtin }, SealPreview: sealer.SealPreview, Quota: quota, Now: func() time.Time { return b.now },
 	})
 	b.put(t, site("shop"), 0)
