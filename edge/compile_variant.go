@@ -34,6 +34,11 @@ func (c *compiler) variants() map[string]map[string]*variant {
 		}
 		v := &variant{name: spec.Name, period: c.period("variants: "+at, spec.State, spec.From, spec.Until)}
 		v.texts = c.texts(at, kind, spec)
+		for _, t := range v.texts {
+			if t.template != nil {
+				v.reads = v.reads.Or(t.template.reads)
+			}
+		}
 		if out[spec.Slot] == nil {
 			out[spec.Slot] = map[string]*variant{}
 		}
@@ -91,7 +96,11 @@ func (c *compiler) texts(at string, kind Kind, spec *Variant) map[string]text {
 			c.bad("variants: %s: %s: %w", at, lang, err)
 			continue
 		}
-		compiled[lang] = text{lang: lang, dir: direction(lang), content: wire}
+		t := text{lang: lang, dir: direction(lang)}
+		if t.template, t.content, err = c.release.newTemplate(kind, wire); err != nil {
+			c.bad("variants: %s: %s: %w", at, lang, err)
+		}
+		compiled[lang] = t
 		order = append(order, lang)
 	}
 	if len(order) == 0 {

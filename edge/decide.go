@@ -196,7 +196,7 @@ func (d *decider) walk(s *slot, ladder []rung, limit int, why *Why) Decision {
 	for i := range ladder {
 		chosen, reason := d.climb(s, &ladder[i], i, why)
 		if chosen.rule != nil {
-			decision := d.answer(s, &chosen, limit)
+			decision := d.answer(s, &chosen, limit, why)
 			decision.Why = why
 			if why != nil {
 				why.Rung = ladder[i].name
@@ -326,17 +326,23 @@ func (d *decider) view(mask Mask) int {
 	return at
 }
 
-// answer is the decision for a chosen variant, in the page's language, with at
-// most limit items where a rule chose items; 0 is all of them.
-func (d *decider) answer(s *slot, c *choice, limit int) Decision {
+// text is a variant's text in the page's language.
+func (d *decider) text(v *variant) text {
 	lang := d.visit.Page.Lang
 	if lang == "" {
 		lang = d.visit.Lang
 	}
-	t, ok := c.variant.texts[lang]
+	t, ok := v.texts[lang]
 	if !ok {
-		t = c.variant.texts[d.release.doc.Settings.Languages[0]]
+		t = v.texts[d.release.doc.Settings.Languages[0]]
 	}
+	return t
+}
+
+// answer is the decision for a chosen variant, with at most limit items where a
+// rule chose items; 0 is all of them.
+func (d *decider) answer(s *slot, c *choice, limit int, why *Why) Decision {
+	t := d.text(c.variant)
 	because := c.rule.spec.Because[t.lang] // the site's words are in the page's language
 	if because == "" {
 		because = c.answer.Because
@@ -350,8 +356,20 @@ func (d *decider) answer(s *slot, c *choice, limit int) Decision {
 			items = items[:min(limit, len(items))]
 		}
 		decision.Content = itemsContent(items)
+	} else if t.template != nil {
+		decision.Content = d.fill(t.template, why)
 	}
 	return decision
+}
+
+// fill returns a template's content with what the visitor granted of the fields it
+// names.
+func (d *decider) fill(t *template, why *Why) json.RawMessage {
+	view := View{visit: &d.visit, values: d.values, mask: t.reads.And(d.allowed), granted: d.granted}
+	if why != nil {
+		why.Text = &TextWhy{Saw: d.saw(t.reads, &view), Withheld: d.withheld(t.reads)}
+	}
+	return t.render(&view)
 }
 
 // itemsContent is the wire content of a slot of items.

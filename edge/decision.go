@@ -58,6 +58,15 @@ type Decision struct {
 type Why struct {
 	Rung  string `json:"rung"`
 	Tried []Try  `json:"tried"`
+	// Text is what the shown text saw, nil where it names no field.
+	Text *TextWhy `json:"text,omitempty"`
+}
+
+// A TextWhy says which fields a text that names some was filled from. Where one
+// is missing or withheld, the text shows its fallback.
+type TextWhy struct {
+	Saw      []Saw      `json:"saw"`
+	Withheld []Withheld `json:"withheld"`
 }
 
 // A Try is one rule's part in a decision. Of a rung's rules those with modules

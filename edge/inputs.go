@@ -99,6 +99,7 @@ func (in *inputs) codeless(s *slot) {
 // variant adds what a variant's being served and its content depend on.
 func (in *inputs) variant(v *variant) {
 	in.period(&v.period)
+	in.fields(v.reads)
 	langs := map[string]bool{}
 	for _, t := range v.texts {
 		langs[t.lang] = true

@@ -20,8 +20,12 @@ var plain = func() (table [256]bool) {
 // answer anything, becomes U+FFFD; U+2028 and U+2029 are escaped, for older
 // JavaScript takes them for line ends.
 func AppendString(b []byte, s string) []byte {
+	return append(appendEscaped(append(b, '"'), s), '"')
+}
+
+// appendEscaped appends what stands between the quotes of s as a JSON string.
+func appendEscaped(b []byte, s string) []byte {
 	const hex = "0123456789abcdef"
-	b = append(b, '"')
 	from := 0
 	for i := 0; i < len(s); {
 		if plain[s[i]] {
@@ -45,7 +49,7 @@ func AppendString(b []byte, s string) []byte {
 		i += size
 		from = i
 	}
-	return append(append(b, s[from:]...), '"')
+	return append(b, s[from:]...)
 }
 
 // AppendJSON appends v as JSON; the unknown Value is null.

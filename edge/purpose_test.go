@@ -5,6 +5,7 @@ package edge_test
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 
@@ -76,7 +77,7 @@ func watchedRelease(t *testing.T) []byte {
 	doc.Slots = append(doc.Slots, edge.SlotSpec{Name: "counted", Kind: "text", Ladder: []edge.RungSpec{
 		{Rung: "context", Rules: []edge.RuleSpec{{Name: "everybody", Show: []edge.ShowSpec{{Variant: "plain"}}}}}}})
 	doc.Variants = append(doc.Variants, edge.Variant{Slot: "counted", Name: "plain", State: "live",
-		Content: map[string]json.RawMessage{"en": json.RawMessage(`{"text":"Hats"}`)}})
+		Content: map[string]json.RawMessage{"en": namingAll(t)}})
 	doc.Compiled = &edge.Compiled{Hash: strings.Repeat("a", 64)}
 	document, err := json.Marshal(doc)
 	if err != nil {
@@ -85,11 +86,32 @@ func watchedRelease(t *testing.T) []byte {
 	return document
 }
 
+// namingAll is a text that names every field a text can hold: "geo.city=Paris;",
+// with a dash for what it does not get.
+func namingAll(t *testing.T) json.RawMessage {
+	t.Helper()
+	text := ""
+	for _, f := range edge.Fields() {
+		if isTextual(f) {
+			text += f.Name + "={{" + f.Name + " | -}};"
+		}
+	}
+	content, err := json.Marshal(map[string]string{"text": text})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return content
+}
+
+func isTextual(f edge.Field) bool {
+	return !f.Internal() && slices.Contains([]edge.Type{edge.TypeString, edge.TypeInt, edge.TypeFloat, edge.TypeBool}, f.Type)
+}
+
 // withdraw decides the same page view with everything granted but one purpose.
 func withdraw(t *testing.T, purpose consent.Purposes) (*watcher, *edge.Outcome) {
 	t.Helper()
 	given := caseGiven{
-		Granted: consent.All.Names(), Country: "FR", Device: "phone", Lang: "en", Slots: []string{"hero"},
+		Granted: consent.All.Names(), Country: "FR", Device: "phone", Lang: "en", Slots: []string{"hero", "counted"},
 		Raw: []caseEvent{{ID: "p0.1", Name: "view_item", Props: json.RawMessage(`{"items":[{"item_id":"hat-1","item_category":"hats"}]}`)}},
 	}
 	w := newWatcher()
@@ -154,6 +176,12 @@ func TestAWithdrawnPurposeTakesItsFieldsWithIt(t *testing.T) {
 				}
 				if got := w.saw[f.Name]; got != "" {
 					t.Errorf("the rule still sees %s = %s", f.Name, got)
+				}
+				if isTextual(f) {
+					text, name := string(out.Decisions[1].Content), ";"+f.Name+"="
+					if !strings.Contains(text, name+"-;") || strings.Contains(string(all.Decisions[1].Content), name+"-;") {
+						t.Errorf("%s: the text shows %s, with full consent %s", f.Name, text, all.Decisions[1].Content)
+					}
 				}
 				for i := range out.Events {
 					if got := eventField(t, out.Events[i].JSON(), f.Name); got != nil {

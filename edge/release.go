@@ -236,12 +236,14 @@ type variant struct {
 	name string
 	period
 	texts map[string]text
+	reads Mask // the fields that the texts name
 }
 
 // A text is content in one language.
 type text struct {
 	lang, dir string
-	content   json.RawMessage
+	content   json.RawMessage // nil where there is a template
+	template  *template       // nil where the text names no field
 }
 
 // Site returns the release's site.
