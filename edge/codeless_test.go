@@ -203,6 +203,26 @@ func decideSlots(t testing.TB, engine *edge.Engine, slots ...string) *edge.Outco
 	return out
 }
 
+// What takes no part is no reason: a draft that reads what was refused does not
+// make consent the obstacle.
+func TestADraftIsNoReasonToAskForConsent(t *testing.T) {
+	for campaign, want := range map[string]edge.Reason{"": edge.ReasonNoConsent, "planned": edge.ReasonNoAnswer} {
+		doc := codelessDocument(t)
+		doc.Slots[2].Ladder[0].Rules[0].Campaign = campaign // the one that reads geo.postcode
+		loader := &edgetest.Rules{RuleLoader: edgetest.Loader(caseRules()), Doc: doc}
+		engine := edge.New(edge.Options{Locator: caseLocator{"FR"}, Loader: loader, Sealer: caseSealer(t)})
+		if _, err := engine.Publish(marshalRelease(t, *doc)); err != nil {
+			t.Fatal(err)
+		}
+		given := caseGiven{Granted: []string{"context"}, Refused: []string{"geo"}, Slots: []string{"place"}}
+		beacon, request := given.message(t)
+		var out edge.Outcome
+		if err := engine.Decide(beacon, request, &out); err != nil || out.Decisions[0].Reason != want {
+			t.Errorf("campaign %q: error %v, reason %s, want %s", campaign, err, out.Decisions[0].Reason, want)
+		}
+	}
+}
+
 // However many slots a page has, their rules without code run once; where it has
 // none of them, they do not run.
 func TestRulesWithoutCodeRunOnceABeacon(t *testing.T) {

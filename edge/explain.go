@@ -15,7 +15,7 @@ func (d *decider) explain(rule *boundRule, rungName string, reason Reason) Try {
 }
 
 // explainCodeless says it of each of a rung's rules without code, of which one
-// candidate stands for all: the best that held, else the first that could have.
+// candidate stands for all: the one that held, else the first that could have.
 func (d *decider) explainCodeless(s *slot, rg *rung) []Try {
 	var tries []Try
 	held := d.holding.of(s)
@@ -30,7 +30,7 @@ func (d *decider) explainCodeless(s *slot, rg *rung) []Try {
 			if held.has(next) {
 				rank += 3
 			}
-			if rank > best || rank == 6 && held.Scores[next] > held.Scores[at] {
+			if rank > best {
 				at, best = next, rank
 			}
 		}

@@ -84,6 +84,10 @@ const (
 // BuiltinFields is how many built-in fields this version knows.
 const BuiltinFields = int(builtinFields)
 
+// FirstBuiltinFields is how many built-in fields there were when records were
+// first kept. A record made since then is read with the numbers of its time.
+const FirstBuiltinFields = int(FieldPageHost) + 1
+
 // fields is the one table of built-in fields. The rule record, the privacy
 // page, the rule language and the guest SDKs follow from it.
 var fields = [builtinFields]Field{

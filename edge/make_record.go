@@ -5,6 +5,7 @@ package edge
 import (
 	"encoding/binary"
 	"hash/fnv"
+	"math/bits"
 	"slices"
 
 	"github.com/nearside/nearside/edge/consent"
@@ -13,17 +14,25 @@ import (
 // The encoding of a decision record. Integers are varints unless they say
 // their size, texts and bytes have their length before them.
 //
-//	record   = version:u8 at:milliseconds release granted rules views decisions
+//	record   = version:u8 at:milliseconds release granted builtins rules views decisions
 //	rule     = id module:32 bytes settings:32 bytes
 //	view     = mask:32 bytes, the record as the rule received it
 //	decision = slot reason:u8 variant rule key tries
 //	try      = rung:u8 place:u8 rule view reason:u8 variant:u8 score fuel output:u64
 //
-// Lists have their count before them. A try's rule is a number in rules, its
-// view one more than a number in views, 0 when the rule did not run. key is the
-// beginning of the decision's id.
+// Lists have their count before them. builtins is how many built-in fields there
+// were: the site's own are numbered after them, in masks as in the record a rule
+// received. A try's rule is a number in rules, its view one more than a number in
+// views, 0 when the rule did not run. key is the beginning of the decision's id.
+//
+// A rung's rules without code are one try, whose place is codelessPlace: its rule
+// is what they were compiled to, its variant one more than the number of the
+// candidate that won and its output a checksum of all that held in the slot.
+//
+// Version 1 had no rules without code and did not tell builtins, which were
+// FirstBuiltinFields.
 const (
-	recordVersion    = 1
+	recordVersion    = 2
 	decisionKeyChars = 16 // 80 bits of the id's nonce
 )
 
@@ -60,6 +69,7 @@ func (e *Engine) makeRecord(d *decider, r *Request, out *Outcome) {
 	b = binary.AppendVarint(b, r.Now.UnixMilli())
 	b = binary.AppendUvarint(b, d.release.Number())
 	b = binary.AppendUvarint(b, uint64(d.granted))
+	b = binary.AppendUvarint(b, uint64(BuiltinFields))
 	b = binary.AppendUvarint(b, uint64(len(rules)))
 	for _, rule := range rules {
 		b = appendSized(b, rule.made.id)
@@ -122,7 +132,7 @@ func (d *decider) appendDecisions(b []byte, decisions []Decision, rules []*bound
 			b = append(b, byte(t.reason), byte(t.answer.Variant))
 			b = binary.AppendVarint(b, t.answer.Score)
 			b = binary.AppendVarint(b, t.answer.Fuel)
-			b = binary.LittleEndian.AppendUint64(b, outputSum(&t.answer))
+			b = binary.LittleEndian.AppendUint64(b, d.outputSum(t, d.release.slots[decision.Slot]))
 		}
 	}
 	return b
@@ -139,9 +149,13 @@ func appendSized[T string | []byte](b []byte, text T) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(text))), text...)
 }
 
-// outputSum is a checksum of what an answer says beside variant and score, so
-// that a replay can tell a difference without keeping the words; 0 for nothing.
-func outputSum(a *Answer) uint64 {
+// outputSum is a checksum of what an attempt in a slot came to beside variant and
+// score, so that a replay can tell a difference without keeping it; 0 for nothing.
+func (d *decider) outputSum(t *tried, s *slot) uint64 {
+	if t.at.rule == codelessPlace {
+		return d.holding.of(s).sum()
+	}
+	a := &t.answer
 	if a.Because == "" && len(a.Items) == 0 {
 		return 0
 	}
@@ -157,4 +171,24 @@ func outputSum(a *Answer) uint64 {
 		write(item.Text)
 	}
 	return h.Sum64()
+}
+
+// sum is a checksum of what holds and of its scores; 0 for no answer.
+func (h *Held) sum() uint64 {
+	if h == nil {
+		return 0
+	}
+	sum := fnv.New64a()
+	var word [8]byte
+	write := func(n uint64) {
+		binary.LittleEndian.PutUint64(word[:], n)
+		_, _ = sum.Write(word[:]) // a hash takes everything
+	}
+	for i, held := range h.Bits {
+		write(held)
+		for ; held != 0; held &= held - 1 {
+			write(uint64(h.Scores[i<<6+bits.TrailingZeros64(held)]))
+		}
+	}
+	return sum.Sum64()
 }

@@ -15,6 +15,8 @@ type recordHead struct {
 	At      time.Time
 	Release uint64
 	Granted consent.Purposes
+	// builtins is how many built-in fields there were.
+	builtins int
 }
 
 // A parsedRecord is a decision record taken apart.
@@ -90,12 +92,20 @@ func (r *recordParser) reason() Reason {
 }
 
 func (r *recordParser) head() (recordHead, error) {
-	if v := r.byte(); v != recordVersion {
-		return recordHead{}, fmt.Errorf("%w: version %d", ErrRecord, v)
+	v := r.byte()
+	if v == 0 || v > recordVersion {
+		return recordHead{}, fmt.Errorf("%w: version %d, this build knows 1 to %d", ErrRecord, v, recordVersion)
 	}
 	h := recordHead{At: time.UnixMilli(r.varint()), Release: r.uvarint(), Granted: consent.Purposes(r.uvarint()) & consent.All}
+	h.builtins = FirstBuiltinFields
+	if v > 1 {
+		h.builtins = int(min(r.uvarint(), MaxFields))
+	}
 	if r.bad {
 		return recordHead{}, fmt.Errorf("%w: cut off in its head", ErrRecord)
+	}
+	if h.builtins < FirstBuiltinFields || h.builtins > BuiltinFields {
+		return recordHead{}, fmt.Errorf("%w: made with %d built-in fields, this build knows %d to %d", ErrRecord, h.builtins, FirstBuiltinFields, BuiltinFields)
 	}
 	return h, nil
 }

@@ -6,8 +6,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -16,8 +14,7 @@ import (
 	"github.com/nearside/nearside/edge/edgetest"
 )
 
-// A recordRule knows its view by the encoded record alone, as a module does:
-// lines of number=JSON. It answers variant 1 where the record holds a text.
+// A recordRule knows its view by the encoded record alone, as a module does. It answers variant 1 where the record holds a text.
 type recordRule struct {
 	declares edge.Manifest
 	seeks    string
@@ -34,35 +31,16 @@ func (r *recordRule) Choose(view *edge.View, _ int) (edge.Answer, error) {
 	if r.fails != nil {
 		return edge.Answer{}, r.fails
 	}
-	record := view.Record(encodeLines)
+	record := view.Record(edgetest.EncodeView)
 	if !bytes.Contains(record, []byte(r.seeks)) {
 		return edge.Answer{Fuel: r.fuel}, nil
 	}
 	return edge.Answer{Variant: 1, Score: -7, Fuel: r.fuel, Because: r.because}, nil
 }
 
-func encodeLines(v *edge.View, dst []byte) []byte {
-	dst = append(dst, "record\n"...)
-	for n := range edge.FieldNumber(v.FieldCount()) {
-		if value := v.Value(n); value.Known() {
-			dst = fmt.Appendf(dst, "%d=%s\n", n, value.AppendJSON(nil))
-		}
-	}
-	return dst
-}
-
-// decodeLines gives every value as text: how it is shown is not what is tested.
-func decodeLines(record []byte, own []edge.Type) ([]edge.Value, error) {
-	values := make([]edge.Value, edge.BuiltinFields+len(own))
-	for _, line := range strings.Split(strings.TrimSpace(string(record)), "\n")[1:] {
-		number, text, _ := strings.Cut(line, "=")
-		n, err := strconv.Atoi(number)
-		if err != nil {
-			return nil, err
-		}
-		values[n] = edge.Value{Type: edge.TypeString, Str: text}
-	}
-	return values, nil
+// decodeRecorded reads a view that edgetest.EncodeView encoded.
+func decodeRecorded(record []byte, own []edge.Type) ([]edge.Value, error) {
+	return edgetest.DecodeView(record, len(own))
 }
 
 type recordLoader map[string]*recordRule
@@ -155,7 +133,7 @@ func TestADecisionReplaysToTheSameAnswer(t *testing.T) {
 				t.Error("the record does not tell its own decision from another")
 			}
 			release, _ := engine.Release("shop")
-			replay, err := release.Replay(out.Record.Bytes(), id, decodeLines)
+			replay, err := release.Replay(out.Record.Bytes(), id, decodeRecorded)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -172,7 +150,7 @@ func TestADecisionReplaysToTheSameAnswer(t *testing.T) {
 func TestAReplayTellsWhatEachRuleSaw(t *testing.T) {
 	engine, out := recorded(t, recordRules(), edge.Buckets, consent.Measure|consent.Context)
 	release, _ := engine.Release("shop")
-	replay, err := release.Replay(out.Record.Bytes(), out.Decisions[0].ID, decodeLines)
+	replay, err := release.Replay(out.Record.Bytes(), out.Decisions[0].ID, decodeRecorded)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -202,7 +180,7 @@ func TestAReplayTellsAModuleThatAnswersOtherwise(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			replay, err := release.Replay(out.Record.Bytes(), out.Decisions[0].ID, decodeLines)
+			replay, err := release.Replay(out.Record.Bytes(), out.Decisions[0].ID, decodeRecorded)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -235,7 +213,7 @@ func TestAModuleInTwoRungsReplays(t *testing.T) {
 	if err := engine.Decide(beacon, request, &out); err != nil {
 		t.Fatal(err)
 	}
-	replay, err := release.Replay(out.Record.Bytes(), out.Decisions[0].ID, decodeLines)
+	replay, err := release.Replay(out.Record.Bytes(), out.Decisions[0].ID, decodeRecorded)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -257,7 +235,7 @@ func TestARuleThatWasNotRunIsNotRunAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	replay, err := release.Replay(out.Record.Bytes(), out.Decisions[0].ID, decodeLines)
+	replay, err := release.Replay(out.Record.Bytes(), out.Decisions[0].ID, decodeRecorded)
 	if err != nil || !replay.Same {
 		t.Errorf("error %v, replay %s", err, asJSON(t, replay))
 	}
@@ -339,7 +317,7 @@ func TestARecordOfAnotherReleaseIsRefused(t *testing.T) {
 	if release.Number() != 8 {
 		t.Fatalf("it is release %d", release.Number())
 	}
-	if _, err := release.Replay(out.Record.Bytes(), "", decodeLines); !errors.Is(err, edge.ErrRecord) {
+	if _, err := release.Replay(out.Record.Bytes(), "", decodeRecorded); !errors.Is(err, edge.ErrRecord) {
 		t.Errorf("error %v, want ErrRecord", err)
 	}
 }

@@ -4,7 +4,6 @@ package edge
 
 import (
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -45,6 +44,7 @@ type ReplayedShown struct {
 }
 
 // A ReplayedTry is one rule's part: what it was, what it saw, what it answered.
+// The rules without code of a rung are one: they are one module, called rules.
 type ReplayedTry struct {
 	Rule string `json:"rule"`
 	// Module and Settings are SHA-256 in hex; Settings is empty without any.
@@ -56,16 +56,19 @@ type ReplayedTry struct {
 	Same     bool           `json:"same"`
 	// Saw are the fields that the rule received, in the order of their numbers.
 	Saw []Saw `json:"saw"`
+	// Rules are the rung's rules without code one by one, as they come out now.
+	Rules []Try `json:"rules,omitempty"`
 }
 
-// A ReplayedAnswer is what a rule answered: a variant's number in its manifest,
-// 0 for none.
+// A ReplayedAnswer is what a rule answered: a variant's number in its manifest, 0
+// for none. For rules without code it is that of a candidate, counted from 1.
 type ReplayedAnswer struct {
 	Reason  string `json:"reason"`
 	Variant int    `json:"variant"`
 	Score   int64  `json:"score"`
 	Fuel    int64  `json:"fuel"`
-	// Output is a checksum of the words and items beside the variant.
+	// Output is a checksum of the words and items beside the variant; for rules
+	// without code, of every candidate of the slot that held, with its score.
 	Output string `json:"output,omitempty"`
 }
 
@@ -75,11 +78,15 @@ func RecordHolds(record []byte, id string) bool {
 	return err == nil && slices.ContainsFunc(p.decisions, func(t recordedDecision) bool { return t.has(id) })
 }
 
+// A RecordDecoder reads a record as rules receive it, given the types of the
+// site's own fields: a value for each field, by number. A record that was made
+// when there were fewer built-in fields gives those that came later no value, and
+// the site's own the numbers that they have now.
+type RecordDecoder = func(record []byte, own []Type) ([]Value, error)
+
 // Replay decides a record's beacon again. The release must be the one the
-// record names, compiled anew or live. decode reads a record as rules receive
-// it, given the types of the site's own fields. id marks the decision that was
-// asked for.
-func (r *Release) Replay(record []byte, id string, decode func(record []byte, own []Type) ([]Value, error)) (*Replay, error) {
+// record names, compiled anew or live. id marks the decision that was asked for.
+func (r *Release) Replay(record []byte, id string, decode RecordDecoder) (*Replay, error) {
 	p, err := parseRecord(record)
 	if err != nil {
 		return nil, err
@@ -87,7 +94,10 @@ func (r *Release) Replay(record []byte, id string, decode func(record []byte, ow
 	if p.Release != r.Number() {
 		return nil, fmt.Errorf("%w: it is of release %d, this is %d", ErrRecord, p.Release, r.Number())
 	}
-	d := p.decider(r)
+	d, err := p.decider(r, decode)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrRecord, err)
+	}
 	out := &Replay{Site: r.Site(), Release: p.Release, At: p.At.UTC(), Granted: p.Granted.Names(), Same: true}
 	for i := range p.decisions {
 		then := &p.decisions[i]
@@ -100,11 +110,9 @@ func (r *Release) Replay(record []byte, id string, decode func(record []byte, ow
 		now := d.walk(s, s.ladder, 0, nil)
 		shown := ReplayedDecision{
 			Asked: then.has(id), Slot: then.slot,
-			Then: ReplayedShown{then.variant, then.reason.String(), then.rule},
-			Now:  ReplayedShown{now.Variant, now.Reason.String(), now.Rule},
-		}
-		if shown.Tried, err = p.compare(d, s, then, d.tries[from:], decode); err != nil {
-			return nil, err
+			Then:  ReplayedShown{then.variant, then.reason.String(), then.rule},
+			Now:   ReplayedShown{now.Variant, now.Reason.String(), now.Rule},
+			Tried: d.compare(s, then, d.tries[from:]),
 		}
 		shown.Same = shown.Then == shown.Now && len(shown.Tried) == len(then.tries)
 		for _, t := range shown.Tried {
@@ -117,17 +125,55 @@ func (r *Release) Replay(record []byte, id string, decode func(record []byte, ow
 }
 
 // decider returns a work space in which every view is the recorded one.
-func (p *parsedRecord) decider(r *Release) *decider {
+func (p *parsedRecord) decider(r *Release, decode RecordDecoder) (*decider, error) {
 	d := &decider{tries: []tried{}}
 	d.begin(r, p.Granted, false)
 	d.visit = Visit{Site: r.Site(), Now: p.At}
+	own := make([]Type, len(r.own))
 	for i := range r.own {
 		d.visit.Own = append(d.visit.Own, OwnValue{Purpose: r.own[i].Purpose})
+		own[i] = r.own[i].Type
 	}
 	for _, v := range p.views {
-		d.views = append(d.views, View{visit: &d.visit, mask: v.mask, granted: p.Granted, record: v.bytes, encoded: len(v.bytes) > 0})
+		mask, ok := v.mask.renumber(p.builtins, len(own))
+		if !ok || mask.AndNot(d.allowed) != (Mask{}) {
+			return nil, errors.New("a view has fields that the visitor did not grant, or the site lacks")
+		}
+		view := View{visit: &d.visit, mask: mask, granted: p.Granted}
+		if len(v.bytes) > 0 {
+			var err error
+			if view.values, err = decode(v.bytes, own); err != nil {
+				return nil, err
+			}
+			if n := BuiltinFields + len(own); len(view.values) != n {
+				return nil, fmt.Errorf("a view of %d fields, want %d", len(view.values), n)
+			}
+		}
+		if p.builtins == BuiltinFields { // else rules receive it as it is written now
+			view.record, view.encoded = v.bytes, len(v.bytes) > 0
+		}
+		d.views = append(d.views, view)
 	}
-	return d
+	for i := range p.decisions {
+		d.asked = append(d.asked, BeaconSlot{Name: p.decisions[i].slot})
+	}
+	return d, nil
+}
+
+// renumber returns a mask of a time with fewer built-in fields by today's
+// numbers; ok is false for one with fields beyond the site's own.
+func (m Mask) renumber(builtins, own int) (out Mask, ok bool) {
+	for n := m.Next(0); n >= 0; n = m.Next(n + 1) {
+		switch {
+		case int(n) < builtins:
+			out = out.With(n)
+		case int(n) < builtins+own:
+			out = out.With(n + FieldNumber(BuiltinFields-builtins))
+		default:
+			return out, false
+		}
+	}
+	return out, true
 }
 
 // try returns what was tried at a place, nil for nothing.
@@ -155,30 +201,33 @@ func (t *recordedDecision) notRun(at ruleAt) bool {
 }
 
 // compare puts what the rules answer beside what they answered.
-func (p *parsedRecord) compare(d *decider, s *slot, then *recordedDecision, now []tried, decode func([]byte, []Type) ([]Value, error)) ([]ReplayedTry, error) {
+func (d *decider) compare(s *slot, then *recordedDecision, now []tried) []ReplayedTry {
 	out := make([]ReplayedTry, 0, len(now))
 	for i := range now {
 		n := &now[i]
+		rg := &s.ladder[n.at.rung]
 		try := ReplayedTry{
-			Rule: n.rule.id, Module: hex.EncodeToString(n.rule.made.module[:]), Rung: s.ladder[n.at.rung].name,
-			Now: replayedAnswer(n.reason, &n.answer, outputSum(&n.answer)), Saw: []Saw{},
+			Rule: n.rule.id, Module: hex.EncodeToString(n.rule.made.module[:]), Rung: rg.name,
+			Now: replayedAnswer(n.reason, &n.answer, d.outputSum(n, s)), Saw: []Saw{},
 		}
 		if n.rule.made.settings != ([32]byte{}) {
 			try.Settings = hex.EncodeToString(n.rule.made.settings[:])
 		}
+		if n.at.rule == codelessPlace {
+			try.Rules = d.explainCodeless(s, rg)
+		}
 		if i < len(then.tries) {
 			old := &then.tries[i]
 			try.Then = replayedAnswer(old.reason, &old.answer, old.output)
-			try.Same = try.Then == try.Now && old.made == n.rule.made
-			saw, err := p.saw(d, old.view, decode)
-			if err != nil {
-				return nil, err
+			try.Same = try.Then == try.Now && old.made == n.rule.made && old.at == n.at
+			if old.view > 0 {
+				view := &d.views[old.view-1]
+				try.Saw = d.saw(view.mask, view)
 			}
-			try.Saw = saw
 		}
 		out = append(out, try)
 	}
-	return out, nil
+	return out
 }
 
 func replayedAnswer(reason Reason, a *Answer, output uint64) ReplayedAnswer {
@@ -187,27 +236,4 @@ func replayedAnswer(reason Reason, a *Answer, output uint64) ReplayedAnswer {
 		r.Output = fmt.Sprintf("%016x", output)
 	}
 	return r
-}
-
-// saw returns the fields of a recorded view that had a value; view is one more
-// than its number, 0 for none.
-func (p *parsedRecord) saw(d *decider, view int, decode func([]byte, []Type) ([]Value, error)) ([]Saw, error) {
-	out := []Saw{}
-	if view == 0 || len(p.views[view-1].bytes) == 0 {
-		return out, nil
-	}
-	own := make([]Type, len(d.release.own))
-	for i := range own {
-		own[i] = d.release.own[i].Type
-	}
-	values, err := decode(p.views[view-1].bytes, own)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrRecord, err)
-	}
-	for n := range values {
-		if values[n].Known() {
-			out = append(out, Saw{Field: d.release.field(FieldNumber(n)).Name, Value: json.RawMessage(values[n].AppendJSON(nil))})
-		}
-	}
-	return out, nil
 }

@@ -12,8 +12,9 @@ import (
 
 // DecodeRecord reads a record back: one Value per field in number order, the
 // unknown Value where nothing is present. own are the types of the site's own
-// fields; the built-in ones are the engine's. It is what a correct guest does,
-// written once in Go for replays and tests; it refuses every record that
+// fields; the built-in ones are the engine's. A record of a time with fewer
+// built-in fields has no value for the later ones. It is what a correct guest
+// does, written once in Go for replays and tests; it refuses every record that
 // encodeRecord could not have made, and allocates no more than a small multiple
 // of the record. The values are copies.
 func DecodeRecord(record []byte, own []edge.Type) ([]edge.Value, error) {
@@ -26,13 +27,15 @@ func DecodeRecord(record []byte, own []edge.Type) ([]edge.Value, error) {
 	if n := le.Uint32(record[4:]); int64(n) != int64(len(record)) {
 		return nil, fmt.Errorf("record: says %d bytes, has %d", n, len(record))
 	}
-	if b, o := int(le.Uint16(record[8:])), int(le.Uint16(record[10:])); b != edge.BuiltinFields || o != len(own) {
-		return nil, fmt.Errorf("record: %d built-in and %d own fields, want %d and %d", b, o, edge.BuiltinFields, len(own))
+	builtins, o := int(le.Uint16(record[8:])), int(le.Uint16(record[10:]))
+	if builtins < edge.FirstBuiltinFields || builtins > edge.BuiltinFields || o != len(own) {
+		return nil, fmt.Errorf("record: %d built-in and %d own fields, want %d to %d and %d",
+			builtins, o, edge.FirstBuiltinFields, edge.BuiltinFields, len(own))
 	}
 	if le.Uint32(record[12:]) != 0 {
 		return nil, errors.New("record: reserved word is not 0")
 	}
-	fields := edge.BuiltinFields + len(own)
+	fields := builtins + len(own)
 	r := recordReader{b: record, slots: recordHeader + presenceBytes(fields)}
 	r.heap = r.slots + fields*slotBytes
 	if r.heap > len(record) {
@@ -42,16 +45,20 @@ func DecodeRecord(record []byte, own []edge.Type) ([]edge.Value, error) {
 		return nil, err
 	}
 	types := make([]edge.Type, 0, fields)
-	for _, f := range edge.Fields() {
+	for _, f := range edge.Fields()[:builtins] {
 		types = append(types, f.Type)
 	}
 	types = append(types, own...)
-	values := make([]edge.Value, fields)
-	for n := range values {
-		var err error
-		if values[n], err = r.value(n, types[n]); err != nil {
+	values := make([]edge.Value, edge.BuiltinFields+len(own))
+	for n, t := range types {
+		v, err := r.value(n, t)
+		if err != nil {
 			return nil, fmt.Errorf("record: field %d: %w", n, err)
 		}
+		if n >= builtins {
+			n += edge.BuiltinFields - builtins // an own field's number now
+		}
+		values[n] = v
 	}
 	return values, nil
 }

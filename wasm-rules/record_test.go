@@ -6,6 +6,8 @@ import (
 	"bytes"
 	"fmt"
 	"math"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -229,6 +231,47 @@ func TestDecodeRecordRefuses(t *testing.T) {
 	}
 	if _, err := DecodeRecord(good, types); err != nil {
 		t.Errorf("the record before the change: %v", err)
+	}
+}
+
+// A record of a time with fewer built-in fields, as a decision record may hold it,
+// gives the same values; the site's own have other numbers by now.
+func TestARecordFromBeforeTheLatestFieldsIsRead(t *testing.T) {
+	visit, types := ownVisit(text("hello"), edge.Value{Type: edge.TypeInt, Int: -7})
+	visit.Page.Path = "/hats"
+	mask := everything(2)
+	for n := edge.FirstBuiltinFields; n < edge.BuiltinFields; n++ {
+		mask = mask.AndNot(edge.Mask{}.With(edge.FieldNumber(n)))
+	}
+	view := edgetest.View(visit, mask, 0)
+	now := encodeRecord(view, nil)
+	const gone = (edge.BuiltinFields - edge.FirstBuiltinFields) * slotBytes
+	slots := recordHeader + presenceBytes(edge.BuiltinFields+2)
+	before := slices.Concat(now[:slots+edge.FirstBuiltinFields*slotBytes], now[slots+edge.BuiltinFields*slotBytes:])
+	le.PutUint32(before[4:], uint32(len(before)))
+	le.PutUint16(before[8:], uint16(edge.FirstBuiltinFields))
+	clear(before[recordHeader:slots])
+	for _, n := range []int{int(edge.FieldPagePath), edge.FirstBuiltinFields, edge.FirstBuiltinFields + 1} {
+		before[recordHeader+n>>3] |= 1 << (n & 7)
+	}
+	for _, n := range []int{int(edge.FieldPagePath), edge.FirstBuiltinFields} { // texts, which point into the heap
+		at := before[slots+n*slotBytes:]
+		le.PutUint32(at, le.Uint32(at)-uint32(gone))
+	}
+	want, err := DecodeRecord(now, types)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := DecodeRecord(before, types)
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("error %v, values %v, want %v", err, got, want)
+	}
+	if path, own := got[edge.FieldPagePath], got[edge.BuiltinFields:]; path.Str != "/hats" || own[0].Str != "hello" || own[1].Int != -7 {
+		t.Errorf("path %v, own fields %v", path, own)
+	}
+	le.PutUint16(before[8:], uint16(edge.FirstBuiltinFields-1))
+	if _, err := DecodeRecord(before, types); err == nil {
+		t.Error("a record of fewer built-in fields than there ever were was read")
 	}
 }
 

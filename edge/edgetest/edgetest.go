@@ -59,6 +59,7 @@ func (r *Rule) Manifest() *edge.Manifest { return &r.Declares }
 
 // Choose implements edge.Rule.
 func (r *Rule) Choose(view *edge.View, _ int) (edge.Answer, error) {
+	view.Record(EncodeView) // what a module is given is what a replay has
 	switch r.Fails {
 	case "":
 	case "budget":

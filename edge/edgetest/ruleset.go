@@ -148,6 +148,7 @@ func (s *ruleSet) Counts() []edge.EventWindow { return s.of.Windows }
 // Decide implements edge.RuleSet.
 func (s *ruleSet) Decide(view *edge.View, slots []int, held []edge.Held) error {
 	s.of.Decided.Add(1)
+	view.Record(EncodeView)
 	if s.of.Fails != nil {
 		return s.of.Fails
 	}
