@@ -133,7 +133,7 @@ func (d *decider) free() {
 	clear(d.events)
 	views := d.views[:cap(d.views)]
 	for i := range views {
-		views[i] = View{record: views[i].record[:0]}
+		views[i].free()
 	}
 	clear(d.visit.Counts)
 	d.visit = Visit{Own: d.visit.Own[:0], Counts: d.visit.Counts[:0]}
@@ -322,7 +322,7 @@ func (d *decider) view(mask Mask) int {
 	}
 	at := len(d.views) - 1
 	v := &d.views[at]
-	*v = View{visit: &d.visit, values: d.values, mask: mask, granted: d.granted, record: v.record}
+	v.become(View{visit: &d.visit, values: d.values, mask: mask, granted: d.granted})
 	return at
 }
 

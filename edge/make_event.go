@@ -139,7 +139,7 @@ func (m *eventMaker) appendShared(b []byte) []byte {
 func (m *eventMaker) appendFields(b []byte) []byte {
 	group := ""
 	for _, n := range m.release.eventOrder {
-		value := m.view.Value(n)
+		value := m.view.Peek(n)
 		if !value.Known() || value.empty() {
 			continue
 		}

@@ -29,6 +29,7 @@ const (
 // browser carries it sealed, and no copy is kept.
 type State struct {
 	Visitor [visitorIDBytes]byte
+	visitor string // as text, once it was asked for
 	// First and Last are when the browser was first and last seen; Last is
 	// exact to a minute.
 	First, Last time.Time
@@ -154,8 +155,14 @@ func (s *State) add(e StateEvent) bool {
 	return true
 }
 
-// VisitorID returns the visitor id as text, for buckets and events.
-func (s *State) VisitorID() string { return base64.RawURLEncoding.EncodeToString(s.Visitor[:]) }
+// VisitorID returns the visitor id as text, for buckets and events. It is written
+// once; a State belongs to one request.
+func (s *State) VisitorID() string {
+	if s.visitor == "" {
+		s.visitor = base64.RawURLEncoding.EncodeToString(s.Visitor[:])
+	}
+	return s.visitor
+}
 
 // SessionID returns the session id as text.
 func (s *State) SessionID() string { return base64.RawURLEncoding.EncodeToString(s.Session[:]) }

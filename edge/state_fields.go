@@ -3,7 +3,6 @@
 package edge
 
 import (
-	"cmp"
 	"slices"
 
 	"github.com/nearside/nearside/edge/consent"
@@ -14,118 +13,123 @@ import (
 // lists and maps are known and possibly empty, but for those that this very page
 // view would change and may not.
 
-func (v *Visit) returning() Value {
+func (v *Visit) returning(to *Value) {
 	if v.State == nil {
-		return Value{}
+		return
 	}
-	return boolValue(v.State.Visits > 1)
+	to.Type, to.Int = TypeBool, 0
+	if v.State.Visits > 1 {
+		to.Int = 1
+	}
 }
 
-func (v *Visit) visits() Value {
-	if v.State == nil {
-		return Value{}
+func (v *Visit) visits(to *Value) {
+	if v.State != nil {
+		to.setInt(int64(v.State.Visits))
 	}
-	return intValue(int64(v.State.Visits))
 }
 
-func (v *Visit) daysSince() Value {
-	if v.State == nil || v.State.PreviousLast.IsZero() {
-		return Value{}
+func (v *Visit) daysSince(to *Value) {
+	if v.State != nil && !v.State.PreviousLast.IsZero() {
+		to.setInt(int64(v.Now.Sub(v.State.PreviousLast).Hours() / 24))
 	}
-	return intValue(int64(v.Now.Sub(v.State.PreviousLast).Hours() / 24))
 }
 
-func (v *Visit) visitorID() Value {
-	if v.State == nil {
-		return Value{}
+func (v *Visit) visitorID(to *Value) {
+	if v.State != nil {
+		to.setText(v.State.VisitorID())
 	}
-	return stringValue(v.State.VisitorID())
 }
 
-func (v *Visit) counts() Value {
-	if v.State == nil {
-		return Value{}
+func (v *Visit) counts(to *Value) {
+	if v.State != nil {
+		to.Type, to.Map = TypeMap, append(to.Map[:0], v.Counts...)
 	}
-	return Value{Type: TypeMap, Map: v.Counts}
 }
 
-func (v *Visit) interests() Value {
-	return v.tally(func(e StateEvent) string {
-		if e.Code == StateViewItem || e.Code == StateAddToCart {
-			return e.Category
+// told reports whether the lists and maps are known.
+func (v *Visit) told() bool { return v.State != nil && !v.Untold }
+
+// interests counts the remembered views and cart additions by category.
+func (v *Visit) interests(to *Value) {
+	if !v.told() {
+		return
+	}
+	to.Type, to.Map = TypeMap, to.Map[:0]
+	for i := range v.State.Events {
+		e := &v.State.Events[i]
+		if e.Category != "" && (e.Code == StateViewItem || e.Code == StateAddToCart) {
+			to.count(e.Category)
 		}
-		return ""
-	})
-}
-
-func (v *Visit) counters() Value {
-	return v.tally(func(e StateEvent) string {
-		if int(e.Code) < len(stateCodes) {
-			return stateCodes[e.Code]
-		}
-		return ""
-	})
-}
-
-// tally counts the remembered events by key, sorted by key.
-func (v *Visit) tally(key func(StateEvent) string) Value {
-	if v.State == nil || v.Untold {
-		return Value{}
 	}
-	var out []Entry
-	for _, e := range v.State.Events {
-		k := key(e)
-		if k == "" {
-			continue
-		}
-		i := slices.IndexFunc(out, func(x Entry) bool { return x.Key == k })
-		if i < 0 {
-			out = append(out, Entry{Key: k, Purpose: consent.Personalise})
-			i = len(out) - 1
-		}
-		out[i].Value++
-	}
-	slices.SortFunc(out, func(a, b Entry) int { return cmp.Compare(a.Key, b.Key) })
-	return Value{Type: TypeMap, Map: out}
 }
 
-func (v *Visit) recent() Value { return v.latest(StateViewItem) }
-func (v *Visit) bought() Value { return v.latest(StatePurchase) }
+// count adds one to a map's entry, which stays sorted.
+func (v *Value) count(key string) {
+	at := 0
+	for at < len(v.Map) && v.Map[at].Key < key {
+		at++
+	}
+	if at == len(v.Map) || v.Map[at].Key != key {
+		v.Map = slices.Insert(v.Map, at, Entry{Key: key, Purpose: consent.Personalise})
+	}
+	v.Map[at].Value++
+}
+
+// counters counts the remembered events by name.
+func (v *Visit) counters(to *Value) {
+	if !v.told() {
+		return
+	}
+	to.Type, to.Map = TypeMap, to.Map[:0]
+	for i := range v.State.Events {
+		if code := v.State.Events[i].Code; int(code) < len(stateCodes) && stateCodes[code] != "" {
+			to.count(stateCodes[code])
+		}
+	}
+}
+
+func (v *Visit) recent(to *Value) { v.latest(StateViewItem, to) }
+func (v *Visit) bought(to *Value) { v.latest(StatePurchase, to) }
 
 // latest lists the items of one kind of event, latest first, each once.
-func (v *Visit) latest(code StateCode) Value {
-	if v.State == nil || v.Untold {
-		return Value{}
+func (v *Visit) latest(code StateCode, to *Value) {
+	if !v.told() {
+		return
 	}
-	var out []string
-	for _, e := range slices.Backward(v.State.Events) {
-		if e.Code == code && !slices.Contains(out, e.Item) {
-			out = append(out, e.Item)
+	to.Type, to.List = TypeList, to.List[:0]
+	for i := len(v.State.Events) - 1; i >= 0; i-- {
+		if e := &v.State.Events[i]; e.Code == code && !slices.Contains(to.List, e.Item) {
+			to.List = append(to.List, e.Item)
 		}
 	}
-	return listValue(out)
 }
 
 // cart replays what was put in, taken out and bought.
-func (v *Visit) cart() Value {
-	if v.State == nil || v.Untold {
-		return Value{}
+func (v *Visit) cart(to *Value) {
+	if !v.told() {
+		return
 	}
-	var out []Item
-	for _, e := range v.State.Events {
-		i := slices.IndexFunc(out, func(x Item) bool { return x.ID == e.Item })
+	to.Type = TypeItems
+	out := to.Items[:0]
+	for i := range v.State.Events {
+		e := &v.State.Events[i]
+		if e.Code == StateViewItem {
+			continue
+		}
+		at := slices.IndexFunc(out, func(x Item) bool { return x.ID == e.Item })
 		switch {
-		case e.Code == StateAddToCart && i < 0:
+		case e.Code == StateAddToCart && at < 0:
 			out = append(out, Item{ID: e.Item, Quantity: int64(e.Quantity), Price: e.Price, Purpose: consent.Personalise})
 		case e.Code == StateAddToCart:
-			out[i].Quantity += int64(e.Quantity)
-		case e.Code == StateRemoveFromCart && i >= 0:
-			if out[i].Quantity -= int64(e.Quantity); out[i].Quantity <= 0 {
-				out = slices.Delete(out, i, i+1)
+			out[at].Quantity += int64(e.Quantity)
+		case e.Code == StateRemoveFromCart && at >= 0:
+			if out[at].Quantity -= int64(e.Quantity); out[at].Quantity <= 0 {
+				out = slices.Delete(out, at, at+1)
 			}
-		case e.Code == StatePurchase && i >= 0:
-			out = slices.Delete(out, i, i+1)
+		case e.Code == StatePurchase && at >= 0:
+			out = slices.Delete(out, at, at+1)
 		}
 	}
-	return Value{Type: TypeItems, Items: out}
+	to.Items = out
 }

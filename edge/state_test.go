@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/nearside/nearside/edge/consent"
 )
 
 func testSealer(t testing.TB) *Sealer {
@@ -115,10 +117,13 @@ func TestSessionsAreCounted(t *testing.T) {
 		t.Errorf("after the gap: %d visits, want a second session", s.Visits)
 	}
 	v := &Visit{State: s, Now: start.Add(75 * time.Hour)}
-	if got := v.daysSince(); got.Int != 3 {
+	if got := fieldOf(v, FieldDaysSince); got.Int != 3 {
 		t.Errorf("days since = %+v, want 3", got)
 	}
 }
+
+// fieldOf is a field's value where everything is granted.
+func fieldOf(v *Visit, n FieldNumber) Value { return NewView(v, Mask{}.With(n), consent.All).Value(n) }
 
 func TestCartRecentAndBoughtFollowTheEvents(t *testing.T) {
 	s := newState(time.Now())
@@ -134,19 +139,19 @@ func TestCartRecentAndBoughtFollowTheEvents(t *testing.T) {
 	add(StateRemoveFromCart, "a", 1)
 	add(StatePurchase, "b", 1)
 	v := &Visit{State: s}
-	if got := string(v.cart().AppendJSON(nil)); got != `[{"id":"a","quantity":2,"price":10}]` {
+	if got := string(fieldOf(v, FieldCart).AppendJSON(nil)); got != `[{"id":"a","quantity":2,"price":10}]` {
 		t.Errorf("cart = %s", got)
 	}
-	if got := string(v.recent().AppendJSON(nil)); got != `["a","b"]` {
+	if got := string(fieldOf(v, FieldRecent).AppendJSON(nil)); got != `["a","b"]` {
 		t.Errorf("recent = %s", got)
 	}
-	if got := string(v.bought().AppendJSON(nil)); got != `["b"]` {
+	if got := string(fieldOf(v, FieldBought).AppendJSON(nil)); got != `["b"]` {
 		t.Errorf("bought = %s", got)
 	}
-	if got := string(v.counters().AppendJSON(nil)); got != `{"add_to_cart":3,"purchase":1,"remove_from_cart":1,"view_item":3}` {
+	if got := string(fieldOf(v, FieldCounters).AppendJSON(nil)); got != `{"add_to_cart":3,"purchase":1,"remove_from_cart":1,"view_item":3}` {
 		t.Errorf("counters = %s", got)
 	}
-	if got := string(v.interests().AppendJSON(nil)); got != `{"hats":6}` {
+	if got := string(fieldOf(v, FieldInterests).AppendJSON(nil)); got != `{"hats":6}` {
 		t.Errorf("interests = %s", got)
 	}
 }

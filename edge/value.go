@@ -80,6 +80,20 @@ func (v *Value) empty() bool {
 	return false
 }
 
+// The setters below are for Field.read.
+
+func (v *Value) setText(s string) {
+	if s != "" {
+		v.Type, v.Str = TypeString, s
+	}
+}
+
+func (v *Value) setInt(n int64) { v.Type, v.Int = TypeInt, n }
+
+func (v *Value) setFloat(f float64) { v.Type, v.Float = TypeFloat, f }
+
+func (v *Value) setList(l []string) { v.Type, v.List = TypeList, append(v.List[:0], l...) }
+
 func stringValue(s string) Value {
 	if s == "" {
 		return Value{}

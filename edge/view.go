@@ -4,6 +4,7 @@ package edge
 
 import (
 	"math/bits"
+	"slices"
 
 	"github.com/nearside/nearside/edge/consent"
 )
@@ -71,6 +72,7 @@ type View struct {
 	granted consent.Purposes
 	record  []byte
 	encoded bool
+	value   Value // that Peek returned last
 }
 
 // NewView returns what a rule that declared these fields may see of a visit
@@ -86,6 +88,12 @@ func NewView(visit *Visit, declared Mask, granted consent.Purposes) *View {
 		}
 	}
 	return v
+}
+
+// Reuse makes v a view of what other is a view of, encoded anew in v's own memory:
+// for who asks rules about visit after visit. The views share nothing else.
+func (v *View) Reuse(other *View) {
+	v.become(View{visit: other.visit, values: other.values, mask: other.mask, granted: other.granted})
 }
 
 // Mask returns the fields the view allows, whether or not they have a value.
@@ -107,35 +115,63 @@ func (v *View) FieldCount() int {
 // allow it, when it is absent, or when n is no field. Items and maps with an
 // entry whose own purpose was refused are absent as a whole.
 func (v *View) Value(n FieldNumber) Value {
-	if !v.mask.Has(n) {
-		return Value{}
-	}
-	if v.values != nil {
-		return v.filter(v.values[n])
-	}
-	if int(n) < BuiltinFields {
-		return v.filter(fields[n].value(v.visit))
-	}
-	if own := int(n) - BuiltinFields; own < len(v.visit.Own) {
-		return v.filter(v.visit.Own[own].Value)
-	}
-	return Value{}
+	kept := v.value
+	v.value = Value{} // what is written is the caller's
+	out := *v.Peek(n)
+	v.value = kept
+	return out
 }
 
-// filter hides items and maps with an entry whose own purpose was refused. What
-// is left of them would lie: "not among them" would become true by a refusal.
-func (v *View) filter(val Value) Value {
-	for i := range val.Map {
-		if !v.granted.Has(val.Map[i].Purpose) {
-			return Value{}
-		}
+// Peek is Value in memory of the view's own: the next call of Peek overwrites it,
+// only Type and the member that it names mean something, and nothing of it may be
+// changed. It does not allocate once the view has held lists as long.
+func (v *View) Peek(n FieldNumber) *Value {
+	own := &v.value
+	own.Type = TypeUnknown
+	if !v.mask.Has(n) {
+		return own
 	}
-	for i := range val.Items {
-		if !v.granted.Has(val.Items[i].Purpose) {
-			return Value{}
-		}
+	value := own
+	switch at := int(n) - BuiltinFields; {
+	case v.values != nil:
+		value = &v.values[n]
+	case at < 0:
+		fields[n].read(v.visit, own)
+	case at < len(v.visit.Own):
+		value = &v.visit.Own[at].Value
 	}
-	return val
+	if v.isPart(value) {
+		own.Type = TypeUnknown
+		return own
+	}
+	return value
+}
+
+// isPart reports whether an entry's own purpose was refused. What is left of items
+// or a map without it would lie: "not among them" would become true by a refusal.
+func (v *View) isPart(value *Value) bool {
+	switch value.Type {
+	case TypeItems:
+		return slices.ContainsFunc(value.Items, func(i Item) bool { return !v.granted.Has(i.Purpose) })
+	case TypeMap:
+		return slices.ContainsFunc(value.Map, func(e Entry) bool { return !v.granted.Has(e.Purpose) })
+	}
+	return false
+}
+
+// become makes v another view, with the memory that it has.
+func (v *View) become(other View) {
+	other.record, other.value = v.record[:0], v.value
+	*v = other
+}
+
+// free forgets everything of the visit and keeps the memory.
+func (v *View) free() {
+	list, items, entries := v.value.List[:cap(v.value.List)], v.value.Items[:cap(v.value.Items)], v.value.Map[:cap(v.value.Map)]
+	clear(list)
+	clear(items)
+	clear(entries)
+	*v = View{record: v.record[:0], value: Value{List: list, Items: items, Map: entries}}
 }
 
 // Record returns the view's encoded form, made by encode on first use and

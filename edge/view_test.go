@@ -85,3 +85,80 @@ func TestEventsHoldNothingEmpty(t *testing.T) {
 		t.Errorf("stored %s", out.Events[0].JSON())
 	}
 }
+
+// A visit whose list, items and map fields all hold something, two of a type with
+// other things in them.
+func visitWithHistory() *edge.Visit {
+	return &edge.Visit{
+		Page: edge.Page{Path: "/hats", Tags: []string{"felt", "wool"}},
+		State: &edge.State{Visits: 2, Events: []edge.StateEvent{
+			{Code: edge.StateViewItem, Item: "hat-1", Category: "hats"},
+			{Code: edge.StateViewItem, Item: "hat-2", Category: "hats"},
+			{Code: edge.StateAddToCart, Item: "shoe-1", Category: "shoes", Quantity: 2, Price: 80},
+			{Code: edge.StatePurchase, Item: "sock-1", Category: "socks", Quantity: 1, Price: 4},
+		}},
+		Counts: []edge.Entry{{Key: "view_item/7d", Value: 2}},
+	}
+}
+
+func everyField() (m edge.Mask) {
+	for _, f := range edge.Fields() {
+		m = m.With(f.Number)
+	}
+	return m
+}
+
+func TestPeekAgreesWithValueAndOverwritesNoValue(t *testing.T) {
+	visit := visitWithHistory()
+	view := edge.NewView(visit, everyField(), consent.All)
+	var values []edge.Value
+	var said []string
+	for _, f := range edge.Fields() {
+		peeked := string(view.Peek(f.Number).AppendJSON(nil))
+		value := view.Value(f.Number)
+		if got := string(value.AppendJSON(nil)); got != peeked {
+			t.Errorf("%s: Value is %s, Peek %s", f.Name, got, peeked)
+		}
+		values, said = append(values, value), append(said, peeked)
+	}
+	for i, f := range edge.Fields() { // again, after everything was written over
+		if got := string(values[i].AppendJSON(nil)); got != said[i] {
+			t.Errorf("%s: the value became %s, was %s", f.Name, got, said[i])
+		}
+	}
+	if got := string(view.Value(edge.FieldRecent).AppendJSON(nil)); got != `["hat-2","hat-1"]` {
+		t.Errorf("recent is %s", got)
+	}
+	if visit.Page.Tags[0] != "felt" || visit.Counts[0].Key != "view_item/7d" {
+		t.Errorf("the visit was written to: %v, %v", visit.Page.Tags, visit.Counts)
+	}
+}
+
+func TestAReusedViewIsEncodedAnew(t *testing.T) {
+	hats := edge.NewView(&edge.Visit{Page: edge.Page{Path: "/hats"}}, everyField(), consent.All)
+	encode := func(v *edge.View, dst []byte) []byte { return append(dst, v.Value(edge.FieldPagePath).Str...) }
+	var view edge.View
+	view.Reuse(hats)
+	if got := string(view.Record(encode)); got != "/hats" {
+		t.Errorf("the record is %q", got)
+	}
+	view.Reuse(edge.NewView(visitWithHistory(), edge.Mask{}, 0))
+	if got := string(view.Record(encode)); got != "" || view.Granted() != 0 || view.Mask() != (edge.Mask{}) {
+		t.Errorf("the record is %q, granted %v", got, view.Granted())
+	}
+	if got := string(hats.Record(encode)); got != "/hats" {
+		t.Errorf("the other view's record is %q", got)
+	}
+}
+
+func TestPeekAllocs(t *testing.T) {
+	view := edge.NewView(visitWithHistory(), everyField(), consent.All)
+	got := testing.AllocsPerRun(100, func() {
+		for n := range edge.FieldNumber(edge.BuiltinFields) {
+			view.Peek(n)
+		}
+	})
+	if got != 0 {
+		t.Errorf("%v allocations", got)
+	}
+}

@@ -142,37 +142,32 @@ func (s *Source) ChannelFor(granted consent.Purposes) string {
 // UTM holds the campaign parameters of a page's address.
 type UTM struct{ Source, Medium, Campaign, Term, Content string }
 
-func (v *Visit) hour() Value {
-	if v.Local.IsZero() {
-		return Value{}
+func (v *Visit) hour(to *Value) {
+	if !v.Local.IsZero() {
+		to.setInt(int64(v.Local.Hour()))
 	}
-	return intValue(int64(v.Local.Hour()))
 }
 
-func (v *Visit) weekday() Value {
-	if v.Local.IsZero() {
-		return Value{}
+func (v *Visit) weekday(to *Value) {
+	if !v.Local.IsZero() {
+		to.setInt(int64((v.Local.Weekday()+6)%7 + 1))
 	}
-	return intValue(int64((v.Local.Weekday()+6)%7 + 1))
 }
 
-func (v *Visit) viewport() Value {
-	if v.ViewportWidth == 0 {
-		return Value{}
+func (v *Visit) viewport(to *Value) {
+	if v.ViewportWidth != 0 {
+		to.setInt(int64(v.ViewportWidth))
 	}
-	return intValue(int64(v.ViewportWidth))
 }
 
-func (v *Visit) lat() Value {
-	if !v.Place.HasPoint {
-		return Value{}
+func (v *Visit) lat(to *Value) {
+	if v.Place.HasPoint {
+		to.setFloat(v.Place.Lat)
 	}
-	return floatValue(v.Place.Lat)
 }
 
-func (v *Visit) lon() Value {
-	if !v.Place.HasPoint {
-		return Value{}
+func (v *Visit) lon(to *Value) {
+	if v.Place.HasPoint {
+		to.setFloat(v.Place.Lon)
 	}
-	return floatValue(v.Place.Lon)
 }

@@ -5,6 +5,7 @@ package wasmrules
 import (
 	"encoding/binary"
 	"math"
+	"math/bits"
 	"slices"
 
 	"github.com/nearside/nearside/edge"
@@ -20,9 +21,17 @@ func encodeRecord(v *edge.View, dst []byte) []byte {
 	fields := v.FieldCount()
 	w := recordWriter{start: len(dst), slots: recordHeader + presenceBytes(fields)}
 	w.b = appendZeros(dst, w.slots+fields*slotBytes)
-	for n := v.Mask().Next(0); n >= 0 && int(n) < fields; n = v.Mask().Next(n + 1) {
-		if value := v.Value(n); w.put(int(n), &value) {
-			w.b[w.start+recordHeader+int(n)>>3] |= 1 << (n & 7)
+	for i, left := range v.Mask() {
+		present := uint64(0)
+		for ; left != 0; left &= left - 1 {
+			bit := bits.TrailingZeros64(left)
+			n := i<<6 | bit
+			if n < fields && w.put(n, v.Peek(edge.FieldNumber(n))) {
+				present |= 1 << bit
+			}
+		}
+		if present != 0 {
+			le.PutUint64(w.b[w.start+recordHeader+i*8:], present)
 		}
 	}
 	header := w.b[w.start:]
