@@ -23,6 +23,7 @@ const SchemaFile = ".nearside/site.schema.json"
 // campaigns.yaml and slots/SLOT.yaml. Reading them gives the document again, in
 // the order that Read gives it. Number, Compiled and Inputs are not written.
 func Render(doc *edge.ReleaseDocument) (map[string][]byte, error) {
+	doc = Canonical(doc)
 	r := renderer{doc: doc, files: map[string][]byte{}}
 	if len(doc.Settings.Languages) > 0 {
 		r.language = doc.Settings.Languages[0]
@@ -196,7 +197,7 @@ func (r *renderer) rule(spec *edge.RuleSpec) pairs {
 	p.put("campaign", spec.Campaign)
 	p.put("priority", spec.Priority)
 	if spec.Rollout > 0 {
-		p.set("rollout", strconv.FormatFloat(float64(spec.Rollout)/100, 'f', -1, 64)+"%")
+		p.set("rollout", spellShare(spec.Rollout))
 	}
 	if spec.Before != nil {
 		p.set("before", r.rule(spec.Before))
@@ -340,4 +341,9 @@ func textItems(words []string) items {
 		out = append(out, w)
 	}
 	return out
+}
+
+// spellShare writes a number of buckets as a share of the visitors: 12.5%.
+func spellShare(buckets int) string {
+	return strconv.FormatFloat(float64(buckets)/(edge.Buckets/100), 'f', -1, 64) + "%"
 }

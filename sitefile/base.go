@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sitefile
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/nearside/nearside/edge"
+)
+
+// baseFile is where a directory remembers what its files began with.
+const baseFile = ".nearside/base.json"
+
+// A Base is the release that a directory's files began with or became last.
+type Base struct {
+	Site   string `json:"site"`
+	Number uint64 `json:"number"`
+	// Hash is that of what the release says, as Hash gives it.
+	Hash string `json:"hash"`
+	// Files are the SHA-256 of the files that were exported, by path: one that
+	// differs is somebody's work.
+	Files map[string]string `json:"files,omitempty"`
+}
+
+// Hash returns the SHA-256 of what a release says in lower-case hex, whatever
+// its number and whatever publishing made of it.
+func Hash(doc *edge.ReleaseDocument) string {
+	said := *Canonical(doc)
+	text, err := json.Marshal(&said)
+	if err != nil {
+		panic(fmt.Sprintf("release document: %v", err)) // every part of it was decoded from JSON
+	}
+	return sum(text)
+}
+
+func sum(text []byte) string {
+	hash := sha256.Sum256(text)
+	return hex.EncodeToString(hash[:])
+}
+
+// ReadBase returns what the files of a directory began with, nil where it has no
+// base.
+func ReadBase(dir string) (*Base, error) {
+	text, err := os.ReadFile(filepath.Join(dir, baseFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var b Base
+	if err := json.Unmarshal(text, &b); err != nil {
+		return nil, fmt.Errorf("%s: %w", filepath.Join(dir, baseFile), err)
+	}
+	return &b, nil
+}
+
+// Write remembers the base in a directory.
+func (b *Base) Write(dir string) error {
+	text, err := json.MarshalIndent(b, "", "  ")
+	if err != nil {
+		return err
+	}
+	return writeFile(dir, baseFile, append(text, '\n'))
+}
+
+// An ExportError says which files an export would have overwritten or removed
+// that are somebody's work.
+type ExportError struct{ Files []string }
+
+// Error implements error.
+func (e *ExportError) Error() string {
+	return "changed since the last export, or not of it: " + strings.Join(e.Files, ", ")
+}
+
+// Export writes a release into a directory, beside it the JSON Schema and the
+// base, and removes the files of an earlier export that are no more. Files that
+// somebody changed or made are an ExportError, and nothing is written; with force
+// they are overwritten and removed like the others.
+func Export(dir string, doc *edge.ReleaseDocument, force bool) error {
+	files, err := Render(doc)
+	if err != nil {
+		return err
+	}
+	before, err := ReadBase(dir)
+	if err != nil && !force {
+		return err
+	}
+	if before == nil {
+		before = &Base{}
+	}
+	there, err := siteFilesIn(dir)
+	if err != nil {
+		return err
+	}
+	var foreign []string
+	for name, hash := range there {
+		if hash != before.Files[name] && hash != sum(files[name]) {
+			foreign = append(foreign, name)
+		}
+	}
+	if slices.Sort(foreign); len(foreign) > 0 && !force {
+		return &ExportError{foreign}
+	}
+	base := Base{Site: doc.Site, Number: doc.Number, Hash: Hash(doc), Files: map[string]string{}}
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		base.Files[name] = sum(files[name])
+		if err := writeFile(dir, name, files[name]); err != nil {
+			return err
+		}
+	}
+	for name := range there {
+		if files[name] == nil {
+			if err := os.Remove(filepath.Join(dir, filepath.FromSlash(name))); err != nil {
+				return err
+			}
+		}
+	}
+	if err := writeFile(dir, SchemaFile, Schema()); err != nil {
+		return err
+	}
+	return base.Write(dir) // last: what was interrupted is found again
+}
+
+// siteFilesIn returns the hashes of the site files of a directory; none of one
+// that is not there.
+func siteFilesIn(dir string) (map[string]string, error) {
+	out := map[string]string{}
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		return out, nil
+	}
+	contents, err := gather(os.DirFS(dir))
+	if findings, ok := errors.AsType[Findings](err); ok && findings[0].Code == CodeMissing {
+		return out, nil
+	}
+	for _, c := range contents {
+		out[c.name] = sum(c.content)
+	}
+	return out, err
+}
+
+// writeFile writes a file whole or not at all, and the folders to it.
+func writeFile(dir, name string, content []byte) error {
+	path := filepath.Join(dir, filepath.FromSlash(name))
+	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+		return err
+	}
+	file, err := os.CreateTemp(filepath.Dir(path), ".near-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(file.Name())
+	_, err = file.Write(content)
+	if err := errors.Join(err, file.Chmod(0o644), file.Close()); err != nil {
+		return err
+	}
+	return os.Rename(file.Name(), path)
+}
