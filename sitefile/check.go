@@ -23,10 +23,11 @@ func Check(dir fs.FS, compile Compiler) (files *Files, module []byte, err error)
 	if err != nil && !known || !files.declares(findings) {
 		return files, nil, err
 	}
+	half := len(findings) > 0
 	module, err = compile(&files.Document)
-	for _, one := range split(err) {
+	for _, one := range split(errors.Join(files.Document.CheckRules(), err)) {
 		// What is half a rule was reported; so is what follows from it.
-		if wrong, ok := errors.AsType[*edge.RuleError](one); ok && wrong.Code == "shape" && len(findings) > 0 {
+		if wrong, ok := errors.AsType[*edge.RuleError](one); ok && wrong.Code == "shape" && half {
 			continue
 		}
 		findings = append(findings, files.Locate(one)...)

@@ -61,9 +61,13 @@ func (p *pairs) set(key string, value any) { *p = append(*p, entry{key: key, val
 // An emitter writes values as YAML. Two blanks are one step in.
 type emitter struct{ strings.Builder }
 
-// pairs writes a mapping; the cursor stands where its first key begins.
+// pairs writes a mapping; the cursor stands where its first key begins. Between
+// the keys of a file is an empty line.
 func (w *emitter) pairs(indent int, p pairs) {
 	for i, e := range p {
+		if i > 0 && indent == 0 {
+			w.WriteString("\n")
+		}
 		if i > 0 {
 			w.line(indent)
 		}
@@ -200,7 +204,7 @@ func isPlain(s string) bool {
 	if s == "" || plainKind(s) != text || otherWords.MatchString(s) || s != strings.TrimSpace(s) {
 		return false
 	}
-	if strings.ContainsRune("-?:,[]{}#&*!|>'\"%@`=<~", rune(s[0])) || strings.Contains(s, ": ") || strings.Contains(s, " #") || s[len(s)-1] == ':' {
+	if strings.ContainsRune("-?:,[]{}#&*!|>'\"%@`=~", rune(s[0])) || strings.Contains(s, ": ") || strings.Contains(s, " #") || s[len(s)-1] == ':' {
 		return false
 	}
 	if strings.ContainsRune("0123456789.+-", rune(s[0])) && !numeralPattern.MatchString(s) && !strings.Contains(s, " ") {
@@ -233,10 +237,11 @@ func (w *emitter) text(indent int, s string) {
 	}
 }
 
-// isBlock reports whether text is written line by line.
+// isBlock reports whether text is written line by line. Empty lines at its end
+// would be one with those after it.
 func isBlock(s string) bool {
 	at := strings.LastIndexByte(s, '\n')
-	if at < 0 || strings.TrimSpace(s) == "" || at < len(s)-1 && strings.TrimSpace(s[at:]) == "" {
+	if at < 0 || strings.TrimSpace(s) == "" || strings.HasSuffix(s, "\n\n") || at < len(s)-1 && strings.TrimSpace(s[at:]) == "" {
 		return false
 	}
 	return !strings.ContainsFunc(s, func(r rune) bool { return !isClear(r) })
@@ -248,11 +253,8 @@ func (w *emitter) block(indent int, s string) {
 		w.WriteString("2") // where its lines begin is not seen from the first
 	}
 	body := strings.TrimSuffix(s, "\n")
-	switch {
-	case body == s:
+	if body == s {
 		w.WriteString("-")
-	case strings.HasSuffix(body, "\n"):
-		w.WriteString("+")
 	}
 	for line := range strings.SplitSeq(body, "\n") {
 		w.WriteString("\n")

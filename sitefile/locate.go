@@ -44,20 +44,24 @@ func (f *Files) Locate(err error) Findings {
 	return out.sorted()
 }
 
-// split returns the errors that an error joins.
+// split returns the errors that an error joins, those of rules without what is
+// wrapped around them.
 func split(err error) []error {
-	if err == nil {
+	switch e := err.(type) {
+	case nil:
 		return nil
+	case interface{ Unwrap() []error }:
+		var out []error
+		for _, one := range e.Unwrap() {
+			out = append(out, split(one)...)
+		}
+		return out
+	case interface{ Unwrap() error }:
+		if _, ok := errors.AsType[*edge.RuleError](err); ok {
+			return split(e.Unwrap())
+		}
 	}
-	joined, ok := err.(interface{ Unwrap() []error })
-	if !ok {
-		return []error{err}
-	}
-	var out []error
-	for _, one := range joined.Unwrap() {
-		out = append(out, split(one)...)
-	}
-	return out
+	return []error{err}
 }
 
 // locateRule finds the place in an expression.
@@ -70,11 +74,12 @@ func (f *Files) locateRule(wrong *edge.RuleError) Finding {
 		return f.fallback(wrong.Code, wrong.Hint, wrong.Error())
 	}
 	at := n.get(wrong.Member)
-	if at == nil || wrong.Member == "" {
+	exact := at != nil && at.kind != list
+	if at == nil {
 		at = cmp.Or(n.get("name"), n)
 	}
 	out := at.finding(wrong.Code, wrong.Hint, "%s", wrong.Message)
-	if wrong.Line > 0 && at.kind != list {
+	if exact && wrong.Line > 0 {
 		out.Line, out.Column = at.place(wrong.Line, wrong.Column)
 	}
 	return out
@@ -110,7 +115,7 @@ func (f *Files) locateText(err error) Finding {
 		line, column = at.line, at.column
 		if at.kind == text {
 			line, column = at.place(wrong.Line, wrong.Column)
-			message = wrong.Reason
+			_, message, _ = strings.Cut(wrong.Error(), ": ") // its own place is in the text
 		}
 	}
 	out := at.finding(code, "", "%s", message)

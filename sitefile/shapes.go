@@ -145,7 +145,7 @@ var ruleShape = &shape{name: "rule", kind: mapping, says: "A rule without code (
 	{"because", becauseShape, false},
 }, ways: []way{
 	{"a rule without code", []string{"name", "show"}, []string{"module", "role", "before", "shadow", "settings"}},
-	{"a rule that is a module", []string{"module"}, []string{"name", "when", "show", "score"}},
+	{"a rule that is a module", []string{"module"}, []string{"name", "when", "show", "score", "campaign"}},
 }}
 
 // moduleRuleKeys are what a rule has that serves before another.

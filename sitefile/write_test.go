@@ -222,7 +222,7 @@ func (m maker) slot(d *edge.ReleaseDocument, name string) {
 		spec := edge.RungSpec{Rung: rung, Rules: []edge.RuleSpec{}}
 		for range m.IntN(3) {
 			rule := m.rule(variants)
-			if len(d.Campaigns) > 0 && m.IntN(2) == 0 {
+			if rule.Name != "" && len(d.Campaigns) > 0 && m.IntN(2) == 0 {
 				rule.Campaign = d.Campaigns[0].Name
 			}
 			spec.Rules = append(spec.Rules, rule)
