@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -121,9 +122,29 @@ func printReplay(io stdio, r *edge.Replay) error {
 			if len(try.Saw) == 0 {
 				t.row("    saw nothing")
 			}
+			for k := range try.Rules {
+				rule := &try.Rules[k]
+				t.row("    "+rule.Rule, rule.Reason, describeCondition(rule))
+			}
 		}
 	}
 	return t.Flush()
+}
+
+// describeCondition says what became of the condition of a rule without code, and
+// what else kept the rule from answering.
+func describeCondition(t *edge.Try) string {
+	said := ""
+	if c := t.Condition; c != nil && c.Words != "" {
+		said = c.Words + ": " + c.Verdict
+	}
+	switch t.Outside {
+	case "":
+		return said
+	case "share":
+		return strings.TrimPrefix(said+"; the visitor is not in its share", "; ")
+	}
+	return strings.TrimPrefix(said+"; its "+t.Outside+" is not live", "; ")
 }
 
 func describeAnswer(a *edge.ReplayedAnswer) string {
