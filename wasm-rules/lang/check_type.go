@@ -3,7 +3,6 @@
 package lang
 
 import (
-	"strings"
 	"time"
 
 	"cel.dev/cel-go/cel"
@@ -122,8 +121,8 @@ func (c *checker) timestamp(e, arg ast.Expr) {
 		c.blame(e, codeUnsupported, "timestamp takes a text in quotes", `write timestamp("2026-12-24T18:00:00Z"); now is the time of the visit`)
 		return
 	}
-	t, err := time.Parse(time.RFC3339, s)
-	if err != nil || !validTime(t) || strings.Contains(s, ",") {
+	t, ok := types.String(s).ConvertToType(types.TimestampType).(types.Timestamp)
+	if !ok {
 		c.blame(arg, codeType, "this is not a time", `write it as "2026-12-24T18:00:00Z" or "2026-12-24T18:00:00+01:00"`)
 	} else if t.Nanosecond()%int(time.Millisecond) != 0 {
 		c.blame(arg, codeUnsupported, "times have whole milliseconds", "write at most three digits after the point")
@@ -137,16 +136,10 @@ func (c *checker) duration(e, arg ast.Expr) {
 		c.blame(e, codeUnsupported, "duration takes a text in quotes", `write duration("36h")`)
 		return
 	}
-	d, err := time.ParseDuration(s)
-	if err != nil {
+	d, ok := types.String(s).ConvertToType(types.DurationType).(types.Duration)
+	if !ok {
 		c.blame(arg, codeType, "this is not a duration", `write it as "36h", "90m" or "1h30m"; a day is "24h"`)
-	} else if d%time.Millisecond != 0 {
+	} else if d.Duration%time.Millisecond != 0 {
 		c.blame(arg, codeUnsupported, "durations have whole milliseconds", "")
 	}
-}
-
-// validTime reports whether CEL takes a time: years 1 to 9999.
-func validTime(t time.Time) bool {
-	year := t.UTC().Year()
-	return year >= 1 && year <= 9999
 }

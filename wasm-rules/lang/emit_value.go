@@ -1,0 +1,344 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package lang
+
+import (
+	"math"
+	"time"
+)
+
+// test pushes 1 if a condition that isAtom is true and 0 if it is false. It goes
+// to l if it is neither.
+func (e *emitter) test(n *node, l label) {
+	switch n.op {
+	case opField:
+		e.need(n.field, l)
+		e.slot(n.field, i32Load)
+	case opEqual:
+		switch n.args[0].kind {
+		case kindText:
+			e.equalText(n.args[0], n.args[1], l)
+		case kindDouble:
+			e.pair(n, l, f64Eq)
+		default:
+			e.pair(n, l, i64Eq)
+		}
+	case opLess, opAtMost:
+		e.order(n, l)
+	case opOneOf:
+		e.oneOf(n, l)
+	default:
+		e.match(n.op, n.args[0], n.args[1], l)
+	}
+}
+
+// pair pushes both operands and applies an instruction.
+func (e *emitter) pair(n *node, l label, op byte) {
+	e.value(n.args[0], l)
+	e.value(n.args[1], l)
+	e.op(op)
+}
+
+func (e *emitter) order(n *node, l label) {
+	less := n.op == opLess
+	switch n.args[0].kind {
+	case kindDouble:
+		e.pair(n, l, pick(less, f64Lt, f64Le))
+	case kindText:
+		e.value(n.args[0], l)
+		e.value(n.args[1], l)
+		e.call(helpCompare)
+		e.i32(0)
+		e.op(pick(less, i32LtS, i32LeS))
+	default:
+		e.pair(n, l, pick(less, i64LtS, i64LeS))
+	}
+}
+
+func pick(first bool, a, b byte) byte {
+	if first {
+		return a
+	}
+	return b
+}
+
+// value pushes a value that is no condition. It goes to l if it is unknown.
+func (e *emitter) value(n *node, l label) {
+	switch n.op {
+	case opConst:
+		e.constant(n)
+	case opError:
+		e.br(l)
+	case opField:
+		e.fieldValue(n, l)
+	case opVar:
+		e.get(e.at)
+		if n.kind == kindText {
+			e.load(i64Load, 0)
+		}
+	case opMember:
+		e.value(n.args[0], l)
+		e.load(pick(n.kind == kindDouble, f64Load, i64Load), int(n.num))
+	case opCond:
+		e.choose(n, l)
+	case opGuard:
+		for _, other := range n.args[1:] {
+			e.check(other, l)
+		}
+		e.value(n.args[0], l)
+	case opLower:
+		e.value(n.args[0], l)
+		e.i64(foldBit)
+		e.op(i64Or)
+	case opSize:
+		e.value(n.args[0], l)
+		if n.args[0].kind == kindText {
+			e.call(helpSize)
+			return
+		}
+		e.i64(32)
+		e.op(i64ShrU)
+	case opGet:
+		e.mapValue(n, l)
+	case opAt:
+		e.index(n, l)
+	case opHash:
+		e.i32(int(int32(saltState(n.text))))
+		e.value(n.args[0], l)
+		e.call(helpHash)
+	case opKm:
+		e.km(n, l)
+	case opPart:
+		e.part(n, l)
+	default:
+		e.arithmetic(n, l)
+	}
+}
+
+func (e *emitter) constant(n *node) {
+	switch n.kind {
+	case kindDouble:
+		e.f64(n.double())
+	case kindText:
+		e.i64(e.m.constant(n.text))
+	default:
+		e.i64(n.num)
+	}
+}
+
+func (e *emitter) fieldValue(n *node, l label) {
+	e.need(n.field, l)
+	if n.kind == kindDouble {
+		e.slot(n.field, f64Load)
+		return
+	}
+	e.slot(n.field, i64Load)
+	if n.kind == kindTime {
+		e.within(kindTime, l)
+	}
+}
+
+// within goes to l if the i64 on the stack is out of its kind's range.
+func (e *emitter) within(k kind, l label) {
+	least, most := int64(minTimeMillis), int64(maxTimeMillis)
+	if k == kindDuration {
+		least, most = -maxDurationMillis, maxDurationMillis
+	}
+	value := e.local(typeI64)
+	e.tee(value)
+	e.i64(least)
+	e.op(i64Sub)
+	e.i64(most - least)
+	e.op(i64GtU)
+	e.brIf(l)
+	e.get(value)
+	e.release(value)
+}
+
+// choose pushes c ? yes : no.
+func (e *emitter) choose(n *node, l label) {
+	typ := byte(typeI64)
+	if n.kind == kindDouble {
+		typ = typeF64
+	}
+	done := e.open(wasmBlock, typ)
+	other := e.block()
+	e.jump(n.args[0], true, other)
+	e.value(n.args[1], l)
+	e.br(done)
+	e.end()
+	e.jump(n.args[0], false, l)
+	e.value(n.args[2], l)
+	e.end()
+}
+
+func (e *emitter) mapValue(n *node, l label) {
+	address := e.local(typeI32)
+	e.value(n.args[0], l)
+	e.value(n.args[1], l)
+	e.call(helpGet)
+	e.tee(address)
+	e.op(i32Eqz)
+	e.brIf(l)
+	e.get(address)
+	e.load(f64Load, 0)
+	e.release(address)
+}
+
+func (e *emitter) index(n *node, l label) {
+	list, i := e.local(typeI64), e.local(typeI64)
+	e.value(n.args[0], l)
+	e.value(n.args[1], l)
+	e.set(i)
+	e.set(list)
+	e.get(i)
+	e.length(list)
+	e.op(i64GeU) // a negative index is a large one
+	e.brIf(l)
+	e.get(list)
+	e.op(i32Wrap)
+	e.get(i)
+	e.op(i32Wrap)
+	e.i32(strides[n.args[0].kind])
+	e.op(i32Mul, i32Add)
+	if n.kind == kindText {
+		e.load(i64Load, 0)
+	}
+	e.release(list, i)
+}
+
+func (e *emitter) km(n *node, l label) {
+	km := e.local(typeF64)
+	for _, arg := range n.args {
+		e.value(arg, l)
+	}
+	e.call(helpKm)
+	e.tee(km)
+	e.f64(0)
+	e.op(f64Lt)
+	e.brIf(l)
+	e.get(km)
+	e.release(km)
+}
+
+// arithmetic pushes the result of an operator on numbers, times and durations.
+func (e *emitter) arithmetic(n *node, l label) {
+	for _, arg := range n.args {
+		e.value(arg, l)
+	}
+	switch {
+	case n.op == opDouble:
+		e.op(f64Convert)
+	case n.op == opInt:
+		e.toInt(n.args[0].kind, l)
+	case n.kind == kindDouble:
+		e.op(map[op]byte{opAdd: f64Add, opSub: f64Sub, opMul: f64Mul, opDiv: f64Div, opNeg: f64Neg}[n.op])
+	case n.kind == kindInt:
+		e.intArithmetic(n, l)
+	case n.args[1].kind == kindTime:
+		e.span(l)
+	default:
+		e.op(pick(n.op == opAdd, i64Add, i64Sub))
+		e.within(n.kind, l)
+	}
+}
+
+// intArithmetic applies an operator to the ints on the stack. An overflow and a
+// division by 0 go to l.
+func (e *emitter) intArithmetic(n *node, l label) {
+	if n.op == opMul {
+		e.call(helpMultiply)
+		e.brIf(l)
+		return
+	}
+	if n.op == opNeg {
+		x := e.local(typeI64)
+		e.tee(x)
+		e.i64(math.MinInt64)
+		e.op(i64Eq)
+		e.brIf(l)
+		e.i64(0)
+		e.get(x)
+		e.op(i64Sub)
+		e.release(x)
+		return
+	}
+	x, y := e.local(typeI64), e.local(typeI64)
+	e.set(y)
+	e.set(x)
+	if n.op == opAdd || n.op == opSub {
+		e.sum(n.op, x, y, l)
+	} else {
+		e.quotient(n, x, y, l)
+	}
+	e.release(x, y)
+}
+
+func (e *emitter) sum(o op, x, y int, l label) {
+	v := e.local(typeI64)
+	e.get(x)
+	e.get(y)
+	e.op(pick(o == opAdd, i64Add, i64Sub))
+	e.set(v)
+	// It has overflown if the operands (of a difference: x and -y) have one
+	// sign and the result has the other.
+	e.get(x)
+	e.get(v)
+	e.op(i64Xor)
+	e.get(y)
+	if o == opAdd {
+		e.get(v)
+	} else {
+		e.get(x)
+	}
+	e.op(i64Xor, i64And)
+	e.i64(0)
+	e.op(i64LtS)
+	e.brIf(l)
+	e.get(v)
+	e.release(v)
+}
+
+func (e *emitter) quotient(n *node, x, y int, l label) {
+	divisor := n.args[1]
+	if !divisor.isConst() {
+		e.get(y)
+		e.op(i64Eqz)
+		e.brIf(l)
+	}
+	if !divisor.isConst() || divisor.num == -1 {
+		e.get(x)
+		e.i64(math.MinInt64)
+		e.op(i64Eq)
+		e.get(y)
+		e.i64(-1)
+		e.op(i64Eq, i32And)
+		e.brIf(l)
+	}
+	e.get(x)
+	e.get(y)
+	e.op(pick(n.op == opDiv, i64DivS, i64RemS))
+}
+
+// toInt converts what is on the stack.
+func (e *emitter) toInt(from kind, l label) {
+	switch from {
+	case kindTime:
+		e.seconds()
+	case kindDuration:
+		e.i64(int64(time.Millisecond))
+		e.op(i64Mul)
+	default:
+		v := e.local(typeF64)
+		e.tee(v)
+		e.f64(math.MinInt64)
+		e.op(f64Gt)
+		e.get(v)
+		e.f64(math.MaxInt64)
+		e.op(f64Lt, i32And, i32Eqz)
+		e.brIf(l)
+		e.get(v)
+		e.op(i64Trunc)
+		e.release(v)
+	}
+}
