@@ -223,6 +223,31 @@ func TestADraftIsNoReasonToAskForConsent(t *testing.T) {
 	}
 }
 
+// Who served before a roll-out stands in the rung where the rule that replaces it
+// stands, for whoever it still serves.
+func TestWhoServedBeforeKeepsItsPlaceInTheRung(t *testing.T) {
+	var doc edge.ReleaseDocument
+	if err := json.Unmarshal(recordRelease(t, 1), &doc); err != nil {
+		t.Fatal(err)
+	}
+	rules := recordRules()
+	rules["place@1.0.0"].seeks = "FR"
+	doc.Compiled = &edge.Compiled{Hash: strings.Repeat("9", 64)}
+	doc.Slots[0].Ladder = doc.Slots[0].Ladder[1:]
+	modules := doc.Slots[0].Ladder[0].Rules
+	for i, want := range []string{"written", "place@1.0.0"} {
+		written := edge.RuleSpec{Name: "written", Score: "-7", Show: []edge.ShowSpec{{Variant: "phone"}}} // as the modules score
+		doc.Slots[0].Ladder[0].Rules = slices.Insert(slices.Clone(modules), i, written)
+		engine := edge.New(edge.Options{Locator: caseLocator{"FR"}, Loader: &edgetest.Rules{RuleLoader: rules, Doc: &doc}, Sealer: caseSealer(t)})
+		if _, err := engine.Publish(marshalRelease(t, doc)); err != nil {
+			t.Fatal(err)
+		}
+		if got := decideSlots(t, engine, "hero").Decisions[0].Rule; got != want {
+			t.Errorf("the rule without code stands at %d and %s answers, want %s", i, got, want)
+		}
+	}
+}
+
 // However many slots a page has, their rules without code run once; where it has
 // none of them, they do not run.
 func TestRulesWithoutCodeRunOnceABeacon(t *testing.T) {
