@@ -141,7 +141,7 @@ func apply(name string, v []any) any {
 		}
 		return nil
 	}
-	return timePart(name, v[0])
+	return getPart(name, v[0])
 }
 
 // equal compares as CEL's == does: numbers by value, NaN with nothing.

@@ -77,8 +77,8 @@ func timestamp(nanos *big.Int) any {
 	return time.Unix(second.Int64(), rest.Int64()).UTC()
 }
 
-// timePart is x.getHours() and its kin, in UTC.
-func timePart(name string, v any) any {
+// getPart is x.getHours() and its kin, in UTC.
+func getPart(name string, v any) any {
 	switch v := v.(type) {
 	case time.Time:
 		return calendarPart(name, v.UTC())
