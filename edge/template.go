@@ -10,6 +10,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -74,7 +75,8 @@ func (t *template) render(view *View) json.RawMessage {
 func appendPlain(dst []byte, v Value) ([]byte, bool) {
 	switch v.Type {
 	case TypeString:
-		return appendEscaped(dst, cutText(v.Str, maxTemplateValue)), v.Str != ""
+		shown := strings.Map(showable, cutText(v.Str, maxTemplateValue))
+		return appendEscaped(dst, shown), shown != ""
 	case TypeInt:
 		return strconv.AppendInt(dst, v.Int, 10), true
 	case TypeBool:
@@ -92,6 +94,18 @@ func appendPlain(dst []byte, v Value) ([]byte, bool) {
 		return dst, true
 	}
 	return dst, false
+}
+
+// showable drops the characters that turn the direction of what follows them, so
+// that no value changes how the text around it reads, and makes blanks of controls.
+func showable(r rune) rune {
+	switch {
+	case r >= '\u202a' && r <= '\u202e', r >= '\u2066' && r <= '\u2069':
+		return -1
+	case unicode.IsControl(r):
+		return ' '
+	}
+	return r
 }
 
 // cutText returns at most the first limit bytes of s, and no part of a character.

@@ -117,6 +117,17 @@ func TestNumbersInTexts(t *testing.T) {
 	}
 }
 
+func TestAValueDoesNotTurnTheTextAroundIt(t *testing.T) {
+	got, err := fillContent(t, KindText, `{"text":"{{page.title | -}}!"}`, map[string]Value{"page.title": stringValue("a\u202e\u2066b\n\x00c שלום")})
+	if want := `{"text":"ab  c שלום!"}`; err != nil || got != want {
+		t.Errorf("got %s, %v, want %s", got, err, want)
+	}
+	got, err = fillContent(t, KindText, `{"text":"{{page.title | -}}!"}`, map[string]Value{"page.title": stringValue("\u202e")})
+	if want := `{"text":"-!"}`; err != nil || got != want {
+		t.Errorf("got %s, %v, want %s", got, err, want)
+	}
+}
+
 func TestLongValuesAreCutAtACharacter(t *testing.T) {
 	got, err := fillContent(t, KindText, `{"text":"{{page.title}}"}`, map[string]Value{"page.title": stringValue(strings.Repeat("é", 200) + "x")})
 	if want := `{"text":"` + strings.Repeat("é", 128) + `"}`; err != nil || got != want {
@@ -199,7 +210,7 @@ func FuzzTemplateValue(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, title string) {
 		shown := strings.ToValidUTF8(title, "\ufffd")
-		if len(title) > maxTemplateValue || title == "" || !utf8.ValidString(title) {
+		if len(title) > maxTemplateValue || title == "" || !utf8.ValidString(title) || strings.Map(showable, title) != title {
 			shown = ""
 		}
 		for kind, compiled := range templates {
@@ -218,7 +229,7 @@ func FuzzTemplateValue(f *testing.F) {
 			if shown != "" && !strings.Contains(fmt.Sprint(is), shown) {
 				t.Fatalf("%s with %q does not show it: %s", kind, title, got)
 			}
-			if strings.Contains(got, "<") || strings.Contains(got, "\u2028") {
+			if strings.ContainsAny(got, "<\u2028\u2029\u202e\u2066\n") {
 				t.Fatalf("%s with %q could end a script around it: %s", kind, title, got)
 			}
 		}
