@@ -106,7 +106,7 @@ var fields = [builtinFields]Field{
 	{FieldHour, "time.hour", TypeInt, consent.Context, "local hour where the visitor is, 0 to 23", (*Visit).hour},
 	{FieldWeekday, "time.weekday", TypeInt, consent.Context, "local day of the week, 1 Monday to 7 Sunday", (*Visit).weekday},
 	{FieldRefClass, "ref.class", TypeString, consent.Context, "class of the referring page: search, social, mail, referral, internal or direct", func(v *Visit, to *Value) { to.setText(v.Ref.Class) }},
-	{FieldSourceChannel, "source.channel", TypeString, consent.Context, "where the visit came from: search, social, mail, ads, referral or direct", func(v *Visit, to *Value) { to.setText(v.Source.Channel) }},
+	{FieldSourceChannel, "source.channel", TypeString, consent.Context, "where the visit came from: search, social, mail, ads, referral or direct; unknown where a refusal hides what tells it", func(v *Visit, to *Value) { to.setText(v.Source.Channel) }},
 	{FieldSurface, "surface", TypeString, consent.Context, "where the answer is shown: web, app, mail, search or service", func(v *Visit, to *Value) { to.setText(v.Surface) }},
 	{FieldRefHost, "ref.host", TypeString, consent.Measure, "host of the referring page", func(v *Visit, to *Value) { to.setText(v.Ref.Host) }},
 	{FieldSourceCampaign, "source.campaign", TypeString, consent.Measure, "campaign that brought the visit", func(v *Visit, to *Value) { to.setText(v.Source.Campaign) }},

@@ -60,7 +60,6 @@ func unlike(less, more map[string]string) string {
 	for name, value := range less {
 		switch {
 		case value == more[name]:
-		case name == "source.channel": // it is as much as the granted purposes tell (Source.ChannelFor)
 		case name == "counts" && within(value, more[name]): // a missing window is not known
 		default:
 			return name

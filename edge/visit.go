@@ -128,13 +128,18 @@ type Source struct {
 
 // ChannelFor returns the channel as far as the granted purposes tell it: by
 // utm_medium under measure, by a click id under share, else by the referring
-// page.
+// page; "" where a refusal hides what would tell it. Then the referring page
+// would tell another one, and a refusal must hide an answer, never change it.
 func (s *Source) ChannelFor(granted consent.Purposes) string {
 	switch {
 	case s.MediumChannel != "" && granted.Has(consent.Measure):
 		return s.MediumChannel
+	case s.MediumChannel != "":
+		return ""
 	case s.ClickChannel != "" && granted.Has(consent.Share):
 		return s.ClickChannel
+	case s.ClickChannel != "":
+		return ""
 	}
 	return s.Channel
 }

@@ -30,7 +30,7 @@ export const TIME_HOUR: IntField = 10;
 export const TIME_WEEKDAY: IntField = 11;
 /** ref.class: class of the referring page: search, social, mail, referral, internal or direct. Needs context. */
 export const REF_CLASS: TextField = 12;
-/** source.channel: where the visit came from: search, social, mail, ads, referral or direct. Needs context. */
+/** source.channel: where the visit came from: search, social, mail, ads, referral or direct; unknown where a refusal hides what tells it. Needs context. */
 export const SOURCE_CHANNEL: TextField = 13;
 /** surface: where the answer is shown: web, app, mail, search or service. Needs context. */
 export const SURFACE: TextField = 14;

@@ -28,7 +28,7 @@
 #define NEAR_TIME_WEEKDAY ((near_int_field){11})
 // ref.class: class of the referring page: search, social, mail, referral, internal or direct. Needs context.
 #define NEAR_REF_CLASS ((near_text_field){12})
-// source.channel: where the visit came from: search, social, mail, ads, referral or direct. Needs context.
+// source.channel: where the visit came from: search, social, mail, ads, referral or direct; unknown where a refusal hides what tells it. Needs context.
 #define NEAR_SOURCE_CHANNEL ((near_text_field){13})
 // surface: where the answer is shown: web, app, mail, search or service. Needs context.
 #define NEAR_SURFACE ((near_text_field){14})

@@ -34,7 +34,7 @@ const (
 	TimeWeekday IntField = 11
 	// ref.class: class of the referring page: search, social, mail, referral, internal or direct. Needs context.
 	RefClass TextField = 12
-	// source.channel: where the visit came from: search, social, mail, ads, referral or direct. Needs context.
+	// source.channel: where the visit came from: search, social, mail, ads, referral or direct; unknown where a refusal hides what tells it. Needs context.
 	SourceChannel TextField = 13
 	// surface: where the answer is shown: web, app, mail, search or service. Needs context.
 	Surface TextField = 14

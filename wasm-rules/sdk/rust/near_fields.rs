@@ -30,7 +30,7 @@ pub const TIME_HOUR: IntField = IntField::number(10);
 pub const TIME_WEEKDAY: IntField = IntField::number(11);
 /// ref.class: class of the referring page: search, social, mail, referral, internal or direct. Needs context.
 pub const REF_CLASS: TextField = TextField::number(12);
-/// source.channel: where the visit came from: search, social, mail, ads, referral or direct. Needs context.
+/// source.channel: where the visit came from: search, social, mail, ads, referral or direct; unknown where a refusal hides what tells it. Needs context.
 pub const SOURCE_CHANNEL: TextField = TextField::number(13);
 /// surface: where the answer is shown: web, app, mail, search or service. Needs context.
 pub const SURFACE: TextField = TextField::number(14);
