@@ -66,7 +66,7 @@ var architecture = map[string]folder{
 		tests:   []string{"github.com/maxmind/mmdbwriter", "go4.org/netipx"},
 	},
 	"wasm-rules": {
-		ours: []string{"edge", "edge/consent", "wasm-rules/bytecode"},
+		ours: []string{"edge", "edge/consent", "wasm-rules/bytecode", "wasm-rules/lang"},
 		outside: []string{
 			"github.com/tetratelabs/wazero", "aead.dev/minisign", "github.com/santhosh-tekuri/jsonschema/v6", "golang.org/x/text",
 		},
@@ -105,7 +105,8 @@ var architecture = map[string]folder{
 	},
 	".": {
 		ours: []string{
-			"edge", "edge/consent", "collector", "console", "demo", "geo", "insight", "publishing", "stream", "tag", "wasm-rules", "wasm-rules/sdk",
+			"edge", "edge/consent", "collector", "console", "demo", "geo", "insight", "publishing", "stream", "tag", "wasm-rules", "wasm-rules/lang",
+			"wasm-rules/sdk",
 		},
 		outside: []string{"github.com/valyala/fasthttp"},
 	},

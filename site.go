@@ -90,7 +90,11 @@ func addSite(ctx context.Context, cfg Config, site string, document []byte, io s
 	defer rules.Close()
 	// Here first: its words are shorter before a node has passed them on, and a
 	// refused release makes no directory.
-	if _, err := edge.CompileRelease(document, rules); err != nil {
+	var doc edge.ReleaseDocument
+	if err := json.Unmarshal(document, &doc); err != nil {
+		return err
+	}
+	if _, err := compileRelease(&doc, rules); err != nil {
 		return err
 	}
 	taken := fmt.Errorf("site %s is there already", site)

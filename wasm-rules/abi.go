@@ -31,6 +31,13 @@ const (
 	tagText    = 4
 )
 
+// What compiled rules answer for a slot, ABI.md section 6: a bit for each
+// candidate, then the scores.
+const (
+	heldBytes  = (edge.MaxCandidates + 63) / 64 * 8
+	scoreBytes = 8
+)
+
 // Limits of a module, ABI.md section 5.
 const (
 	MaxModuleBytes   = edge.MaxModuleBytes
@@ -48,6 +55,9 @@ const (
 	exportBind       = "near_bind"
 	exportSettings   = "near_settings"
 	exportDecide     = "near_decide"
+
+	exportVisit     = "near_visit" // of compiled rules, section 6
+	exportDecideAll = "near_decide_all"
 )
 
 // An export is what ABI.md says of one exported function.
@@ -65,5 +75,16 @@ func exports() []export {
 		{exportBind, "(i32, i32) -> ()", false},
 		{exportSettings, "(i32, i32) -> ()", false},
 		{exportDecide, "(i32) -> (i64)", true},
+	}
+}
+
+// compiledExports are all that a module of compiled rules exports beside its
+// memory.
+func compiledExports() []export {
+	return []export{
+		{exportIn, "() -> (i32)", true},
+		{exportBind, "(i32, i32) -> ()", true},
+		{exportVisit, "() -> ()", true},
+		{exportDecideAll, "(i32) -> (i32)", true},
 	}
 }

@@ -5,6 +5,7 @@ package wasmrules
 import (
 	"bytes"
 	"encoding/hex"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -168,6 +169,25 @@ func TestTheWorkedOutputOfTheDocumentIsRead(t *testing.T) {
 	}
 }
 
+func TestTheWorkedAnswerOfCompiledRulesIsRead(t *testing.T) {
+	lines, _, _ := block(t, readABI(t), "held")
+	memory := parseBytes(t, strings.Join(strings.Fields(strings.Join(lines, " ")), ""))
+	in := &ruleInstance{memory: memory}
+	var held edge.Held
+	if err := in.read(0, 3, &held); err != nil {
+		t.Fatal(err)
+	}
+	if held.Bits != [4]uint64{0b101} || held.Scores[0] != 10 || held.Scores[2] != -1 {
+		t.Errorf("got bits %b, scores %d", held.Bits, held.Scores[:3])
+	}
+	if err := in.read(0, 2, &held); !errors.Is(err, ErrNonsense) {
+		t.Errorf("a candidate too many: %v", err)
+	}
+	if err := in.read(0, 4, &held); !errors.Is(err, ErrNonsense) {
+		t.Errorf("an answer that ends past the memory: %v", err)
+	}
+}
+
 func TestTheWorkedResultsOfTheDocumentAreRead(t *testing.T) {
 	lines, _, _ := block(t, readABI(t), "result")
 	if len(lines) < 3 {
@@ -194,6 +214,17 @@ func TestTheDocumentNamesEverySignatureAndLimit(t *testing.T) {
 	for _, s := range exports() {
 		if row := fmt.Sprintf("| `%s` | `%s` |", s.name, s.typ); !strings.Contains(document, row) {
 			t.Errorf("ABI.md lacks %s", row)
+		}
+	}
+	_, compiled, _ := strings.Cut(document, "\n## 6. Compiled rules\n")
+	for _, s := range compiledExports() {
+		if row := fmt.Sprintf("| `%s` | `%s` |", s.name, s.typ); !strings.Contains(compiled, row) {
+			t.Errorf("section 6 of ABI.md lacks %s", row)
+		}
+	}
+	for _, limit := range []string{fmt.Sprintf("at most %d.", edge.MaxCandidates), fmt.Sprintf("| held | %d |", heldBytes), fmt.Sprintf("| scores | %d · candidates |", scoreBytes)} {
+		if !strings.Contains(compiled, limit) {
+			t.Errorf("section 6 of ABI.md does not say %q", limit)
 		}
 	}
 	small, large := bytecode.Standard(), bytecode.Large()

@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -47,6 +48,7 @@ type compiler struct {
 	temporary bool            // dir is removed by close
 	builtIn   map[string]bool // hashes of the modules that are part of the program
 	checks    *gate
+	trimming  sync.Mutex
 	jailed    atomic.Int64 // modules that the jail has compiled
 }
 
@@ -135,6 +137,27 @@ func (c *compiler) compile(ctx context.Context, wasm []byte, trusted bool, limit
 	return c.cached(wasm)
 }
 
+// compileOurs returns the code of a module that was compiled from rules by this
+// program's own compiler: no stranger wrote it, so it needs no jail.
+func (c *compiler) compileOurs(wasm []byte) (wazero.CompiledModule, error) {
+	if err := c.trim(); err != nil {
+		return nil, fmt.Errorf("code cache: %w", err)
+	}
+	ctx := experimental.WithCompilationWorkers(context.Background(), runtime.GOMAXPROCS(0))
+	code, err := c.load(ctx, wasm)
+	if damaged(err) {
+		if err := c.remove(c.entries()); err != nil {
+			return nil, fmt.Errorf("code cache: %w", err)
+		}
+		code, err = c.load(ctx, wasm)
+	}
+	return code, err
+}
+
+// damaged reports whether an error tells of code in the cache that cannot be
+// read.
+func damaged(err error) bool { return err != nil && strings.Contains(err.Error(), "compilationcache") }
+
 // errNotCached tells that a module's code is not in the cache.
 var errNotCached = errors.New("the code cache does not have it")
 
@@ -151,7 +174,7 @@ func uncompiling() context.Context {
 // what was in it is compiled again.
 func (c *compiler) cached(wasm []byte) (wazero.CompiledModule, error) {
 	code, err := c.load(uncompiling(), wasm)
-	if err != nil && strings.Contains(err.Error(), "compilationcache") {
+	if damaged(err) {
 		if err := c.remove(c.entries()); err != nil {
 			return nil, fmt.Errorf("code cache: %w", err)
 		}
@@ -199,8 +222,10 @@ func (c *compiler) entries() []cacheEntry {
 }
 
 // trim removes what killed processes left, and the oldest code of a cache that
-// is too large. Only who has the jail's turn may call it.
+// is too large. What is being written is the newest.
 func (c *compiler) trim() error {
+	c.trimming.Lock()
+	defer c.trimming.Unlock()
 	entries := c.entries()
 	var total int64
 	for _, e := range entries {
@@ -209,7 +234,7 @@ func (c *compiler) trim() error {
 	var gone []cacheEntry
 	keep := total
 	for _, e := range entries {
-		// A built-in module may be being written by this process.
+		// It may be being written: by the jail, or here where it is ours.
 		unfinished := strings.HasSuffix(e.path, ".tmp") && time.Since(e.written) > time.Minute
 		if unfinished || total > maxCacheBytes && keep > maxCacheBytes/2 {
 			gone = append(gone, e)

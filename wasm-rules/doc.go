@@ -22,14 +22,17 @@
 //	instance      one memory: call, read, put back   instance.go, snapshot.go
 //	breaker       keeps a faulty module out          breaker.go
 //	quota, gate   what all modules may take          quota.go, gate.go
+//	LoadRules     rules without code, compiled       ruleset_load.go
+//	ruleSet       which of them hold, from a pool    ruleset.go, ruleset_instance.go
+//	shared        one of each thing that is loaded   shared.go
 //	Rehearsal     answers that count nowhere         rehearsal.go
 //	encodeRecord  a View as the guest reads it       record.go
 //	ParseOutput   what a guest wrote, not believed   output.go
 //
 // The package never hands a guest a value outside its View, never gives it an
 // import, a clock or randomness, never lets a compiler see a module that was
-// not verified, never compiles one here that is not part of the program, and
-// never waits for the network.
+// not verified, never compiles one here that this program did not bring or make,
+// and never waits for the network.
 //
 // A Host and its rules are safe for concurrent use. A rule's instances are
 // released once nothing refers to the rule any more.

@@ -210,18 +210,24 @@ func mixture(sealer *edge.Sealer, decisions []edge.Decision) (release uint64, fa
 // with the number of each release it published.
 func hammer(t *testing.T, engine *edge.Engine, sealer *edge.Sealer, swap func(pause func(release uint64))) {
 	t.Helper()
+	hammerSlots(t, engine, func(decisions []edge.Decision) (uint64, string) { return mixture(sealer, decisions) }, swap, codeSlot, echoSlot)
+}
+
+// hammerSlots is hammer for other slots, whose answers check looks at.
+func hammerSlots(t *testing.T, engine *edge.Engine, check func([]edge.Decision) (uint64, string), swap func(pause func(release uint64)), slots ...string) {
+	t.Helper()
 	var live atomic.Uint64
 	var decided atomic.Int64 // by the live release
 	var stop atomic.Bool
 	var deciders sync.WaitGroup
 	for range swapDeciders {
 		deciders.Go(func() {
-			beacon, request := beaconOf(codeSlot, echoSlot), &edge.Request{Now: time.Now(), Lang: "en", PageLang: "en", Path: "/hats"}
+			beacon, request := beaconOf(slots...), &edge.Request{Now: time.Now(), Lang: "en", PageLang: "en", Path: "/hats"}
 			var out edge.Outcome
 			for !stop.Load() {
 				out.Reset()
 				err := engine.Decide(beacon, request, &out)
-				release, fault := mixture(sealer, out.Decisions)
+				release, fault := check(out.Decisions)
 				if err != nil || fault != "" {
 					t.Errorf("%s %v", fault, err)
 					stop.Store(true)

@@ -53,6 +53,8 @@ type Host struct {
 	// fields. Sites share none: what one site's visitors do to a rule must not
 	// show at another.
 	rules shared[rule]
+	// sets are shared by releases of a site with the same rules and fields.
+	sets shared[ruleSet]
 }
 
 // New returns a host without rules.
@@ -92,11 +94,6 @@ func (h *Host) Load(site string, ref edge.ModuleRef, bind map[string]int) (edge.
 		return nil, err
 	}
 	return r, nil
-}
-
-// LoadRules implements edge.RuleLoader.
-func (*Host) LoadRules(string, *edge.Compiled, map[string]int) (edge.RuleSet, error) {
-	return nil, errors.New("this build has no rules without code")
 }
 
 func (h *Host) load(site string, ref edge.ModuleRef, bind map[string]int) (*rule, error) {
@@ -145,17 +142,15 @@ func (h *Host) makeRule(wasm []byte, hash string, t *template) (*rule, error) {
 			h.large.give(large)
 		}
 	}()
-	if t.large {
-		if !h.large.claim(1) {
-			return nil, &ModuleError{CodeQuota, fmt.Errorf("%d bytes: this node has as many modules of more than %d bytes as it may", len(wasm), bytecode.Standard().Bytes)}
-		}
-		large = 1
+	if large, err = h.claimLarge(len(wasm)); err != nil {
+		return nil, err
 	}
 	if first, err = h.compiler.finish(context.Background(), t, standardLimits); err != nil {
 		return nil, err
 	}
-	if room = t.room(h.instances); !h.memory.claim(room) {
-		return nil, &ModuleError{CodeMemory, fmt.Errorf("%d bytes of memory for %d instances: this node's modules have as much as they may", room, h.instances)}
+	room = t.room(h.instances)
+	if err := h.claimMemory(room); err != nil {
+		return nil, err
 	}
 	r := &rule{manifest: t.manifest, template: t, loaded: time.Now(), pool: newPool(t.restart, first, h.instances)}
 	r.breaker.now = time.Now
@@ -168,6 +163,26 @@ func (h *Host) makeRule(wasm []byte, hash string, t *template) (*rule, error) {
 	}, r.pool)
 	served = true
 	return r, nil
+}
+
+// claimLarge takes a large module's place for a module of that many bytes, and
+// returns how many places it took.
+func (h *Host) claimLarge(bytes int) (int64, error) {
+	if bytes <= bytecode.Standard().Bytes {
+		return 0, nil
+	}
+	if !h.large.claim(1) {
+		return 0, &ModuleError{CodeQuota, fmt.Errorf("%d bytes: this node has as many modules of more than %d bytes as it may", bytes, bytecode.Standard().Bytes)}
+	}
+	return 1, nil
+}
+
+// claimMemory takes memory for a rule's instances.
+func (h *Host) claimMemory(bytes int64) error {
+	if !h.memory.claim(bytes) {
+		return &ModuleError{CodeMemory, fmt.Errorf("%d bytes of memory for %d instances: this node's modules have as much as they may", bytes, h.instances)}
+	}
+	return nil
 }
 
 // open gets the module and its manifest and checks that they are the ones the

@@ -74,11 +74,16 @@ func section(id byte, b []byte) []byte { return append([]byte{id}, sized(b)...) 
 // variant 1 with score 5. change replaces the function of its name, or removes
 // it when its code is nil.
 func minimal(change ...testFunc) []testFunc {
-	funcs := []testFunc{
+	return changed([]testFunc{
 		{"near_in", nil, []byte{wasmI32}, constI32(0)},
 		{"near_out", nil, []byte{wasmI32}, constI32(MaxRecordBytes)},
 		{"near_decide", []byte{wasmI32}, []byte{wasmI64}, constI64(5<<8 | 1)},
-	}
+	}, change)
+}
+
+// changed replaces functions by name, adds those that are new, and removes those
+// whose code is nil.
+func changed(funcs, change []testFunc) []testFunc {
 	for _, c := range change {
 		kept := funcs[:0:0]
 		for _, f := range funcs {

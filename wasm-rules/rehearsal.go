@@ -29,7 +29,11 @@ func (l rehearsal) Load(site string, ref edge.ModuleRef, bind map[string]int) (e
 
 // LoadRules implements edge.RuleLoader.
 func (l rehearsal) LoadRules(site string, c *edge.Compiled, bind map[string]int) (edge.RuleSet, error) {
-	return l.host.LoadRules(site, c, bind)
+	set, err := l.host.loadRules(site, c, bind)
+	if err != nil {
+		return nil, err
+	}
+	return rehearsedSet{set}, nil
 }
 
 // A rehearsedRule answers as its rule does, beside the pool and the breaker.
@@ -50,4 +54,19 @@ func (r rehearsedRule) Choose(view *edge.View, slot int) (edge.Answer, error) {
 	answer, err := in.choose(ctx, view.Record(encodeRecord), slot, len(role.Variants), r.template.budget)
 	runtime.KeepAlive(r.rule)
 	return answer, err
+}
+
+// A rehearsedSet answers as its rules do, beside the pool.
+type rehearsedSet struct{ *ruleSet }
+
+// Decide implements edge.RuleSet.
+func (r rehearsedSet) Decide(view *edge.View, slots []int, held []edge.Held) error {
+	in, err := r.open(context.Background())
+	if err != nil {
+		return fmt.Errorf("%w: %w", errBroken, err)
+	}
+	defer in.close()
+	err = in.decide(view.Record(encodeRecord), slots, held)
+	runtime.KeepAlive(r.ruleSet)
+	return err
 }

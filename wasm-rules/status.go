@@ -61,6 +61,9 @@ func (h *Host) Status() []ModuleStatus {
 	for _, r := range h.rules.all() {
 		list = append(list, r.status())
 	}
+	for _, r := range h.sets.all() {
+		list = append(list, r.status())
+	}
 	slices.SortFunc(list, func(a, b ModuleStatus) int {
 		return cmp.Or(cmp.Compare(a.Module, b.Module), cmp.Compare(a.Hash, b.Hash), cmp.Compare(a.Site, b.Site), a.Loaded.Compare(b.Loaded))
 	})

@@ -56,10 +56,7 @@ const maxRewrittenBytes = 4 * MaxModuleBytes
 // verify reads and rewrites a module. Its error is a *bytecode.Error or a
 // *ModuleError.
 func verify(wasm []byte, hash string) (*module, error) {
-	limits, large := bytecode.Standard(), false
-	if len(wasm) > limits.Bytes {
-		limits, large = bytecode.Large(), true
-	}
+	limits, large := limitsFor(wasm)
 	verified, err := bytecode.Verify(wasm, limits)
 	if err != nil {
 		return nil, err
@@ -69,6 +66,15 @@ func verify(wasm []byte, hash string) (*module, error) {
 		return nil, &ModuleError{CodeTooLarge, fmt.Errorf("%d bytes once it is rewritten, at most %d", len(meter.Wasm), maxRewrittenBytes)}
 	}
 	return &module{hash: hash, rewritten: HashOf(meter.Wasm), large: large, verified: verified, meter: meter}, nil
+}
+
+// limitsFor returns the limits of a module of that many bytes, and whether they
+// are those of large ones.
+func limitsFor(wasm []byte) (bytecode.Limits, bool) {
+	if small := bytecode.Standard(); len(wasm) <= small.Bytes {
+		return small, false
+	}
+	return bytecode.Large(), true
 }
 
 // finish takes a template with module, manifest, bind, own and settings to where

@@ -63,6 +63,9 @@ func (p *Program) Reads() []string { return p.text.Reads }
 // Counts are the windows that its rules count events in.
 func (p *Program) Counts() []edge.EventWindow { return p.text.Counts }
 
+// Own are the site's own fields in their order: names, types and purposes.
+func (p *Program) Own() []edge.OwnField { return p.text.Source.Fields }
+
 // Explain says what became of the condition of a slot's candidate in a visit,
 // by the reference interpreter: slow and for people. values gives a field's value
 // by its wire name, the unknown Value where it is absent; granted are the visit's
