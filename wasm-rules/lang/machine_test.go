@@ -121,8 +121,8 @@ type machine struct {
 	at      uint32
 	visit   api.Function
 	decide  api.Function
+	bind    api.Function
 	slots   []edge.RuleSetSlot
-	size    int // of the machine code's source: the module's bytes
 }
 
 // load compiles a document and loads its module.
@@ -144,15 +144,16 @@ func load(t testing.TB, doc *edge.ReleaseDocument) *machine {
 		t.Fatal(err)
 	}
 	m := &machine{
-		t: t, own: doc.Fields, builtin: edge.BuiltinFields, memory: module.Memory(), slots: p.Slots(), size: len(wasm),
+		t: t, own: doc.Fields, builtin: edge.BuiltinFields, memory: module.Memory(), slots: p.Slots(),
 		visit: module.ExportedFunction("near_visit"), decide: module.ExportedFunction("near_decide_all"),
+		bind: module.ExportedFunction("near_bind"),
 	}
 	m.at = uint32(call(t, module.ExportedFunction("near_in"))[0])
 	index := 0
 	for _, name := range p.Reads() {
 		n := slices.IndexFunc(m.own, func(f edge.OwnField) bool { return f.Name == name })
 		if n >= 0 {
-			call(t, module.ExportedFunction("near_bind"), uint64(index), uint64(m.builtin+n))
+			call(t, m.bind, uint64(index), uint64(m.builtin+n))
 			index++
 		}
 	}
