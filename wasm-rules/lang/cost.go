@@ -20,9 +20,16 @@ var (
 // visit that is made to be slow.
 const maxSlotCost = 8_000_000
 
-// worthSharing is the cost, of the usual kind, from which a condition that others
-// share is told by a function of its own: to ask it costs ten.
-const worthSharing = 40
+// A shared condition is told by a function of its own where that saves enough: to
+// ask it costs asking, and many of those who could ask are decided before.
+const (
+	asking       = 15
+	worthSharing = 200
+)
+
+// pays reports whether a condition that stands in several places, and costs that
+// much, is worth a memo.
+func pays(uses, cost int) bool { return (uses-1)*cost-uses*asking >= worthSharing }
 
 // A costing works out costs at one scale.
 type costing struct {
@@ -38,7 +45,7 @@ func newCosting(s scale, memos map[*node]*memo) *costing {
 // cost returns the cost of telling a node. What has a memo costs a look at it.
 func (c *costing) cost(n *node) int {
 	if c.memos[n] != nil {
-		return 10
+		return asking
 	}
 	return c.alone(n)
 }

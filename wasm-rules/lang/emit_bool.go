@@ -21,18 +21,19 @@ func (e *emitter) jump(n *node, want bool, l label) {
 	case opNot:
 		e.jump(n.args[0], !want, l)
 	case opAnd, opOr:
-		last := len(n.args) - 1
+		parts := e.m.cheapFirst(n)
 		if (n.op == opAnd) == want {
-			for _, part := range n.args {
+			for _, part := range parts {
 				e.jump(part, want, l)
 			}
 			return
 		}
+		last := len(parts) - 1
 		found := e.block()
-		for _, part := range n.args[:last] {
+		for _, part := range parts[:last] {
 			e.reach(part, want, found)
 		}
-		e.jump(n.args[last], want, l)
+		e.jump(parts[last], want, l)
 		e.end()
 	case opCond:
 		e.choice(n, want, l)
@@ -69,7 +70,7 @@ func (e *emitter) reach(n *node, want bool, l label) {
 		e.reach(n.args[0], !want, l)
 		return
 	case (n.op == opAnd || n.op == opOr) && (n.op == opAnd) != want:
-		for _, part := range n.args {
+		for _, part := range e.m.cheapFirst(n) {
 			e.reach(part, want, l)
 		}
 		return

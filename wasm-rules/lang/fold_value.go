@@ -90,7 +90,8 @@ func (b *builder) at(list, i *node, k kind) *node {
 func (b *builder) arithmetic(o op, x, y *node) *node {
 	k := x.kind
 	switch {
-	case x.kind == kindDuration && y.kind == kindTime: // a sum
+	case x.kind == kindDuration && y.kind == kindTime, // a sum
+		(o == opAdd || o == opMul) && x.isConst() && !y.isConst() && x.kind == y.kind:
 		return b.arithmetic(o, y, x)
 	case x.kind == kindTime && y.kind == kindTime:
 		k = kindDuration

@@ -5,6 +5,7 @@ package lang
 import (
 	"cmp"
 	"maps"
+	"math/bits"
 	"slices"
 
 	"github.com/nearside/nearside/edge"
@@ -35,6 +36,7 @@ type module struct {
 	reads    map[*field]*read
 	own      int // how many of the reads are of own fields
 	memos    map[*node]*memo
+	usual    *costing // with memos
 	types    []string // parameters and results, with a byte 0 between
 	declared []int    // each function's type
 	bodies   [][]byte
@@ -46,6 +48,7 @@ type module struct {
 
 func newModule(b *builder, reads []*field) *module {
 	m := &module{builder: b, reads: make(map[*field]*read), memos: make(map[*node]*memo), texts: make(map[string]int)}
+	m.usual = newCosting(usual, m.memos)
 	for i, f := range reads {
 		r := &read{field: f, place: i, own: -1}
 		if f.own >= 0 {
@@ -103,6 +106,15 @@ func (m *module) constant(s string) int64 {
 		m.texts[s] = at
 	}
 	return int64(at-recordAt) | int64(len(s))<<32
+}
+
+// cheapFirst returns the parts of && or || in the order in which they are told:
+// what costs half as much goes first. That changes nothing, since what is neither
+// true nor false decides neither of the two.
+func (m *module) cheapFirst(n *node) []*node {
+	return slices.SortedStableFunc(slices.Values(n.args), func(x, y *node) int {
+		return cmp.Compare(bits.Len(uint(m.usual.cost(x))), bits.Len(uint(m.usual.cost(y))))
+	})
 }
 
 func align8(n int) int { return (n + 7) &^ 7 }

@@ -33,7 +33,7 @@ func shareable(conditions, scores []*node) []*memo {
 	var memos []*memo
 	costs := newCosting(usual, nil)
 	for _, n := range s.order {
-		if n.kind == kindBool && !n.open && s.uses[n] > 1 && costs.cost(n) >= worthSharing {
+		if n.kind == kindBool && !n.open && pays(s.uses[n], costs.cost(n)) {
 			memos = append(memos, &memo{node: n})
 		}
 	}
