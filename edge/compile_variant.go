@@ -104,7 +104,9 @@ func (c *compiler) texts(at string, kind Kind, spec *Variant) map[string]text {
 		order = append(order, lang)
 	}
 	if len(order) == 0 {
-		c.bad("variants: %s: content is missing", at)
+		if len(spec.Content) == 0 {
+			c.bad("variants: %s: content is missing", at)
+		}
 		return nil
 	}
 	slices.Sort(order)

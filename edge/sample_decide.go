@@ -23,7 +23,7 @@ type SampledDecision struct {
 	Campaign string          `json:"campaign,omitempty"`
 	Because  string          `json:"because,omitempty"`
 	Content  json.RawMessage `json:"content,omitempty"`
-	Why      *Why            `json:"why"`
+	Why      *Why            `json:"why,omitempty"`
 }
 
 // Sample decides slots, nil for all in the release's order, for a sample visit as
