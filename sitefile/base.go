@@ -85,8 +85,9 @@ func (e *ExportError) Error() string {
 
 // Export writes a release into a directory, beside it the JSON Schema and the
 // base, and removes the files of an earlier export that are no more. Files that
-// somebody changed or made are an ExportError, and nothing is written; with force
-// they are overwritten and removed like the others.
+// somebody changed or made are an ExportError, those of another site are an error
+// too, and nothing is written; with force they are overwritten and removed like
+// the others.
 func Export(dir string, doc *edge.ReleaseDocument, force bool) error {
 	files, err := Render(doc)
 	if err != nil {
@@ -98,6 +99,9 @@ func Export(dir string, doc *edge.ReleaseDocument, force bool) error {
 	}
 	if before == nil {
 		before = &Base{}
+	}
+	if before.Site != "" && before.Site != doc.Site && !force {
+		return fmt.Errorf("the files are of site %s", before.Site)
 	}
 	there, err := siteFilesIn(dir)
 	if err != nil {

@@ -139,6 +139,19 @@ func TestExportSparesSomebodysWork(t *testing.T) {
 	}
 }
 
+func TestExportKeepsToOneSite(t *testing.T) {
+	dir, doc := t.TempDir(), shopDocument(t)
+	export(t, dir, doc)
+	other := *doc
+	other.Site = "boat"
+	if err := Export(dir, &other, false); err == nil || err.Error() != "the files are of site shop" {
+		t.Errorf("error %v", err)
+	}
+	if err := Export(dir, &other, true); err != nil || Site(os.DirFS(dir)) != "boat" {
+		t.Errorf("with force the files are of site %q: %v", Site(os.DirFS(dir)), err)
+	}
+}
+
 func export(t *testing.T, dir string, doc *edge.ReleaseDocument) {
 	t.Helper()
 	if err := Export(dir, doc, false); err != nil {
@@ -156,9 +169,9 @@ func TestTheHashIsOfWhatAReleaseSays(t *testing.T) {
 	slices.Reverse(other.Slots)
 	other.Variants = slices.Clone(doc.Variants)
 	slices.Reverse(other.Variants)
-	spelt := json.RawMessage(strings.ReplaceAll(string(doc.Modules[1].Settings), "°", `°`))
+	spelt := json.RawMessage(strings.ReplaceAll(string(doc.Modules[2].Settings), "°", `°`))
 	other.Modules = slices.Clone(doc.Modules)
-	other.Modules[1].Settings = append(json.RawMessage("  "), spelt...)
+	other.Modules[2].Settings = append(json.RawMessage("  "), spelt...)
 	// Reversing also turns the variants of one slot around, which says something.
 	slices.SortStableFunc(other.Variants, func(a, b edge.Variant) int { return strings.Compare(a.Slot+a.Name, b.Slot+b.Name) })
 	doc.Variants = slices.Clone(doc.Variants)
@@ -225,7 +238,7 @@ func TestChangesAreToldInWords(t *testing.T) {
 			d.Variants[4].Content = map[string]json.RawMessage{"en": json.RawMessage(`{"html":"<p>x</p>"}`), "fr": d.Variants[4].Content["fr"]}
 		}, []string{"changed variant hero/winter: content (en (html)) changed"}},
 		{"a state", func(d *edge.ReleaseDocument) { d.Campaigns[0].State = "archived" }, []string{"changed campaign first-snow: state from live to archived"}},
-		{"a module's version", func(d *edge.ReleaseDocument) { d.Modules[1].Version = "1.1.0" }, []string{"added module weather@1.1.0", "removed module weather@1.0.0"}},
+		{"a module's version", func(d *edge.ReleaseDocument) { d.Modules[2].Version = "1.1.0" }, []string{"added module weather@1.1.0", "removed module weather@1.0.0"}},
 		{"a setting", func(d *edge.ReleaseDocument) { d.Settings.RetainDays = 0 }, []string{"changed settings: retainDays is no more 90"}},
 		{"a slot's kind", func(d *edge.ReleaseDocument) { d.Slots[0].Kind = "json" }, []string{"changed slot also-like: kind from items to json"}},
 	}

@@ -34,7 +34,8 @@ func (c Change) String() string {
 }
 
 // Changes returns what a release changes of the one before it, in the order of
-// the things. Two that say the same have no changes.
+// the things. Two that say the same have no changes; before a site's first release
+// is the zero document.
 func Changes(before, after *edge.ReleaseDocument) []Change {
 	old, next := things(before), things(after)
 	var out []Change
@@ -88,7 +89,9 @@ func (v *inventory) add(name string, value any, not ...string) *thing {
 
 func things(doc *edge.ReleaseDocument) *inventory {
 	v := &inventory{byName: map[string]*thing{}}
-	v.add("settings", doc.Settings)
+	if doc.Site != "" { // of no release
+		v.add("settings", doc.Settings)
+	}
 	for _, f := range doc.Fields {
 		v.add("field "+f.Name, f)
 	}

@@ -163,6 +163,9 @@ func (d *decoder) indexRule(slot string, rule *edge.RuleSpec, n *node) {
 	if key := slot + "/" + rule.Module; d.index.rules[key] == nil {
 		d.index.rules[key] = n
 	}
+	if before := n.get("before"); before != nil && rule.Before != nil {
+		d.indexRule(slot, rule.Before, before)
+	}
 }
 
 func (d *decoder) rule(n *node) edge.RuleSpec {

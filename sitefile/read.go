@@ -138,3 +138,18 @@ func countMarks(text []byte) int {
 	}
 	return n
 }
+
+// Site returns the site that a directory's files are of, "" where that cannot be
+// told. It checks nothing.
+func Site(dir fs.FS) string {
+	contents, err := gather(dir)
+	if err != nil {
+		return ""
+	}
+	for _, c := range contents {
+		if f, _ := parse(c.name, c.content); f.root.get("site") != nil {
+			return f.root.str("site")
+		}
+	}
+	return ""
+}
