@@ -105,8 +105,7 @@ var architecture = map[string]folder{
 	},
 	".": {
 		ours: []string{
-			"edge", "edge/consent", "collector", "console", "demo", "geo", "insight", "publishing", "stream", "tag", "wasm-rules", "wasm-rules/lang",
-			"wasm-rules/sdk",
+			"edge", "edge/consent", "collector", "console", "demo", "geo", "insight", "publishing", "sitefile", "stream", "tag", "wasm-rules", "wasm-rules/lang", "wasm-rules/sdk",
 		},
 		outside: []string{"github.com/valyala/fasthttp"},
 	},

@@ -37,6 +37,12 @@ const usage = `Nearside personalizes a site at its edge, under the visitor's con
   nearside demo                        a small shop that shows everything, on 127.0.0.1:8080
   nearside serve                       the collector and edge node
   nearside site add ID --origin URL    a site with a first rule; prints the snippet for its pages
+  nearside site files ID DIR           the same as files to begin with, for check and apply
+  nearside check DIR                   what is wrong with a site's files, and where
+  nearside diff DIR                    what applying them would change
+  nearside apply DIR                   publishes them, all or nothing
+  nearside export --site ID DIR        what is live, written as files
+  nearside eval                        decides sample visits by a site's files, without a node
   nearside module                      rule modules: check, upload, publish, roll back
   nearside token                       who may do what on a node
   nearside replay DECISION             answers a recorded decision again, and says what it saw
@@ -54,6 +60,11 @@ var commands = map[string]func(ctx context.Context, args []string, io stdio) err
 	"demo":   demoCommand,
 	"serve":  serveCommand,
 	"site":   siteCommand,
+	"check":  siteCheckCommand,
+	"diff":   diffCommand,
+	"apply":  applyCommand,
+	"export": exportCommand,
+	"eval":   evalCommand,
 	"module": moduleCommand,
 	"token":  tokenCommand,
 	"replay": replayCommand,

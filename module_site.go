@@ -64,19 +64,25 @@ func (c *siteCall) change(ctx context.Context, io stdio, resource string, body a
 	if err := c.ask(ctx, io, apiRequest{method: http.MethodPost, path: c.path(resource), json: body}, &out); err != nil {
 		return err
 	}
-	switch {
-	case c.json:
+	if c.json {
 		return printJSON(io, out)
-	case out.Proposal != nil && out.Proposal.State == publishing.StateWaiting:
-		fmt.Fprintf(io.out, "Site %s wants a second person: somebody else approves it with\n\n  nearside module approve %s --site %[1]s\n", c.site, out.Proposal.ID)
-	case out.Was == out.Release:
-		fmt.Fprintf(io.out, "Nothing to change: release %d of site %s is like that already.\n", out.Release, c.site)
-	case out.Pending:
-		fmt.Fprintf(io.out, "%s: release %d of site %s is stored, and the node does not serve it yet; its log says why if that lasts.\n", did, out.Release, c.site)
-	default:
-		fmt.Fprintf(io.out, "%s: release %d of site %s is live (before: %d).\n", did, out.Release, c.site, out.Was)
 	}
+	printOutcome(io, &out, did)
 	return nil
+}
+
+// printOutcome says what came of a change; did is the change in the past.
+func printOutcome(io stdio, out *publishing.Outcome, did string) {
+	switch {
+	case out.Proposal != nil && out.Proposal.State == publishing.StateWaiting:
+		fmt.Fprintf(io.out, "Site %s wants a second person: somebody else approves it with\n\n  nearside module approve %s --site %[1]s\n", out.Site, out.Proposal.ID)
+	case out.Was == out.Release:
+		fmt.Fprintf(io.out, "Nothing to change: release %d of site %s is like that already.\n", out.Release, out.Site)
+	case out.Pending:
+		fmt.Fprintf(io.out, "%s: release %d of site %s is stored, and the node does not serve it yet; its log says why if that lasts.\n", did, out.Release, out.Site)
+	default:
+		fmt.Fprintf(io.out, "%s: release %d of site %s is live (before: %d).\n", did, out.Release, out.Site, out.Was)
+	}
 }
 
 func uploadCommand(ctx context.Context, args []string, io stdio) error {

@@ -17,6 +17,9 @@ import (
 // siteCommand adds a site: its settings, one slot with a first rule, and the
 // snippet for its pages.
 func siteCommand(ctx context.Context, args []string, io stdio) error {
+	if len(args) > 0 && args[0] == "files" {
+		return siteFilesCommand(args[1:], io)
+	}
 	cfg := defaults()
 	fs := cfg.flags("site add ID --origin URL [settings]", io.out, "data", "http.prefix", "rules.modules")
 	var origins, languages []string
@@ -30,7 +33,7 @@ func siteCommand(ctx context.Context, args []string, io stdio) error {
 		fs.Usage()
 		return nil
 	case len(args) == 0 || args[0] != "add":
-		return usagef("want nearside %s", fs.Name())
+		return usagef("want nearside %s, or nearside site files ID DIR --origin URL", fs.Name())
 	}
 	if err := cfg.parse(fs, args[1:], "ID"); err != nil {
 		return err
