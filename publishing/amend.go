@@ -73,6 +73,7 @@ type amended struct {
 	number   uint64       // that of was if there is nothing to change
 	document []byte       // as it is stored
 	hash     string
+	release  *edge.Release // nil if there is nothing to change
 	rules    []byte // the module of its rules without code; nil where there is none to keep
 
 	slot     string

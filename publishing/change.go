@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"runtime"
 
 	"github.com/nearside/nearside/edge"
 )
@@ -115,6 +116,7 @@ func (d *Desk) apply(ctx context.Context, by Actor, c Change, next *amended, pro
 		if err == nil {
 			out := next.outcome()
 			out.Pending = d.o.Live != nil && !d.o.Live.Await(ctx, site, next.number)
+			runtime.KeepAlive(next) // the node serves what was loaded to check the release
 			return out, nil
 		}
 		if !errors.Is(err, edge.ErrChanged) {

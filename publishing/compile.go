@@ -74,7 +74,7 @@ func (d *Desk) compile(ctx context.Context, a *amended, next *edge.ReleaseDocume
 	if len(document) > edge.MaxReleaseBytes {
 		return refuse(CodeTooLarge, "document", "the release has %d bytes, at most %d", len(document), edge.MaxReleaseBytes)
 	}
-	a.number, a.document, a.hash = next.Number, document, hashOf(document)
+	a.number, a.document, a.hash, a.release = next.Number, document, hashOf(document), release
 	return nil
 }
 

@@ -103,6 +103,37 @@ func TestLoadRulesRefuses(t *testing.T) {
 	}
 }
 
+// FuzzReadCompiled: whatever the bytes are, what is looked at before they are
+// compiled neither panics nor lets through what cannot be run.
+func FuzzReadCompiled(f *testing.F) {
+	f.Add(compiled(f, ruleDocument(`shop.season == "spring" && hash("x") < 5000`)).wasm)
+	f.Add(forged(f, fixedPage(assemble(forgedFuncs()))).wasm)
+	f.Add(handMade(assemble(minimal())).wasm)
+	f.Fuzz(func(t *testing.T, wasm []byte) {
+		program, err := lang.Read(wasm)
+		if err != nil {
+			return
+		}
+		c, err := newRuleCode(program, seasonBound)
+		if err != nil {
+			return
+		}
+		limits, _ := limitsFor(wasm)
+		m, err := bytecode.Verify(wasm, limits)
+		if err != nil || checkCompiled(m) != nil {
+			return
+		}
+		for name, n := range c.numbers {
+			if n < 0 || n >= edge.BuiltinFields+len(seasonBound) {
+				t.Errorf("field %q has number %d", name, n)
+			}
+		}
+		if len(m.Imports) > 0 || len(m.Exports) != 1+len(compiledExports()) || m.MemoryPages > MaxMemoryPages {
+			t.Errorf("%d imports, %d exports, %d pages", len(m.Imports), len(m.Exports), m.MemoryPages)
+		}
+	})
+}
+
 // TestAFaultOfCompiledRulesCostsTheCallAndTheInstance: the module traps in France
 // and nowhere else.
 func TestAFaultOfCompiledRulesCostsTheCallAndTheInstance(t *testing.T) {

@@ -4,7 +4,6 @@ package wasmrules
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"runtime"
 	"time"
@@ -68,14 +67,13 @@ func (h *Host) rulesOf(site string, wasm []byte, hash string, bind map[string]in
 	if err != nil {
 		return nil, fmt.Errorf("open compiled rules: %w", err)
 	}
-	numbers, err := ownNumbers(&edge.Manifest{Reads: program.Reads()}, bind)
+	c, err := newRuleCode(program, bind)
 	if err != nil {
 		return nil, err
 	}
-	key := fmt.Sprintf("%q %s %d %v", site, hash, len(bind), numbers)
-	return h.sets.once(key, func() (*ruleSet, error) {
-		return h.makeSet(wasm, newRuleCode(site, hash, program, bind))
-	})
+	c.site, c.hash = site, hash
+	key := fmt.Sprintf("%q %s %d %v", site, hash, len(bind), c.bind)
+	return h.sets.once(key, func() (*ruleSet, error) { return h.makeSet(wasm, c) })
 }
 
 // makeSet makes a set of a module and what it takes to make instances of it.
@@ -169,50 +167,52 @@ type ruleCode struct {
 	candidates []int          // of each slot
 }
 
-// newRuleCode returns what is known before the module is looked at. bind has
-// every own field that the program reads.
-func newRuleCode(site, hash string, program *lang.Program, bind map[string]int) *ruleCode {
+// newRuleCode returns what a program says, without the module's code.
+func newRuleCode(program *lang.Program, bind map[string]int) (*ruleCode, error) {
+	numbers, err := ownNumbers(&edge.Manifest{Reads: program.Reads()}, bind)
+	if err != nil {
+		return nil, err
+	}
 	c := &ruleCode{
-		program: program, site: site, hash: hash, numbers: map[string]int{},
+		program: program, bind: numbers, numbers: map[string]int{},
 		own: make([]edge.Type, len(bind)), empty: emptyRecord(len(bind)),
 	}
 	for _, name := range program.Reads() {
 		if f, ok := edge.FieldByName(name); ok {
 			c.numbers[name] = int(f.Number)
-			continue
+		} else {
+			c.numbers[name] = bind[name]
 		}
-		c.numbers[name] = bind[name]
-		c.bind = append(c.bind, bind[name])
 	}
 	for _, f := range program.Own() {
-		if n, ok := c.numbers[f.Name]; ok {
+		if n := c.numbers[f.Name]; n >= edge.BuiltinFields {
 			c.own[n-edge.BuiltinFields] = edge.ParseType(f.Type)
 		}
 	}
 	for _, slot := range program.Slots() {
-		c.candidates = append(c.candidates, len(slot.Candidates))
+		n := len(slot.Candidates)
+		if n > edge.MaxCandidates {
+			return nil, abiError("slot %.64q: %d candidates, at most %d", slot.Name, n, edge.MaxCandidates)
+		}
+		c.candidates = append(c.candidates, n)
 	}
-	return c
+	return c, nil
 }
 
-// start makes the first instance and lets it decide for a visitor who granted
-// nothing.
+// start makes the first instance and lets it decide each slot for a visitor who
+// granted nothing.
 func (c *ruleCode) start(ctx context.Context) (*ruleInstance, error) {
 	in, err := c.open(ctx)
 	if err != nil {
 		return nil, err
 	}
-	slots := make([]int, len(c.candidates))
-	for i := range slots {
-		slots[i] = i
-	}
-	if err := in.decide(c.empty, slots, make([]edge.Held, len(slots))); err != nil {
-		in.close()
-		return nil, fmt.Errorf("empty record: %w", err)
-	}
-	if !in.ready() {
-		in.close()
-		return nil, errors.New("empty record: the instance is not ready for another")
+	held := make([]edge.Held, 1)
+	for slot := range c.candidates {
+		if err := in.decide(c.empty, []int{slot}, held); err != nil {
+			in.close()
+			return nil, fmt.Errorf("empty record: %w", err)
+		}
+		in.ready()
 	}
 	return in, nil
 }
