@@ -206,10 +206,9 @@ func (e *evaluation) saw(x ast.Expr) string {
 	if !o.known() {
 		return ""
 	}
-	if name := strings.TrimPrefix(identifier(x), "."); name != "" && e.bound == nil {
-		if v := e.values(e.lang.fields[name].name); v.Type != edge.TypeTime {
-			return string(v.AppendJSON(nil))
-		}
+	if f := e.lang.fields[strings.TrimPrefix(identifier(x), ".")]; f != nil && f.typ != edge.TypeTime {
+		v := e.values(f.name)
+		return string(v.AppendJSON(nil))
 	}
 	v := edge.Value{}
 	switch value := o.value.(type) {

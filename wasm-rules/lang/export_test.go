@@ -75,3 +75,8 @@ const (
 
 // Functions are those the language has, operators among them.
 var Functions = functions
+
+// EncodeVisit writes a record of fields by wire name.
+func EncodeVisit(values map[string]edge.Value, own []edge.OwnField) []byte {
+	return encodeVisit(values, own, edge.BuiltinFields)
+}

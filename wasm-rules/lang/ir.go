@@ -85,9 +85,10 @@ func (n *node) isConst() bool { return n.op == opConst }
 
 func (n *node) double() float64 { return math.Float64frombits(uint64(n.num)) }
 
-// isTrue and isFalse report what a condition always is.
-func (n *node) isTrue() bool  { return n.op == opConst && n.num == 1 }
-func (n *node) isFalse() bool { return n.op == opConst && n.num == 0 }
+// isTrue and isFalse report what a condition always is. The numbers 1 and 0 are
+// no conditions.
+func (n *node) isTrue() bool  { return n.op == opConst && n.kind == kindBool && n.num == 1 }
+func (n *node) isFalse() bool { return n.op == opConst && n.kind == kindBool && n.num == 0 }
 
 // A builder makes nodes. What is known before a visit is told at once: its
 // methods, in the fold files, return the simplest node that is the same for

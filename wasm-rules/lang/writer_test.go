@@ -36,7 +36,7 @@ func pick[T any](r *rand.Rand, from []T) T { return from[r.IntN(len(from))] }
 // each other, letters that fold outside ASCII, composed and decomposed, beyond
 // the first plane, with bytes that a comparison by sign would order wrongly.
 var texts = []string{
-	"hats", "Hats", "HATS", "hat", "ha", "ts", "s", "/hats", "/hats/felt", "FR", "DE", "phone", "sku-1", "sku-2", "sku-10",
+	"hats", "hat", "ha", "ts", "Hats", "s", "HATS", "/hats", "/hats/felt", "FR", "DE", "phone", "sku-1", "sku-2", "sku-10",
 	"Zürich", "zürich", "ZÜRICH", "Zu\u0308rich", "rich", "日本", "日本語", "本", "🎩", "🎩 hats", "É", "é", "e\u0301", "ß", "İ", "\u212a",
 	"a\u00a0b", `quote " and \ and '`, "line\nline", "\x00", "\x7f", "~", "", "view_item", "purchase",
 	strings.Repeat("long hat ", 20), strings.Repeat("long hat ", 20) + "!", strings.Repeat("é", 70),
@@ -53,7 +53,13 @@ var doubles = []float64{
 // day is about when the visits come.
 var day = time.Date(2026, time.March, 1, 12, 30, 45, 678e6, time.UTC)
 
-func (w *writer) text() string    { return pick(w.Rand, texts) }
+func (w *writer) text() string {
+	if w.IntN(3) == 0 {
+		return pick(w.Rand, texts[:6]) // so that some agree
+	}
+	return pick(w.Rand, texts)
+}
+
 func (w *writer) integer() int64  { return pick(w.Rand, integers[:1+w.IntN(len(integers))]) }
 func (w *writer) double() float64 { return pick(w.Rand, doubles[:1+w.IntN(len(doubles))]) }
 
@@ -62,6 +68,14 @@ func (w *writer) quoted() string {
 		return strconv.QuoteToASCII(w.text())
 	}
 	return strconv.Quote(w.text())
+}
+
+// piece quotes a text that many texts begin with, end with or contain.
+func (w *writer) piece() string {
+	if w.IntN(3) == 0 {
+		return w.quoted()
+	}
+	return strconv.Quote(pick(w.Rand, []string{"h", "ha", "hat", "s", "ts", "t", "Z", "/", "rich", "é", "日", "🎩", "long", " ", "\u0308", ""}[:3+w.IntN(14)]))
 }
 
 func (w *writer) number() string {
@@ -99,7 +113,7 @@ func (w *writer) Bool(depth int) string {
 	two := func(operator string) func() string {
 		return func() string { return "(" + w.Bool(d) + operator + w.Bool(d) + ")" }
 	}
-	return w.choose(depth, 11,
+	return w.choose(depth, 12,
 		func() string { return w.field(edge.TypeBool) },
 		func() string { return "(" + w.Text(0) + " " + pick(w.Rand, orders) + " " + w.Text(0) + ")" },
 		func() string { return "(" + w.Int(0) + " " + pick(w.Rand, orders) + " " + w.number() + ")" },
@@ -110,6 +124,7 @@ func (w *writer) Bool(depth int) string {
 		func() string {
 			return w.Text(0) + pick(w.Rand, []string{".startsWith(", ".endsWith(", ".contains("}) + w.quoted() + ")"
 		},
+		func() string { return w.field(edge.TypeString) + ".startsWith(" + w.piece() + ")" },
 		func() string { return fmt.Sprintf("%s(%s)", pick(w.Rand, []string{"seen", "bought"}), w.quoted()) },
 		func() string { return pick(w.Rand, []string{"true", "false"}) },
 		w.audience,
@@ -232,6 +247,7 @@ func (w *writer) Int(depth int) string {
 			return w.field(pick(w.Rand, []edge.Type{edge.TypeList, edge.TypeItems, edge.TypeMap})) + ".size()"
 		},
 		func() string { return w.Time(d) + "." + pick(w.Rand, parts) + "()" },
+		func() string { return "now." + pick(w.Rand, parts) + "()" },
 		func() string { return w.Duration(d) + "." + pick(w.Rand, parts[6:]) + "()" },
 		func() string { return w.field(edge.TypeItems) + "[" + strconv.Itoa(w.IntN(3)) + "].quantity" },
 		func() string { return "(" + w.Bool(d) + " ? " + w.Int(d) + " : " + w.Int(d) + ")" },
