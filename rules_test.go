@@ -13,6 +13,9 @@ import (
 
 	"github.com/nearside/nearside/edge"
 	"github.com/nearside/nearside/edge/consent"
+	"github.com/nearside/nearside/publishing"
+	wasmrules "github.com/nearside/nearside/wasm-rules"
+	"github.com/nearside/nearside/wasm-rules/lang"
 )
 
 // liveShop is the live release document of shop.
@@ -171,6 +174,67 @@ func TestAPreviewOfASiteWithRules(t *testing.T) {
 	}
 	if body := preview(strings.Replace(link, "/socks", "/hats", 1)); !strings.Contains(body, `"variant":"desktop"`) || !strings.Contains(body, `"reason":"preview"`) {
 		t.Errorf("where the rule holds: %s", body)
+	}
+}
+
+// A proposal's rules are compiled to be checked and again when somebody else
+// approves it; they are stored only then.
+func TestASecondPersonApprovesRules(t *testing.T) {
+	cfg := testConfig()
+	cfg.Data = t.TempDir()
+	cli(t, "site", "add", "shop", "--origin", shopOrigin, "--data", cfg.Data)
+	w, err := openWorkshop(cfg, slog.New(slog.DiscardHandler), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.close()
+	live := func() (doc edge.ReleaseDocument) {
+		t.Helper()
+		_, text, err := w.desk.Release(t.Context(), publishing.Operator(), "shop", 0)
+		if err := errors.Join(err, json.Unmarshal(text, &doc)); err != nil {
+			t.Fatal(err)
+		}
+		return doc
+	}
+	put := func(by publishing.Actor, doc edge.ReleaseDocument) *publishing.Outcome {
+		t.Helper()
+		text, err := json.Marshal(doc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err := w.desk.Put(t.Context(), by, "shop", text, doc.Number)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	doc := live()
+	doc.Settings.SecondPerson = true
+	put(publishing.Operator(), doc)
+	doc = withRules(live(), heroRule("hats", `page.path == "/hats"`, "desktop"))
+	doc.Compiled = &edge.Compiled{Hash: strings.Repeat("ab", 32)}
+	wasm, err := lang.Compile(&doc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := wasmrules.HashOf(wasm)
+	ada := publishing.Actor{Name: "ada", Role: publishing.Publisher, Sites: []string{"shop"}}
+	bob := publishing.Actor{Name: "bob", Role: publishing.Approver, Sites: []string{"shop"}}
+	out := put(ada, doc)
+	if out.Proposal == nil || live().Compiled != nil {
+		t.Fatalf("before it is approved: %+v", out)
+	}
+	if _, err := w.events.Module(t.Context(), want); !errors.Is(err, edge.ErrNone) {
+		t.Errorf("what is only proposed is stored: %v", err)
+	}
+	if _, err := w.desk.Approve(t.Context(), bob, "shop", out.Proposal.ID); err != nil {
+		t.Fatal(err)
+	}
+	if now := live(); now.Compiled == nil || now.Compiled.Hash != want {
+		t.Errorf("approved: %+v, want %s", now.Compiled, want)
+	}
+	if _, err := w.events.Module(t.Context(), want); err != nil {
+		t.Error(err)
 	}
 }
 

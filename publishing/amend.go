@@ -74,7 +74,7 @@ type amended struct {
 	document []byte       // as it is stored
 	hash     string
 	release  *edge.Release // nil if there is nothing to change
-	rules    []byte // the module of its rules without code; nil where there is none to keep
+	rules    []byte        // the module of its rules without code; nil where there is none to keep
 
 	slot     string
 	module   edge.ModuleRef // what a change of one module is about

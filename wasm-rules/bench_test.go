@@ -60,6 +60,25 @@ func BenchmarkChoose(b *testing.B) {
 	}
 }
 
+// BenchmarkDecideRules is what a beacon pays for compiled rules once its record is
+// there: copy it, then two slots of ten rules each, of which most do not hold.
+func BenchmarkDecideRules(b *testing.B) {
+	modules := &shelf{}
+	ruleRelease(b, modules, 1)
+	list, err := modules.List()
+	if err != nil || len(list) != 1 {
+		b.Fatal(list, err)
+	}
+	r := mustLoadRules(b, newHost(b, Options{Source: modules}), testSource{hash: list[0].Hash})
+	view, held := ruleView(r, consent.Context, "FR", "spring"), make([]edge.Held, 2)
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := r.Decide(view, []int{0, 1}, held); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
 // BenchmarkCall is the call alone: what it stored is neither looked at nor put
 // back.
 func BenchmarkCall(b *testing.B) {
