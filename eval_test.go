@@ -14,6 +14,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/nearside/nearside/edge/consent"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -91,4 +93,22 @@ func TestEvalReadsLinesWithinBounds(t *testing.T) {
 	if got := e.decide(nil, false); got.Error != fmt.Sprintf("the line is longer than %d bytes", maxVisitBytes) || got.Line != 7 || e.wrong != 1 {
 		t.Errorf("a long line is %+v", got)
 	}
+}
+
+// FuzzParseVisit checks that no line panics, and that what is granted are
+// purposes.
+func FuzzParseVisit(f *testing.F) {
+	lines, err := os.ReadFile("testdata/eval/visits.jsonl")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for line := range bytes.Lines(lines) {
+		f.Add(line)
+	}
+	f.Fuzz(func(t *testing.T, line []byte) {
+		_, visit, err := parseVisit(line)
+		if err == nil && consent.Purposes(visit.Granted)&^consent.All != 0 {
+			t.Errorf("%s grants %d", line, visit.Granted)
+		}
+	})
 }

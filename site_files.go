@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/nearside/nearside/edge"
 	"github.com/nearside/nearside/sitefile"
@@ -42,6 +44,8 @@ type siteDir struct {
 	doc *edge.ReleaseDocument
 	// rules is what the rules without code were compiled to, nil without any.
 	rules []byte
+	// listed are the modules at hand.
+	listed []wasmrules.Listed
 }
 
 // readSite reads and checks a directory of site files. known are the modules
@@ -97,7 +101,7 @@ func openSite(dir string, cfg Config, known []edge.ModuleRef) (*siteDir, error) 
 		return nil, fmt.Errorf("open rules: %w", err)
 	}
 	defer host.Close()
-	if _, err := s.compile(believer{host.Rehearsal(), s.doc, source}); err != nil {
+	if _, err := s.compile(believer{host.Rehearsal(), s}); err != nil {
 		return nil, files.Locate(err)
 	}
 	return s, nil
@@ -115,24 +119,15 @@ func (s *siteDir) compile(loader edge.RuleLoader) (*edge.Release, error) {
 // fillModules gives the document's modules that name no hash the one that is
 // known by their name and version, and names the module of the rules.
 func (s *siteDir) fillModules(source wasmrules.ModuleSource, known []edge.ModuleRef) error {
-	listed, listErr := source.List() // an error leaves modules out; what is missing is told below
-	for _, m := range listed {
+	var listErr error
+	s.listed, listErr = source.List() // an error leaves modules out; what is missing is told below
+	for _, m := range s.listed {
 		known = append(known, edge.ModuleRef{Name: m.Manifest.Name, Version: m.Manifest.Version, Hash: m.Hash})
 	}
 	var errs []error
 	for i := range s.doc.Modules {
-		ref := &s.doc.Modules[i]
-		if ref.Hash != "" && ref.Version != "" {
-			continue
-		}
-		at := *ref
-		for _, m := range known {
-			if m.Name == ref.Name && (at.Version == "" || at.Version == m.Version) && (at.Hash == "" || at.Hash == m.Hash) {
-				ref.Version, ref.Hash = m.Version, m.Hash
-			}
-		}
-		if ref.Hash == "" || ref.Version == "" {
-			errs = append(errs, fmt.Errorf("modules: %s: there is none here by that name; give its version and hash, or --rules.modules", ref.Name))
+		if err := fillModule(&s.doc.Modules[i], known); err != nil {
+			errs = append(errs, err)
 		}
 	}
 	if len(errs) > 0 {
@@ -140,6 +135,31 @@ func (s *siteDir) fillModules(source wasmrules.ModuleSource, known []edge.Module
 	}
 	if s.rules != nil {
 		s.doc.Compiled = &edge.Compiled{Hash: wasmrules.HashOf(s.rules)}
+	}
+	return nil
+}
+
+// fillModule gives a module version and hash, where one alone is known to be
+// meant.
+func fillModule(ref *edge.ModuleRef, known []edge.ModuleRef) error {
+	if ref.Hash != "" && ref.Version != "" {
+		return nil
+	}
+	var found []string // as name@version
+	at := *ref
+	for _, m := range known {
+		if m.Name != at.Name || at.Version != "" && at.Version != m.Version || at.Hash != "" && at.Hash != m.Hash {
+			continue
+		}
+		if ref.Version, ref.Hash = m.Version, m.Hash; !slices.Contains(found, m.ID()) {
+			found = append(found, m.ID())
+		}
+	}
+	switch {
+	case len(found) == 0:
+		return fmt.Errorf("modules: %s: there is none here by that name; give its version and hash, or --rules.modules", ref.Name)
+	case len(found) > 1:
+		return fmt.Errorf("modules: %s: say which version: %s", ref.Name, strings.Join(found, ", "))
 	}
 	return nil
 }
@@ -159,20 +179,18 @@ func (s *siteDir) List() ([]wasmrules.Listed, error) { return nil, nil }
 // release says: its manifest is read where it is at hand and not loaded.
 type believer struct {
 	edge.RuleLoader
-	doc    *edge.ReleaseDocument
-	source wasmrules.ModuleSource
+	site *siteDir
 }
 
 // Load implements edge.RuleLoader.
 func (b believer) Load(_ string, ref edge.ModuleRef, _ map[string]int) (edge.Rule, error) {
-	listed, _ := b.source.List() // one that cannot be read is believed like one that is not there
-	for _, m := range listed {
-		if m.Hash == ref.Hash {
+	for i := range b.site.listed {
+		if m := &b.site.listed[i]; m.Hash == ref.Hash {
 			return believed{&m.Manifest}, nil
 		}
 	}
 	m := &edge.Manifest{Name: ref.Name, Version: ref.Version}
-	for _, s := range b.doc.Slots {
+	for _, s := range b.site.doc.Slots {
 		for _, rung := range s.Ladder {
 			for i := range rung.Rules {
 				for r := &rung.Rules[i]; r != nil; r = r.Before {

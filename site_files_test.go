@@ -315,6 +315,33 @@ func TestAModuleThatIsNotHereIsBelieved(t *testing.T) {
 	}
 }
 
+func TestAModuleWithoutAHashIsTheOneAtHand(t *testing.T) {
+	known := []edge.ModuleRef{{Name: "a", Version: "1.0.0", Hash: "x"}, {Name: "a", Version: "1.0.0", Hash: "x"}, {Name: "b", Version: "1.0.0", Hash: "y"}, {Name: "b", Version: "2.0.0", Hash: "z"}}
+	tests := []struct {
+		name, give string
+		want       string // name@version hash, or part of the error
+	}{
+		{"known once, twice over", "a", "a@1.0.0 x"},
+		{"by its version", "b@2.0.0", "b@2.0.0 z"},
+		{"two versions", "b", "say which version: b@1.0.0, b@2.0.0"},
+		{"another version", "a@3.0.0", "none here by that name"},
+		{"not known", "c", "none here by that name"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			ref := moduleRef(tt.give)
+			err := fillModule(&ref, known)
+			if got := ref.ID() + " " + ref.Hash; err == nil && got != tt.want || err != nil && !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %s, %v, want %s", got, err, tt.want)
+			}
+		})
+	}
+	whole := edge.ModuleRef{Name: "a", Version: "9.0.0", Hash: "own"}
+	if err := fillModule(&whole, known); err != nil || whole.Hash != "own" {
+		t.Errorf("a module with version and hash becomes %+v, %v", whole, err)
+	}
+}
+
 // The example of docs/SITE.md is right, and stays so.
 func TestTheDocumentedSiteIsRight(t *testing.T) {
 	document, err := os.ReadFile("docs/SITE.md")

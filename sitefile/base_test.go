@@ -200,6 +200,7 @@ func TestReadIsBounded(t *testing.T) {
 		{"too many files", many, "limit: the directory holds more than 256 files"},
 		{"a file that is too large", fstest.MapFS{"a.yaml": {Data: bytes.Repeat([]byte("#"), MaxBytes+1)}}, "a.yaml: limit: the files hold more than 16777216 bytes"},
 		{"files that are too large together", fstest.MapFS{"a.yaml": {Data: bytes.Repeat([]byte("#"), MaxBytes)}, "b.yaml": {Data: []byte("##")}}, "b.yaml: limit: the files hold more than"},
+		{"too many anchors", fstest.MapFS{"a.yaml": {Data: bytes.Repeat([]byte("&a "), maxMarks+1)}}, "a.yaml: limit: the files hold more than 1000000 values"},
 		{"too many values", fstest.MapFS{"a.yaml": {Data: bytes.Repeat([]byte("- \n"), maxMarks)}}, "a.yaml: limit: the files hold more than 1000000 values"},
 		{"a value too deep", fstest.MapFS{"a.yaml": {Data: []byte(deep)}}, "a.yaml:1:"},
 		{"folders too deep", fstest.MapFS{"1/2/3/4/5/6/7/8/9/a.yaml": {}}, "limit: a folder in more than 8 others"},
@@ -210,6 +211,14 @@ func TestReadIsBounded(t *testing.T) {
 				t.Errorf("error %.300v, want one about %q", err, tt.want)
 			}
 		})
+	}
+}
+
+func TestFindingsAreBounded(t *testing.T) {
+	_, err := Read(fstest.MapFS{"a.yaml": {Data: []byte("fields: [" + strings.Repeat("&a x, ", 2000) + "]\n")}})
+	findings, _ := errors.AsType[Findings](err)
+	if len(findings) != maxFindings+1 || findings[maxFindings].String() != "limit: 1500 more things are wrong" {
+		t.Errorf("%d findings, the last %v", len(findings), findings[len(findings)-1])
 	}
 }
 

@@ -281,7 +281,7 @@ func (d *decoder) ruleReferences(slot string, r *edge.RuleSpec) {
 		return
 	}
 	if r.Campaign != "" && d.index.campaigns[r.Campaign] == nil {
-		d.findings.add(n.get("campaign").finding(CodeReference, near(r.Campaign, d.index.campaigns), "there is no campaign %.64s", r.Campaign))
+		d.findings.add(n.get("campaign").finding(CodeReference, near("", r.Campaign, d.index.campaigns), "there is no campaign %.64s", r.Campaign))
 	}
 	for i, show := range r.Show {
 		if show.Variant == "" || d.index.variants[slot+"/"+show.Variant] != nil {
@@ -291,19 +291,22 @@ func (d *decoder) ruleReferences(slot string, r *edge.RuleSpec) {
 		if at.kind == list {
 			at = at.kids[i].get("variant")
 		}
-		d.findings.add(at.finding(CodeReference, near(slot+"/"+show.Variant, d.index.variants), "the slot %s has no variant %.64s", slot, show.Variant))
+		d.findings.add(at.finding(CodeReference, near(slot+"/", show.Variant, d.index.variants), "the slot %s has no variant %.64s", slot, show.Variant))
 	}
 }
 
-// near hints at the name that is most like one that is not there.
-func near(name string, known map[string]*node) string {
-	names := make([]string, 0, len(known))
+// near hints at the name that is most like one that is not there, among those
+// with a prefix.
+func near(prefix, name string, known map[string]*node) string {
+	var names []string
 	for k := range known {
-		names = append(names, k)
+		if rest, ok := strings.CutPrefix(k, prefix); ok {
+			names = append(names, rest)
+		}
 	}
 	slices.Sort(names)
 	if best := nearest(name, names); best != "" {
-		return "do you mean " + best[strings.LastIndexByte(best, '/')+1:] + "?"
+		return "do you mean " + best + "?"
 	}
 	return ""
 }

@@ -75,10 +75,18 @@ func (f Findings) err() error {
 	return f
 }
 
+// maxFindings is how many findings are told: who has more of them mends the first
+// before reading on.
+const maxFindings = 500
+
 // sorted returns the findings by place, each once.
 func (f Findings) sorted() Findings {
 	slices.SortStableFunc(f, func(a, b Finding) int {
 		return cmp.Or(strings.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 	})
-	return slices.Compact(f)
+	f = slices.Compact(f)
+	if more := len(f) - maxFindings; more > 0 {
+		f = append(f[:maxFindings:maxFindings], Finding{Code: CodeLimit, Message: fmt.Sprintf("%d more things are wrong", more)})
+	}
+	return f
 }

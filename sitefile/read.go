@@ -133,7 +133,7 @@ func readBounded(dir fs.FS, name string, most int) ([]byte, error) {
 // of bytes each, so their number is bounded before there are any.
 func countMarks(text []byte) int {
 	n := 0
-	for _, mark := range []string{"\n", ",", "[", "{", ":", "- "} {
+	for _, mark := range []string{"\n", ",", "[", "{", ":", "- ", "&", "*", "!"} {
 		n += bytes.Count(text, []byte(mark))
 	}
 	return n

@@ -115,6 +115,7 @@ var wrongFiles = []struct {
 	{"a date of another order", head + "campaigns: [{name: c, state: live, from: 01.12.2026}]\n", true, []string{`a.yaml:3:42: value: from is "01.12.2026", want a date and time like 2026-12-01T00:00`}},
 	{"a day without a time", head + "campaigns: [{name: c, state: live, from: 2026-12-01}]\n", true, []string{`a.yaml:3:42: value: from is "2026-12-01", want a date and time like 2026-12-01T00:00`}},
 	{"text for content of another kind", head + "slots: [{name: s, kind: image, ladder: {}}]\nvariants: {s: [{name: v, state: live, content: {en: x}}]}\n", false, []string{"a.yaml:4:53: type: content of kind image is text, want a mapping"}},
+	{"settings that are text", head + "modules: [{name: m, settings: north}]\n", true, []string{"a.yaml:3:31: type: settings is text, want a mapping"}},
 	{"no number at all", head + "modules: [{name: m, settings: {a: .inf}}]\n", false, []string{"a.yaml:3:35: value: there is no number .inf here; in quotes it is text"}},
 }
 

@@ -13,7 +13,8 @@ import (
 // it, and the JSON Schema is made from it.
 type shape struct {
 	kind kind
-	// any allows every value, kind or not.
+	// any allows every value, of a mapping every key; with the kind null it is of
+	// any kind.
 	any bool
 	// says describes it, in the words that an editor shows; name is what the
 	// schema calls it where it stands in several places or is a thing of its own.
@@ -82,7 +83,7 @@ func (s *shape) options() []*shape { return append([]*shape{s}, s.or...) }
 // nil when it is of no kind that may be.
 func (s *shape) fits(n *node) *shape {
 	for _, o := range s.options() {
-		if o.any || o.kind == n.kind || o.kind == number && n.kind == whole {
+		if o.any && o.kind == null || o.kind == n.kind || o.kind == number && n.kind == whole {
 			return o
 		}
 	}
