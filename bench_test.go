@@ -108,7 +108,7 @@ func benchBeacon(granted int, events, slots string) string {
 // publishBench stores the demo's release with the bench's own origin.
 func publishBench(b *testing.B, data string) {
 	b.Helper()
-	shop, err := newDemo(defaults(), wasmrules.Embedded())
+	document, err := demoDocument([]string{shopOrigin}, wasmrules.Embedded())
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -118,7 +118,7 @@ func publishBench(b *testing.B, data string) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	if _, err := w.desk.Put(context.Background(), publishing.Operator(), "demo", shop.Release([]string{shopOrigin}), 0); err != nil {
+	if _, err := w.desk.Put(context.Background(), publishing.Operator(), "demo", document, 0); err != nil {
 		b.Fatal(err)
 	}
 	if err := w.close(); err != nil {

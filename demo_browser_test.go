@@ -171,9 +171,9 @@ func TestThePanelSaysWhatWasReadAndWithheld(t *testing.T) {
 	b.open(n.at("/en/", "place", "paris", "device", "phone", "grant", "context"))
 	b.until("the answer", `window.near && new Promise(r => near('get', s => r(s.decisions.length > 0)))`)
 	b.do(chromedp.Click(`[data-explain=hero]`))
-	b.until("the panel", `document.querySelector('#panel[open] .panel-saw')`)
+	b.until("the panel", `document.querySelector('#panel[open] .conditions')`)
 	text := eval[string](b, `document.querySelector('#panel').textContent`)
-	for _, want := range []string{"season-by-place@", "device.type", "geo.country"} {
+	for _, want := range []string{heroVariant("winter-phone"), "Device is Phone", "France"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the hero's panel does not name %s: %s", want, text)
 		}
@@ -181,9 +181,51 @@ func TestThePanelSaysWhatWasReadAndWithheld(t *testing.T) {
 	b.do(chromedp.Click(`.panel-close`), chromedp.Click(`[data-explain=offer]`))
 	b.until("the other panel", `document.querySelector('#panel[open]')`)
 	text = eval[string](b, `document.querySelector('#panel').textContent`)
-	for _, want := range []string{"offer-by-history@", "recent", "cart", "by-device@"} {
+	for _, want := range []string{"offer-by-history@", "recent", "cart", "complete-cart", "Device is Tablet"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the offer's panel does not name %s: %s", want, text)
+		}
+	}
+}
+
+// conditions are those of the open panel as they are read aloud, each with why it
+// is not known.
+func (b *tab) conditions() string {
+	b.t.Helper()
+	return eval[string](b, `[...document.querySelectorAll('.panel .conditions p')].map(p => {
+		const spoken = p.cloneNode(true);
+		spoken.querySelectorAll('[aria-hidden]').forEach(e => e.remove());
+		return spoken.textContent.trim();
+	}).join('\n')`)
+}
+
+func TestThePanelSaysWhatBecameOfEachCondition(t *testing.T) {
+	n := startDemo(t)
+	b := newTab(t, 1280, 900)
+	shows := func(variant string) {
+		t.Helper()
+		b.until("the offer "+variant, `window.near && new Promise(r => near('get', s => r(s.decisions.some(d => d.slot === 'offer' && d.variant === '`+variant+`'))))`)
+	}
+	b.open(n.at("/en/item/tarn-scarf/", "place", "paris", "device", "phone", "grant", everything))
+	b.until("the answer", `window.near && new Promise(r => near('get', s => r(s.decisions.length > 0)))`)
+	b.open(n.at("/en/", "place", "paris", "device", "phone", "grant", everything, "bar", "1"))
+	shows("recently-viewed")
+	b.do(chromedp.Click(`[data-explain=offer]`))
+	b.until("the panel", `document.querySelector('#panel[open] .conditions')`)
+	if got := b.conditions(); !strings.Contains(got, "No: In the basket, how many: more than 0 here: 0") || strings.Contains(got, "You do not allow") {
+		t.Errorf("with everything granted the panel says\n%s", got)
+	}
+	b.do(chromedp.Click(`.panel-close`), chromedp.Click(`#bar-form [name=grant][value=personalise]`), chromedp.Reload())
+	shows("phone")
+	b.do(chromedp.Click(`[data-explain=offer]`))
+	b.until("the panel", `document.querySelector('#panel[open] .conditions')`)
+	got := b.conditions()
+	for _, want := range []string{
+		"Not known: In the basket, how many: more than 0\nYou do not allow “Use the notes”.",
+		"No: Came back", "Yes: Device is Phone", "No: Device is Tablet here: Phone",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("without the notes the panel does not say %q:\n%s", want, got)
 		}
 	}
 }

@@ -44,20 +44,11 @@ func fillModules(document []byte, source wasmrules.ModuleSource) ([]byte, error)
 	return json.Marshal(doc)
 }
 
-// newDemo makes the demo shop with the modules its rules use.
-func newDemo(cfg Config, source wasmrules.ModuleSource) (*demo.Demo, error) {
-	listed, err := source.List()
-	if err != nil {
-		return nil, fmt.Errorf("list modules: %w", err)
-	}
-	var modules []edge.ModuleRef
-	for _, m := range listed {
-		modules = append(modules, edge.ModuleRef{Name: m.Manifest.Name, Version: m.Manifest.Version, Hash: m.Hash})
-	}
+// newDemo makes the demo shop.
+func newDemo(cfg Config) (*demo.Demo, error) {
 	shop, err := demo.New(demo.Options{
 		Prefix:        cfg.Prefix,
 		Snippet:       tag.Snippet(tag.SnippetOptions{Src: cfg.Prefix + "/tag.js", Site: demo.Site, Why: true}),
-		Modules:       modules,
 		EventsCommand: cfg.eventsLine(),
 	})
 	if err != nil {

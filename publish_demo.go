@@ -4,37 +4,37 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"reflect"
 	"slices"
 	"time"
 
 	"github.com/nearside/nearside/demo"
 	"github.com/nearside/nearside/edge"
 	"github.com/nearside/nearside/publishing"
+	"github.com/nearside/nearside/sitefile"
+	wasmrules "github.com/nearside/nearside/wasm-rules"
 )
 
-// demoNote is where the demo remembers the ladders that it published last: one
-// that differs is somebody's who played with the demo.
-const demoNote = "demo.ladders"
+// demoNote is where the demo remembers the site that it published last: one that
+// differs is somebody's who played with the demo.
+const demoNote = "demo.site"
 
-// publishDemo publishes the demo site's own release, and keeps what was
-// published into it. The demo's settings, texts and modules become its own
-// again; a ladder that somebody changed stays as they made it, and so do
-// variants that are not the demo's and the wish for a second person.
-func (n *node) publishDemo(ctx context.Context, own []byte) error {
-	var next edge.ReleaseDocument
-	if err := json.Unmarshal(own, &next); err != nil {
+// publishDemo publishes the demo site's own release for pages at origins. A site
+// that somebody changed, by the console or by files, stays as they made it: then
+// only the origins follow.
+func (n *node) publishDemo(ctx context.Context, origins []string) error {
+	own, err := demoDocument(origins, n.modules)
+	if err != nil {
 		return err
 	}
-	next.PinVersions() // as rules that somebody placed do
-	ladders := map[string][]edge.RungSpec{}
-	for _, s := range next.Slots {
-		ladders[s.Name] = s.Ladder
+	ownMark, err := markOf(own)
+	if err != nil {
+		return err
 	}
-	published, document, err := n.events.Published(ctx, demo.Site, 0)
+	published, live, err := n.events.Published(ctx, demo.Site, 0)
 	if err != nil && !errors.Is(err, edge.ErrNone) {
 		return err
 	}
@@ -42,66 +42,71 @@ func (n *node) publishDemo(ctx context.Context, own []byte) error {
 	if err != nil && !errors.Is(err, edge.ErrNone) {
 		return err
 	}
-	if document != nil && before != nil {
-		var live edge.ReleaseDocument
-		known := map[string][]edge.RungSpec{}
-		if err := errors.Join(json.Unmarshal(document, &live), json.Unmarshal(before, &known)); err != nil {
+	if live != nil {
+		mark, err := markOf(live)
+		if err != nil {
 			return err
 		}
-		keepForeign(&next, &live, known)
-	}
-	if own, err = json.Marshal(next); err != nil {
-		return err
+		if !slices.Contains([]string{ownMark, string(before)}, mark) {
+			own, err = withOrigins(live, origins)
+			if err != nil {
+				return err
+			}
+			ownMark = string(before) // of the demo's own, should it come back
+		}
 	}
 	out, err := n.desk.Put(ctx, publishing.Operator(), demo.Site, own, published.Number)
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
-	}
-	if out.Proposal != nil {
+	case out.Proposal != nil:
 		n.log.Warn("the demo's release waits for a second person", "proposal", out.Proposal.ID)
 		return nil
-	}
-	value, err := json.Marshal(ladders)
-	if err != nil {
-		return err
-	}
-	if reflect.DeepEqual(value, before) {
+	case ownMark == string(before):
 		return nil
 	}
-	_, err = n.events.PutNote(ctx, demoNote, value, revision)
+	_, err = n.events.PutNote(ctx, demoNote, []byte(ownMark), revision)
 	return err
 }
 
-// keepForeign takes over from the live release what is not the demo's.
-func keepForeign(next, live *edge.ReleaseDocument, known map[string][]edge.RungSpec) {
-	next.Settings.SecondPerson = live.Settings.SecondPerson
-	for i := range next.Slots {
-		slot := &next.Slots[i]
-		at := slices.IndexFunc(live.Slots, func(s edge.SlotSpec) bool { return s.Name == slot.Name })
-		if at >= 0 && !sameJSON(live.Slots[at].Ladder, known[slot.Name]) {
-			slot.Ladder = live.Slots[at].Ladder
-		}
+// demoDocument is the demo site's own release for pages at origins.
+func demoDocument(origins []string, modules wasmrules.ModuleSource) ([]byte, error) {
+	files, err := sitefile.Read(demo.SiteFiles())
+	if err != nil {
+		return nil, fmt.Errorf("the demo's site: %w", err)
 	}
-	for _, v := range live.Variants {
-		mine := slices.ContainsFunc(next.Variants, func(own edge.Variant) bool { return own.Slot == v.Slot && own.Name == v.Name })
-		if !mine && v.Owner != demo.Owner {
-			next.Variants = append(next.Variants, v)
-		}
+	doc := files.Document
+	doc.Settings.Origins = origins
+	text, err := json.Marshal(doc)
+	if err != nil {
+		return nil, err
 	}
-	used := map[string]bool{}
-	next.EachRule(func(r *edge.RuleSpec) { used[r.Module] = true })
-	for _, ref := range live.Modules {
-		if used[ref.ID()] && !slices.ContainsFunc(next.Modules, func(own edge.ModuleRef) bool { return own.ID() == ref.ID() }) {
-			next.Modules = append(next.Modules, ref)
-		}
-	}
+	return fillModules(text, modules)
 }
 
-// sameJSON reports whether two ladders are the same as documents spell them.
-func sameJSON(a, b []edge.RungSpec) bool {
-	left, err := json.Marshal(a)
-	right, err2 := json.Marshal(b)
-	return err == nil && err2 == nil && string(left) == string(right)
+// withOrigins returns a release for pages at other origins.
+func withOrigins(document []byte, origins []string) ([]byte, error) {
+	var doc edge.ReleaseDocument
+	if err := json.Unmarshal(document, &doc); err != nil {
+		return nil, err
+	}
+	doc.Settings.Origins = origins
+	return json.Marshal(doc)
+}
+
+// markOf tells a release from another by what somebody wrote into it: not by its
+// number, its origins and what publishing adds. It is JSON, as notes are.
+func markOf(document []byte) (string, error) {
+	var doc edge.ReleaseDocument
+	if err := json.Unmarshal(document, &doc); err != nil {
+		return "", err
+	}
+	doc.Number, doc.Settings.Origins, doc.Compiled, doc.Inputs = 0, nil, nil, nil
+	text, err := json.Marshal(doc)
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%q", fmt.Sprintf("%x", sha256.Sum256(text))), nil
 }
 
 // The demo's own token: whoever started the demo reads it on their terminal.

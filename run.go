@@ -161,11 +161,11 @@ func (n *node) handler(ctx context.Context, base string) (fasthttp.RequestHandle
 	if !n.cfg.Demo {
 		return handler, nil
 	}
-	shop, err := newDemo(n.cfg, n.modules)
+	shop, err := newDemo(n.cfg)
 	if err != nil {
 		return nil, err
 	}
-	if err := n.publishDemo(ctx, shop.Release(append(demoOrigins(base), n.cfg.DemoOrigins...))); err != nil {
+	if err := n.publishDemo(ctx, append(demoOrigins(base), n.cfg.DemoOrigins...)); err != nil {
 		return nil, fmt.Errorf("publish the demo: %w", err)
 	}
 	return shop.Wrap(handler), nil

@@ -58,7 +58,7 @@ func TestEveryTextIsThereInEveryLanguage(t *testing.T) {
 
 func TestEveryTextIsTranslated(t *testing.T) {
 	// Signs alone are the same in every script.
-	signs := []string{"check.of", "condition.is"}
+	signs := []string{"check.of", "condition.is", "condition.true"}
 	scripts := map[string]*unicode.RangeTable{"zh-Hans": unicode.Han, "zh-Hant": unicode.Han, "ru": unicode.Cyrillic, "ar": unicode.Arabic}
 	all := allLanguages(t)
 	for tag, script := range scripts {

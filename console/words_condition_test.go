@@ -27,7 +27,7 @@ func TestAConditionIsSaidInWords(t *testing.T) {
 		{"a text in lower case", edge.Condition{Op: "is", Field: "geo.city.lowerAscii()", Values: []string{"paris"}}, "en", "City is paris", ""},
 		{"a distance", edge.Condition{Op: "less-than", Field: "distanceKm(48.86, 2.35)", Values: []string{"50"}}, "en", "Distance in km to 48.86, 2.35 is less than 50", ""},
 		{"a lot", edge.Condition{Op: "less-than", Field: `hash("spring")`, Values: []string{"500"}}, "en", "Lot spring (0 to 9,999) is less than 500", ""},
-		{"something true", edge.Condition{Op: "true", Field: "visitor.returning", Saw: "true"}, "ar", "زار من قبل: نعم", ""},
+		{"something true", edge.Condition{Op: "true", Field: "visitor.returning", Saw: "true"}, "ar", "زار من قبل", ""},
 		{"a list that has something", edge.Condition{Op: "has", Field: "recent", Values: []string{"tarn-scarf"}, Saw: `["fell-beanie","tarn-scarf"]`}, "en", "Items looked at includes tarn-scarf", "here fell-beanie, tarn-scarf"},
 		{"a list that is empty", edge.Condition{Op: "has", Field: "recent", Values: []string{"x"}, Saw: `[]`}, "en", "Items looked at includes x", "here –"},
 		{"items", edge.Condition{Op: "has", Field: "cart", Values: []string{"x"}, Saw: `[{"id":"fell-beanie","quantity":2}]`}, "en", "Items in the cart includes x", "here fell-beanie"},

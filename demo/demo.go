@@ -23,11 +23,8 @@ import (
 	"errors"
 	"html/template"
 	"strings"
-	"time"
 
 	"github.com/valyala/fasthttp"
-
-	"github.com/nearside/nearside/edge"
 )
 
 // Site is the demo's site id.
@@ -48,23 +45,15 @@ type Options struct {
 	// style and its scripts, without nonces. The demo adds a nonce to each and
 	// asks the script for explanations.
 	Snippet string
-	// Modules are the modules that the release's rules use: season-by-place,
-	// offer-by-history and by-device. Settings are the demo's own.
-	Modules []edge.ModuleRef
 	// EventsCommand prints stored events; empty means DefaultEventsCommand.
 	EventsCommand string
-	// Now decides the season north of the equator; the zero value means the
-	// time at which a release is made.
-	Now time.Time
 }
 
 // A Demo is the shop, ready to serve.
 type Demo struct {
 	prefix        string
 	snippet       string // with noncePlaceholder for a nonce
-	modules       []edge.ModuleRef
 	eventsCommand string
-	now           time.Time
 	languages     []*language
 	pages         map[string]*template.Template // by language
 	assets        map[string]asset              // by path
@@ -80,7 +69,7 @@ const noncePlaceholder = "\x00nonce\x00"
 // for Site, or for pages and texts that do not fit each other, which its tests
 // rule out.
 func New(o Options) (*Demo, error) {
-	d := &Demo{prefix: o.Prefix, modules: o.Modules, eventsCommand: o.EventsCommand, now: o.Now}
+	d := &Demo{prefix: o.Prefix, eventsCommand: o.EventsCommand}
 	if d.prefix == "" {
 		d.prefix = DefaultPrefix
 	}

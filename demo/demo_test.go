@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/valyala/fasthttp"
 )
@@ -29,7 +28,7 @@ var everyPath = []string{
 
 func newShop(t testing.TB) *Demo {
 	t.Helper()
-	d, err := New(Options{Snippet: testSnippet, Now: time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC)})
+	d, err := New(Options{Snippet: testSnippet})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -163,27 +163,3 @@ func TestBothSidesCountTheBasketAlike(t *testing.T) {
 		}
 	}
 }
-
-// Every text that the notice may show has room in what the page reserves.
-func TestTheNoticeNeverGrows(t *testing.T) {
-	s, v := openShop(t), openView(t)
-	for _, l := range newShop(t).languages {
-		v.do(chromedp.Navigate(s.base + "/" + l.Tag + "/how/?grant=none"))
-		var texts []string
-		for _, name := range announces {
-			texts = append(texts, l.texts["announce."+name])
-		}
-		list, err := json.Marshal(texts)
-		if err != nil {
-			t.Fatal(err)
-		}
-		evaluate[bool](v, `window.notice = document.querySelector('near-slot[name=announce]'), window.own = notice.textContent, true`)
-		for _, width := range []int64{narrowest, 390, 768, 1280} {
-			v.size(width, 700)
-			grown := evaluate[[]string](v, `(() => { notice.textContent = own; const room = notice.offsetHeight; return `+string(list)+`.filter(text => { notice.textContent = text; return notice.offsetHeight !== room; }); })()`)
-			if len(grown) > 0 {
-				t.Errorf("/%s/ at %d px: the notice grows by %q", l.Tag, width, grown)
-			}
-		}
-	}
-}

@@ -36,8 +36,14 @@ const nameValue = (field, value) => {
   return field === "geo.country" ? nameIn("region", value) : showValue(field, value);
 };
 
-const nameValues = (field, values) =>
-  new Intl.ListFormat(shop.lang, { type: "disjunction" }).format(values.map((value) => String(nameValue(field, value))));
+/** So many values are named before the others are only counted. */
+const NAMED = 6;
+
+const nameValues = (field, values) => {
+  const named = values.slice(0, values.length > NAMED ? NAMED - 2 : NAMED).map((value) => String(nameValue(field, value)));
+  if (values.length > NAMED) named.push(say("condition.others", { n: values.length - named.length }));
+  return new Intl.ListFormat(shop.lang, { type: "disjunction" }).format(named);
+};
 
 /** A share of the visitors, which a rule's roll-out or weights are for. */
 const SHARE = /^(?:hash\(".+"\) >= (\d+) && )?hash\(".+"\) < (\d+)$/;

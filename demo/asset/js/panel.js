@@ -65,13 +65,21 @@ const tellTried = ({ reason, outside, condition }) => {
   return condition ? say("why.rule." + condition.verdict) : say("reason." + reason);
 };
 
+/** Of many rules those that plainly do not hold keep their conditions to themselves until they are asked. */
+const FEW = 3;
+
+const showTriedCondition = ({ condition }, many) =>
+  !many || condition.verdict === "unknown"
+    ? showCondition(condition)
+    : [make("details", { class: "written" }, make("summary", {}, say("why.checked")), ...showCondition(condition))];
+
 const showTried = (tried) =>
   section(
     say("why.tried"),
     make("ol", { class: "panel-tried" }, ...tried.map((one) =>
       make("li", {}, make("code", {}, one.rule), " ", make("small", {}, say("rung." + one.rung)),
         make("p", {}, tellTried(one)),
-        ...(one.condition ? showCondition(one.condition) : []),
+        ...(one.condition ? showTriedCondition(one, tried.length > FEW) : []),
         ...(one.reason === "no-consent" && one.needs ? [make("p", {}, say("why.needs", { purposes: getNames(one.needs).map(getPurposeText).join(" · ") }))] : [])))),
   );
 
