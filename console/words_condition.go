@@ -105,6 +105,9 @@ func (l *language) subject(written string) (string, error) {
 	if l.has("field." + written) {
 		return l.say(fmt.Sprintf("field.%s", written))
 	}
+	if written == "now.getMonth()" {
+		return l.say("condition.month")
+	}
 	if m := entryOf.FindStringSubmatch(written); m != nil && l.has("field."+m[1]) {
 		field, err := l.say(fmt.Sprintf("field.%s", m[1]))
 		return field + ": " + plainValue(m[2]), err

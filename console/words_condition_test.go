@@ -26,6 +26,7 @@ func TestAConditionIsSaidInWords(t *testing.T) {
 		{"the size of a list, as a function", edge.Condition{Op: "is", Field: "size(cart)", Values: []string{"0"}}, "zh-Hans", "购物车里的商品的数量是 0", ""},
 		{"a text in lower case", edge.Condition{Op: "is", Field: "geo.city.lowerAscii()", Values: []string{"paris"}}, "en", "City is paris", ""},
 		{"a distance", edge.Condition{Op: "less-than", Field: "distanceKm(48.86, 2.35)", Values: []string{"50"}}, "en", "Distance in km to 48.86, 2.35 is less than 50", ""},
+		{"a month", edge.Condition{Op: "one-of", Field: "now.getMonth()", Values: []string{"10", "11"}, Saw: "10"}, "en", "Month, counted from 0 is one of 10, 11", "here 10"},
 		{"a lot", edge.Condition{Op: "less-than", Field: `hash("spring")`, Values: []string{"500"}}, "en", "Lot spring (0 to 9,999) is less than 500", ""},
 		{"something true", edge.Condition{Op: "true", Field: "visitor.returning", Saw: "true"}, "ar", "زار من قبل", ""},
 		{"a list that has something", edge.Condition{Op: "has", Field: "recent", Values: []string{"tarn-scarf"}, Saw: `["fell-beanie","tarn-scarf"]`}, "en", "Items looked at includes tarn-scarf", "here fell-beanie, tarn-scarf"},
