@@ -88,14 +88,14 @@ func (c *costing) own(n *node) int {
 		}
 	case opOneOf:
 		if folds(n.args[0]) {
-			return len(n.args) * 20
+			return len(n.args) * 30
 		}
 		return 8 + 3*len(n.args)
 	case opPrefix, opSuffix:
 		return 6 + c.compare(c.length(n.args[0]), n.args[1])
 	case opInside:
 		x := c.length(n.args[0])
-		return 20 + x*(8+min(c.length(n.args[1]), x/4))
+		return 20 + x*(3+min(c.length(n.args[1]), x/4)*3)
 	case opSize:
 		if n.args[0].kind == kindText {
 			return 10 + 8*c.length(n.args[0])
@@ -128,5 +128,5 @@ func (c *costing) compare(x int, y *node) int {
 	if inline(y) {
 		return 6 + len(y.text)/8*4
 	}
-	return 12 + 10*min(x, c.length(y))
+	return 20 + 3*min(x, c.length(y))
 }

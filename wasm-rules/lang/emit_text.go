@@ -203,6 +203,10 @@ func (e *emitter) oneLength(text, length, bytes int, constants []*node) {
 	e.op(i32Wrap)
 	e.bits(s, 0)
 	e.set(bytes)
+	if set, ok := letterPairs(constants); ok {
+		e.inSet(length, bytes, set)
+		return
+	}
 	for i, constant := range constants {
 		e.get(bytes)
 		e.i64(word(constant.text))
@@ -214,6 +218,58 @@ func (e *emitter) oneLength(text, length, bytes int, constants []*node) {
 	e.get(length)
 	e.i64(int64(len(s)))
 	e.op(i64Eq, i32And)
+}
+
+// manyPairs is how many constants are better looked up than compared.
+const manyPairs = 6
+
+// letterPairs returns a set of texts of two capital letters, such as countries:
+// a bit for each of 32 times 32 pairs.
+func letterPairs(constants []*node) (set string, ok bool) {
+	if len(constants) < manyPairs {
+		return "", false
+	}
+	var bits [1024 / 8]byte
+	for _, constant := range constants {
+		s := constant.text
+		if len(s) != 2 || s[0]&^0x1f != 0x40 || s[1]&^0x1f != 0x40 {
+			return "", false
+		}
+		n := int(s[0]&0x1f) | int(s[1]&0x1f)<<5
+		bits[n/8] |= 1 << (n % 8)
+	}
+	return string(bits[:]), true
+}
+
+// inSet pushes whether two bytes are in a set of letterPairs.
+func (e *emitter) inSet(length, bytes int, set string) {
+	e.get(bytes)
+	e.i64(3)
+	e.op(i64ShrU)
+	e.i64(0x1f << 5)
+	e.op(i64And)
+	e.get(bytes)
+	e.i64(0x1f)
+	e.op(i64And, i64Or, i32Wrap)
+	index := e.local(typeI32)
+	e.tee(index)
+	e.i32(3)
+	e.op(i32ShrU)
+	e.chunk(i32Load8, int(int32(e.m.constant(set))))
+	e.get(index)
+	e.i32(7)
+	e.op(i32And, i32ShrU)
+	e.i32(1)
+	e.op(i32And)
+	e.get(bytes)
+	e.i64(0xe0e0)
+	e.op(i64And)
+	e.i64(0x4040)
+	e.op(i64Eq, i32And)
+	e.get(length)
+	e.i64(2)
+	e.op(i64Eq, i32And)
+	e.release(index)
 }
 
 // eachEqual is oneOf where A to Z may be read as a to z.

@@ -206,7 +206,7 @@ const (
 func conditions(sources ...string) *edge.ReleaseDocument {
 	doc := testDocument()
 	for i, source := range sources {
-		if i%64 == 0 {
+		if i%8 == 0 {
 			doc.Slots = append(doc.Slots, edge.SlotSpec{Name: "slot", Ladder: []edge.RungSpec{{}}})
 		}
 		rung := &doc.Slots[len(doc.Slots)-1].Ladder[0]

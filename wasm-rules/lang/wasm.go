@@ -9,21 +9,22 @@ import (
 
 // Instructions of WebAssembly that compiled rules use.
 const (
-	wasmBlock  = 0x02
-	wasmLoop   = 0x03
-	wasmIf     = 0x04
-	wasmElse   = 0x05
-	wasmEnd    = 0x0b
-	wasmBr     = 0x0c
-	wasmBrIf   = 0x0d
-	wasmTable  = 0x0e
-	wasmReturn = 0x0f
-	wasmCall   = 0x10
-	wasmDrop   = 0x1a
-	wasmSelect = 0x1b
-	wasmGet    = 0x20
-	wasmSet    = 0x21
-	wasmTee    = 0x22
+	wasmUnreachable = 0x00
+	wasmBlock       = 0x02
+	wasmLoop        = 0x03
+	wasmIf          = 0x04
+	wasmElse        = 0x05
+	wasmEnd         = 0x0b
+	wasmBr          = 0x0c
+	wasmBrIf        = 0x0d
+	wasmTable       = 0x0e
+	wasmReturn      = 0x0f
+	wasmCall        = 0x10
+	wasmDrop        = 0x1a
+	wasmSelect      = 0x1b
+	wasmGet         = 0x20
+	wasmSet         = 0x21
+	wasmTee         = 0x22
 
 	i32Load    = 0x28
 	i64Load    = 0x29
@@ -71,6 +72,7 @@ const (
 	i32Shl     = 0x74
 	i32ShrS    = 0x75
 	i32ShrU    = 0x76
+	i64Ctz     = 0x7a
 	i64Add     = 0x7c
 	i64Sub     = 0x7d
 	i64Mul     = 0x7e
