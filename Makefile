@@ -20,7 +20,7 @@ test: deps check ## Everything CI runs: deps, check and every test
 check: ## Format, vet, lint, types; built and generated files unchanged
 	@scripts/check.sh
 
-bench: ## Benchmarks, the whole request first, uploaded modules beside their peers last
+bench: ## Benchmarks, the whole request first, modules and rules beside their peers last
 	go test -run '^$$' -bench . -benchmem .
 	go test -run '^$$' -bench . -benchmem $$(go list ./... | tail -n +2)
 	cd bench && go test -run '^$$' -bench . -benchmem ./...

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package bench measures uploaded modules beside what else one might run them
-// on, in one process, turn by turn. It is a Go module of its own, so that the
-// product does not depend on its peers.
+// Package bench measures uploaded modules and rules without code beside what else
+// one might run them on, in one process, turn by turn. It is a Go module of its
+// own, so that the product does not depend on its peers.
 //
 //	cd bench && go test -run '^$' -bench .
 //

@@ -27,9 +27,10 @@ import (
 
 // A node is `nearside serve` as a process of its own.
 type node struct {
-	pid   int
-	base  string // of the public listener
-	admin *http.Client
+	pid      int
+	base     string // of the public listener
+	admin    *http.Client
+	released uint64 // the latest release that was put
 }
 
 // startNode builds the program and starts it on a new data directory with a
@@ -66,10 +67,19 @@ func startNode(b *testing.B) *node {
 			return new(net.Dialer).DialContext(ctx, "unix", socket)
 		}},
 	}}
-	if err := n.call(http.MethodPut, "/v1/releases/shop", releaseOf(b, nil), nil); err != nil {
+	if err := n.put(releaseOf(b, nil)); err != nil {
 		b.Fatal(err)
 	}
 	return n
+}
+
+// put makes a document the site's release.
+func (n *node) put(document []byte) error {
+	err := n.call(http.MethodPut, "/v1/releases/shop", document, nil)
+	if err == nil {
+		n.released++
+	}
+	return err
 }
 
 // call calls the admin API and reads its answer.
@@ -79,7 +89,7 @@ func (n *node) call(method, path string, body []byte, answer any) error {
 		return err
 	}
 	if strings.HasPrefix(path, "/v1/releases/") {
-		req.Header.Set("If-Match", `"0"`)
+		req.Header.Set("If-Match", fmt.Sprintf("%q", strconv.FormatUint(n.released, 10)))
 	}
 	return do(n.admin, req, answer)
 }
