@@ -38,20 +38,24 @@ func TestDifferential(t *testing.T) {
 	seen.check(t)
 }
 
-// TestTraps tries what has gone wrong once, and what looks as if it could.
+// traps are what has gone wrong once, and what looks as if it could.
+var traps = []string{
+	`2 < (lang.startsWith("Z") ? 0 : 1) || visitor.visits == (visitor.returning ? 1 : 0)`,
+	`duration("2h") < (shop.tier.startsWith("Z") ? duration("0s") : duration("1ms"))`,
+	`(visitor.returning ? 0.0 : 1.0) < geo.lat`,
+	`inAudience("any") == visitor.returning`, `inAudience("any") == true`, `!inAudience("any") && inAudience("any")`,
+	`visitor.visits == visitor.visits`, `visitor.visits != visitor.visits`, `geo.lat / geo.lat == geo.lat / geo.lat`,
+	`!(geo.lat / 0.0 < 0.0 / 0.0)`, `visitor.visits / visitor.visits == 1`, `visitor.visits % -1 == 0`, `-visitor.visits < 0`,
+	`visitor.visits * visitor.visits >= 0`, `0.0 == -0.0 && geo.lat == -geo.lat`, `visitor.visits < geo.lat || visitor.visits >= geo.lat`,
+	`recent.all(x, false)`, `recent.exists(x, true)`, `recent.all(x, x == lang)`, `cart.exists(i, i.price > geo.lat || i.id == lang)`,
+	`recent.exists(x, x in page.tags)`, `cart.all(i, i.id in recent)`,
+}
+
+var anyAudience = []edge.Audience{{Name: "any", When: "visitor.returning || shop.member"}}
+
 func TestTraps(t *testing.T) {
-	doc := twins([]string{
-		`2 < (lang.startsWith("Z") ? 0 : 1) || visitor.visits == (visitor.returning ? 1 : 0)`,
-		`duration("2h") < (shop.tier.startsWith("Z") ? duration("0s") : duration("1ms"))`,
-		`(visitor.returning ? 0.0 : 1.0) < geo.lat`,
-		`inAudience("any") == visitor.returning`, `inAudience("any") == true`, `!inAudience("any") && inAudience("any")`,
-		`visitor.visits == visitor.visits`, `visitor.visits != visitor.visits`, `geo.lat / geo.lat == geo.lat / geo.lat`,
-		`!(geo.lat / 0.0 < 0.0 / 0.0)`, `visitor.visits / visitor.visits == 1`, `visitor.visits % -1 == 0`, `-visitor.visits < 0`,
-		`visitor.visits * visitor.visits >= 0`, `0.0 == -0.0 && geo.lat == -geo.lat`, `visitor.visits < geo.lat || visitor.visits >= geo.lat`,
-		`recent.all(x, false)`, `recent.exists(x, true)`, `recent.all(x, x == lang)`, `cart.exists(i, i.price > geo.lat || i.id == lang)`,
-		`recent.exists(x, x in page.tags)`, `cart.all(i, i.id in recent)`,
-	})
-	doc.Audiences = []edge.Audience{{Name: "any", When: "visitor.returning || shop.member"}}
+	doc := twins(traps)
+	doc.Audiences = anyAudience
 	for i := range doc.Slots[0].Ladder[0].Rules {
 		doc.Slots[0].Ladder[0].Rules[i].Score = `(visitor.returning ? 1 : 0) + (shop.member ? 0 : 1) * 10 + (inAudience("any") ? 100 : 0)`
 	}
