@@ -72,7 +72,8 @@ func openClient(cfg *Config, io stdio) (*apiClient, error) {
 // when none does.
 func dialAdmin(data string) *apiClient {
 	path := filepath.Join(data, adminSocket)
-	conn, err := net.DialTimeout("unix", path, time.Second)
+	// Where no node is, this fails at once; a busy one may take its time.
+	conn, err := net.DialTimeout("unix", path, 10*time.Second)
 	if err != nil {
 		return nil
 	}

@@ -128,7 +128,7 @@ func TestCommandLineHelpNamesOnlyWhatIsUsed(t *testing.T) {
 		{"site files", []string{"languages", "origin"}},
 		{"check", []string{"data", "json", "rules.modules"}},
 		{"diff", append([]string{"json", "u"}, client...)},
-		{"apply", append([]string{"json", "over"}, client...)},
+		{"apply", append([]string{"json", "over", "site"}, client...)},
 		{"export", append([]string{"force", "site"}, client...)},
 		{"eval", []string{"data", "rules", "rules.modules", "slots", "visits", "why"}},
 	}

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -49,6 +50,7 @@ func (c *apiClient) siteModules(ctx context.Context, site string) ([]edge.Module
 type comparison struct {
 	*siteDir
 	dir  string
+	own  bool                  // the release is of the files' own site
 	base *sitefile.Base        // nil without one of this site
 	live *edge.ReleaseDocument // nil where the site has no release
 }
@@ -93,13 +95,13 @@ func (c *comparison) moved(over uint64) error {
 	return fmt.Errorf("release %d of site %s is live, and %s began with release %d: somebody published in between. Nothing was changed. nearside export --site %[2]s NEWDIR writes what is live, to be merged; --over %[1]d replaces it all the same", live, c.doc.Site, c.dir, c.base.Number)
 }
 
-// compare reads site files and what is live.
-func (c *filesCall) compare(ctx context.Context, node *apiClient, io stdio) (*comparison, error) {
+// compare reads site files and what is live of their site, or of another.
+func (c *filesCall) compare(ctx context.Context, node *apiClient, other string, io stdio) (*comparison, error) {
 	dir := c.fs.Arg(0)
 	// The site's name tells which modules there are, so it is read before the
 	// files are checked; what is wrong with them is told by that.
 	var known []edge.ModuleRef
-	if site := sitefile.Site(os.DirFS(dir)); site != "" {
+	if site := cmp.Or(other, sitefile.Site(os.DirFS(dir))); site != "" {
 		var err error
 		if known, err = node.siteModules(ctx, site); err != nil {
 			return nil, err
@@ -109,7 +111,8 @@ func (c *filesCall) compare(ctx context.Context, node *apiClient, io stdio) (*co
 	if err != nil {
 		return nil, err
 	}
-	out := &comparison{siteDir: s, dir: dir}
+	out := &comparison{siteDir: s, dir: dir, own: other == "" || other == s.doc.Site}
+	s.doc.Site = cmp.Or(other, s.doc.Site)
 	if out.base, err = sitefile.ReadBase(dir); err != nil {
 		return nil, err
 	}
@@ -132,20 +135,20 @@ func diffCommand(ctx context.Context, args []string, io stdio) error {
 	if err != nil {
 		return err
 	}
-	cmp, err := c.compare(ctx, node, io)
+	with, err := c.compare(ctx, node, "", io)
 	if err := errors.Join(err, node.Close()); err != nil {
 		return err
 	}
 	switch {
 	case c.json:
-		return printJSON(io, append([]sitefile.Change{}, cmp.changes()...))
+		return printJSON(io, append([]sitefile.Change{}, with.changes()...))
 	case *unified:
-		return printUnified(io, cmp)
+		return printUnified(io, with)
 	}
-	if moved := cmp.moved(0); moved != nil {
+	if moved := with.moved(0); moved != nil {
 		fmt.Fprintf(io.err, "nearside diff: %v\n", moved)
 	}
-	printChanges(io, cmp.changes(), cmp.number(), cmp.doc.Site)
+	printChanges(io, with.changes(), with.number(), with.doc.Site)
 	return nil
 }
 
@@ -174,10 +177,18 @@ func printUnified(io stdio, c *comparison) error {
 	return nil
 }
 
+// applyOptions say where files are published, if not where they come from.
+type applyOptions struct {
+	site string
+	over uint64
+}
+
 // applyCommand publishes site files, all or nothing.
 func applyCommand(ctx context.Context, args []string, io stdio) error {
 	c := newFilesCall("apply DIR", io, clientSettings...)
-	over := c.fs.Uint64("over", 0, "the `number` of the live release that the files replace, though they did not begin with it")
+	var o applyOptions
+	c.fs.StringVar(&o.site, "site", "", "the `ID` of a new site that begins with the files of another (default the files' own)")
+	c.fs.Uint64Var(&o.over, "over", 0, "the `number` of the live release that the files replace, though they did not begin with it")
 	c.fs.BoolVar(&c.json, "json", false, "print the API's answer as JSON")
 	if err := c.cfg.parse(c.fs, args, "DIR"); err != nil {
 		return err
@@ -186,7 +197,7 @@ func applyCommand(ctx context.Context, args []string, io stdio) error {
 	if err != nil {
 		return err
 	}
-	err = c.apply(ctx, node, *over, io)
+	err = c.apply(ctx, node, o, io)
 	if err := errors.Join(err, node.Close()); err != nil {
 		return err
 	}
@@ -207,29 +218,29 @@ func openForSite(cfg *Config, io stdio) (*apiClient, error) {
 }
 
 // apply publishes the files if they may take the place of what is live.
-func (c *filesCall) apply(ctx context.Context, node *apiClient, over uint64, io stdio) error {
-	cmp, err := c.compare(ctx, node, io)
+func (c *filesCall) apply(ctx context.Context, node *apiClient, o applyOptions, io stdio) error {
+	with, err := c.compare(ctx, node, o.site, io)
 	if err != nil {
 		return err
 	}
-	changes := cmp.changes()
-	if cmp.live != nil && len(changes) == 0 {
-		if err := cmp.remember(cmp.number()); err != nil {
+	changes := with.changes()
+	if with.live != nil && len(changes) == 0 {
+		if err := with.remember(with.number()); err != nil {
 			return err
 		}
 		if c.json {
-			return printJSON(io, publishing.Outcome{Site: cmp.doc.Site, Was: cmp.number(), Release: cmp.number()})
+			return printJSON(io, publishing.Outcome{Site: with.doc.Site, Was: with.number(), Release: with.number()})
 		}
-		fmt.Fprintf(io.out, "Nothing to change: release %d of site %s is like that already.\n", cmp.number(), cmp.doc.Site)
+		fmt.Fprintf(io.out, "Nothing to change: release %d of site %s is like that already.\n", with.number(), with.doc.Site)
 		return nil
 	}
-	if err := cmp.moved(over); err != nil {
+	if err := with.moved(o.over); err != nil {
 		return err
 	}
-	out, err := cmp.put(ctx, node)
+	out, err := with.put(ctx, node)
 	if refused, ok := errors.AsType[*apiError](err); ok && refused.Code == publishing.CodeConflict {
-		if cmp.live, err = node.liveRelease(ctx, cmp.doc.Site); err == nil {
-			err = cmp.moved(over)
+		if with.live, err = node.liveRelease(ctx, with.doc.Site); err == nil {
+			err = with.moved(o.over)
 		}
 		if err == nil {
 			err = refused
@@ -240,7 +251,7 @@ func (c *filesCall) apply(ctx context.Context, node *apiClient, over uint64, io 
 	}
 	// Where the change waits, out.Release is the live one still. Once somebody
 	// approves it, it is known by what it says.
-	if err := cmp.remember(out.Release); err != nil {
+	if err := with.remember(out.Release); err != nil {
 		return err
 	}
 	if c.json {
@@ -271,6 +282,9 @@ func (c *comparison) put(ctx context.Context, node *apiClient) (*publishing.Outc
 
 // remember notes in the directory that its files are a release now.
 func (c *comparison) remember(number uint64) error {
+	if !c.own {
+		return nil
+	}
 	next := sitefile.Base{Site: c.doc.Site, Number: number, Hash: sitefile.Hash(c.doc)}
 	if c.base != nil {
 		next.Files = c.base.Files

@@ -6,14 +6,17 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"github.com/nearside/nearside/edge"
 	"github.com/nearside/nearside/edge/consent"
 	"github.com/nearside/nearside/sitefile"
+	"github.com/nearside/nearside/wasm-rules/lang"
 )
 
 // refusedBy runs a command that must fail and returns what it writes: results,
@@ -233,6 +236,26 @@ func TestANewSiteBeginsWithFiles(t *testing.T) {
 	}
 }
 
+// The files of one site may begin another, and stay those of the first.
+func TestFilesMayBeginAnotherSite(t *testing.T) {
+	n := newShop(t)
+	dir := t.TempDir()
+	cli(t, "export", "--site", "shop", dir, "--data", n.data)
+	if out := cli(t, "apply", dir, "--site", "staging", "--data", n.data); !strings.HasSuffix(out, "Applied: release 1 of site staging is live (before: 0).\n") {
+		t.Errorf("apply says %s", out)
+	}
+	if base, err := sitefile.ReadBase(dir); err != nil || base.Site != "shop" || base.Number != 1 {
+		t.Errorf("base %+v, %v", base, err)
+	}
+	rewrite(t, dir, "slots/hero.yaml", "a phone", "a telephone")
+	if _, why := refusedBy(t, "apply", dir, "--site", "staging", "--data", n.data); !strings.Contains(why, "release 1 of site staging is live") {
+		t.Errorf("a site that is there already is refused with %s", why)
+	}
+	if n.live(t).Number != 1 {
+		t.Error("the shop changed")
+	}
+}
+
 // The demo's own release comes back from its files.
 func TestTheDemoComesBackFromFiles(t *testing.T) {
 	n := startNode(t, demoConfig(t.TempDir()))
@@ -340,6 +363,30 @@ func TestAModuleWithoutAHashIsTheOneAtHand(t *testing.T) {
 	if err := fillModule(&whole, known); err != nil || whole.Hash != "own" {
 		t.Errorf("a module with version and hash becomes %+v, %v", whole, err)
 	}
+}
+
+// FuzzCheckSite checks that no site file makes the rules' compiler panic, and that
+// what the compiler refuses is found in the file.
+func FuzzCheckSite(f *testing.F) {
+	for _, name := range []string{"testdata/eval/site/shop.yaml", "sitefile/testdata/shop/people.yml", "sitefile/testdata/shop/slots/hero.yaml"} {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(string(text))
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		_, _, err := sitefile.Check(fstest.MapFS{"a.yaml": {Data: []byte(text)}}, lang.Compile)
+		findings, ok := errors.AsType[sitefile.Findings](err)
+		if err != nil && !ok {
+			t.Fatalf("%v is no finding", err)
+		}
+		for _, one := range findings {
+			if one.File != "" && (one.Line < 1 || one.Column < 1 || one.Line > strings.Count(text, "\n")+1) {
+				t.Errorf("%v is not in the file", one)
+			}
+		}
+	})
 }
 
 // The example of docs/SITE.md is right, and stays so.
