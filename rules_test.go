@@ -187,7 +187,11 @@ func TestASecondPersonApprovesRules(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer w.close()
+	defer func() {
+		if err := w.close(); err != nil {
+			t.Error(err)
+		}
+	}()
 	live := func() (doc edge.ReleaseDocument) {
 		t.Helper()
 		_, text, err := w.desk.Release(t.Context(), publishing.Operator(), "shop", 0)
