@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -168,7 +169,7 @@ func TestApplyIsAllOrNothing(t *testing.T) {
 		want           []string
 	}{
 		{"no YAML", "slots:", "slots: [", []string{"slots/hero.yaml:"}},
-		{"a misspelt key", "kind:", "knd:", []string{`slots/hero.yaml:7:5: unknown-key: an item of slots has no key "knd"; do you mean kind?`, "missing: an item of slots has no kind"}},
+		{"a misspelt key", "kind:", "knd:", []string{`slots/hero.yaml:7:5: unknown-key: an item of slots has no key "knd"; did you mean kind?`, "missing: an item of slots has no kind"}},
 		{"a condition of a field that is not there", "ladder:\n", "ladder:\n      profile:\n        - {name: r, show: phone, when: 'geo.contry == \"NO\"'}\n", []string{"slots/hero.yaml:10:41: unknown-name: "}},
 		{"markup that is not allowed", "<p>Hello from", "<p><script>x</script>Hello from", []string{"slots/hero.yaml:19:17: content: <script> "}},
 		{"a variant that a module needs", "name: tablet", "name: tablett", []string{`rule by-device: the module may answer "tablet", and the slot has no such variant`}},
@@ -306,6 +307,16 @@ func TestAppliedFilesWaitForASecondPerson(t *testing.T) {
 	rewrite(t, dir, "slots/hero.yaml", "a telephone", "a mobile")
 	if out := cli(t, append([]string{"apply", dir}, ben...)...); !strings.Contains(out, "nearside module approve ") {
 		t.Errorf("the next change says %s", out)
+	}
+}
+
+// What is wrong with files and rules, in plain, quoted and block text, is told in
+// one go.
+func TestCheckTellsAllThatIsWrong(t *testing.T) {
+	out, why := refusedBy(t, "check", "testdata/check")
+	golden(t, "testdata/check/check.txt", out)
+	if want := fmt.Sprintf("nearside check: %d things are wrong with the files of testdata/check\n", strings.Count(out, "\n")); why != want {
+		t.Errorf("it ends with %s, want %s", why, want)
 	}
 }
 

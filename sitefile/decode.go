@@ -249,6 +249,7 @@ func (n *node) langs() []*node {
 // that the slot's kind calls its own.
 func (d *decoder) content(n *node, kind string) json.RawMessage {
 	if n.kind != text {
+		d.contentKeys(n, kind)
 		return n.json()
 	}
 	if kind != "text" && kind != "html" && slices.Contains(kindNames, kind) {
@@ -256,6 +257,16 @@ func (d *decoder) content(n *node, kind string) json.RawMessage {
 		return json.RawMessage("null")
 	}
 	return json.RawMessage(`{"` + kind + `":` + string(jsonText(n.text)) + `}`)
+}
+
+// contentKeys reports keys of content of another kind.
+func (d *decoder) contentKeys(n *node, kind string) {
+	own, known := contentKeys[kind]
+	for _, k := range n.keys {
+		if known && !slices.Contains(own, k.text) && contentShape.or[0].key(k.text) != nil {
+			d.findings.add(k.finding(CodeUnknownKey, "there are "+strings.Join(own, ", "), "content of kind %s has no %s", kind, k.text))
+		}
+	}
 }
 
 // order gives the document the order that does not depend on files.
@@ -306,7 +317,7 @@ func near(prefix, name string, known map[string]*node) string {
 	}
 	slices.Sort(names)
 	if best := nearest(name, names); best != "" {
-		return "do you mean " + best + "?"
+		return "did you mean " + best + "?"
 	}
 	return ""
 }

@@ -105,7 +105,7 @@ func TestLocateFindsWhatTheEngineRefuses(t *testing.T) {
 		{"a variant's date", "2026-12-01T00:00", "2026-12-32T00:00", `a.yaml:30:14: release: variants: hero/winter: until "2026-12-32T00:00" is not like`},
 		{"markup in a block", "<p>Gloves</p>", "<p onclick=\"x\">Gloves</p>", "a.yaml:34:14: content: "},
 		{"markup in quotes, in full", "<b>gants</b>", "<script>x</script>", "a.yaml:35:29: content: <script>"},
-		{"content of another kind", `{html: "<p>é</p><b>gants</b>"}`, `{href: x}`, `a.yaml:35:13: release: variants: hero/winter: fr: json: unknown field "href"`},
+		{"a tree that is none", `{html: "<p>é</p><b>gants</b>"}`, `{nodes: x}`, `a.yaml:35:13: content: `},
 		{"a module that is not there", "module: device", "module: magic", "a.yaml:25:19: release: slots: hero: rule magic: there is no such module"},
 		{"a module that cannot be loaded", "name: device\n", "name: phone\n", "a.yaml:37:5: release: modules: phone"},
 	}

@@ -150,7 +150,7 @@ func (f *Findings) checkText(n *node, s *shape, what string) {
 	case len(s.words) > 0 && !slices.Contains(s.words, n.text):
 		hint := ""
 		if near := nearest(n.text, s.words); near != "" {
-			hint = "do you mean " + near + "?"
+			hint = "did you mean " + near + "?"
 		}
 		f.add(n.finding(CodeValue, hint, "%s is %.64q, want one of %s", what, n.text, strings.Join(s.words, ", ")))
 	case s.pattern != nil && !s.pattern.MatchString(n.text):
@@ -203,7 +203,7 @@ func (f *Findings) unknownKey(k *node, s *shape, what string) {
 	}
 	hint := "there are " + strings.Join(names, ", ")
 	if near := nearest(k.text, names); near != "" {
-		hint = "do you mean " + near + "?"
+		hint = "did you mean " + near + "?"
 	}
 	f.add(k.finding(CodeUnknownKey, hint, "%s has no key %.64q", what, k.text))
 }

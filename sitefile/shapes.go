@@ -189,6 +189,12 @@ var contentShape = &shape{name: "content", kind: text, says: "The content: for t
 	{"items", listOf(itemShape, "For items: what is shown, in order."), false},
 }}}}
 
+// contentKeys are the keys of content in full by the slot's kind, which stands
+// elsewhere: the schema allows them all.
+var contentKeys = map[string][]string{
+	"text": {"text"}, "html": {"html", "nodes"}, "json": {"json"}, "image": {"src", "alt", "width", "height"}, "link": {"href", "text"}, "items": {"items"},
+}
+
 var itemShape = &shape{kind: mapping, says: "An item of a list.", keys: []key{
 	{"id", some("The item's id."), true},
 	{"reason", words("A code that says why it is there."), false},
