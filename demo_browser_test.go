@@ -212,7 +212,7 @@ func TestThePanelSaysWhatBecameOfEachCondition(t *testing.T) {
 	shows("recently-viewed")
 	b.do(chromedp.Click(`[data-explain=offer]`))
 	b.until("the panel", `document.querySelector('#panel[open] .conditions')`)
-	if got := b.conditions(); !strings.Contains(got, "No: In the basket, how many: more than 0 here: 0") || strings.Contains(got, "You do not allow") {
+	if got := b.conditions(); !strings.Contains(got, "No: Things in the basket: more than 0 here: 0") || strings.Contains(got, "You do not allow") {
 		t.Errorf("with everything granted the panel says\n%s", got)
 	}
 	b.do(chromedp.Click(`.panel-close`), chromedp.Click(`#bar-form [name=grant][value=personalise]`), chromedp.Reload())
@@ -221,7 +221,7 @@ func TestThePanelSaysWhatBecameOfEachCondition(t *testing.T) {
 	b.until("the panel", `document.querySelector('#panel[open] .conditions')`)
 	got := b.conditions()
 	for _, want := range []string{
-		"Not known: In the basket, how many: more than 0\nYou do not allow “Use the notes”.",
+		"Not known: Things in the basket: more than 0\nYou do not allow “Use the notes”.",
 		"No: Came back", "Yes: Device is Phone", "No: Device is Tablet here: Phone",
 	} {
 		if !strings.Contains(got, want) {
@@ -366,6 +366,13 @@ func TestScreenshots(t *testing.T) {
 			b.until("the panel", `document.querySelector('#panel[open]')`)
 			time.Sleep(400 * time.Millisecond)
 			b.screenshot(lang + "-" + size.name + "-panel")
+			b.do(chromedp.Evaluate[chromedp.Void](`document.querySelector('.panel-tried').scrollIntoView()`))
+			b.screenshot(lang + "-" + size.name + "-panel-tried")
+			b.do(chromedp.Click(`.panel-close`), chromedp.Click(`[data-explain=hero]`))
+			b.until("the hero's panel", `document.querySelector('#panel[open]')`)
+			time.Sleep(400 * time.Millisecond)
+			b.do(chromedp.Evaluate[chromedp.Void](`document.querySelector('.panel .conditions').scrollIntoView()`))
+			b.screenshot(lang + "-" + size.name + "-panel-hero")
 			b.open(n.at("/"+lang+"/", "place", place, "device", size.name, "grant", "context", "bar", "1"))
 			time.Sleep(1200 * time.Millisecond)
 			b.screenshot(lang + "-" + size.name + "-bar")

@@ -86,7 +86,11 @@ func (l *language) causeWords(u edge.UnknownField) (string, error) {
 			return "", err
 		}
 	}
-	return l.say(fmt.Sprintf("cause.%s", u.Cause), "field", field, "purpose", purpose)
+	cause := u.Cause
+	if cause == "error" && strings.HasSuffix(u.Field, "]") {
+		cause = "absent" // a key that a map does not have is as good as no value
+	}
+	return l.say(fmt.Sprintf("cause.%s", cause), "field", field, "purpose", purpose)
 }
 
 // What a condition may be about that is no field's bare name.

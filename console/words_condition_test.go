@@ -63,7 +63,8 @@ func TestWhyAConditionIsUnknownIsSaidInWords(t *testing.T) {
 		"Items looked at is not known: the visitor did not allow “Use the notes”": {Field: "recent", Cause: "refused", Purpose: "personalise"},
 		"City is not known: this page view has none":                              {Field: "geo.city", Cause: "absent"},
 		"view_item within days: 7 is not known yet: counting has only begun":      {Field: `count("view_item", "7d")`, Cause: "warming-up"},
-		"Interests: gloves cannot be worked out here":                             {Field: `interests["gloves"]`, Cause: "error"},
+		"Interests: gloves is not known: this page view has none":                 {Field: `interests["gloves"]`, Cause: "error"},
+		"Sessions so far cannot be worked out here":                               {Field: "visitor.visits", Cause: "error"},
 	}
 	english := allLanguages(t)["en"]
 	for want, give := range tests {

@@ -68,14 +68,18 @@ const tell = ({ op, field, values = [], text }) => {
   const share = op === "other" && nameShare(text);
   if (share) return compose("condition.share", { share });
   if (op === "true" && !field) return [say("condition.always")];
+  const own = shop.texts[`condition.${op}.${op === "audience" ? values[0] : text}`];
+  if (own) return [own];
   const key = "condition." + (op === "one-of" ? "is" : op); // is one or the other
   if (!shop.texts[key]) return [make("code", {}, text)];
   return compose(key, { field: field && nameSubject(field), values: nameValues(field, values) });
 };
 
-/** Why a condition could not be told. */
-const tellCause = ({ cause, field, purpose }) =>
-  make("p", { class: "cause" }, ...compose("cause." + cause, { field: nameSubject(field), purpose: getPurposeText(purpose) }));
+/** Why a condition could not be told. A key that a map does not have is as good as no value. */
+const tellCause = ({ cause, field, purpose }) => {
+  const key = "cause." + (cause === "error" && field.endsWith("]") ? "absent" : cause);
+  return make("p", { class: "cause" }, ...compose(key, { field: nameSubject(field), purpose: getPurposeText(purpose) }));
+};
 
 const showOne = (condition) => {
   const { op, field, saw, verdict, unknown = [], parts = [] } = condition;
