@@ -15,10 +15,12 @@ import (
 // manifestSection is ABI.md's.
 const manifestSection = "near.manifest"
 
-// Limits of the code. They leave room below those of bytecode.Large.
+// Limits of one rule or shared condition. They leave room below those that the
+// verifier has for functions.
 const (
-	maxRuleBytes   = 48 << 10 // of one rule or shared condition
-	maxModuleBytes = 4 << 20
+	maxRuleBytes   = 48 << 10
+	maxRuleBlocks  = 3000
+	maxRuleNesting = 400
 )
 
 // Compile checks a release's audiences and rules without code and compiles them
@@ -192,12 +194,12 @@ func (c *compiler) pack(doc *edge.ReleaseDocument) ([]byte, error) {
 		}
 		module.custom(section.name, content)
 	}
-	if n := len(module); n > maxModuleBytes {
-		return nil, &edge.RuleError{Code: codeTooLarge, Slot: c.plans[0].name,
-			Message: fmt.Sprintf("all rules together are %d bytes of code, at most %d", n, maxModuleBytes)}
+	limits := bytecode.Standard()
+	if len(module) > limits.Bytes {
+		limits = bytecode.Large()
 	}
-	if _, err := bytecode.Verify(module, bytecode.Large()); err != nil {
-		return nil, fmt.Errorf("compiled rules: %w", err)
+	if _, err := bytecode.Verify(module, limits); err != nil {
+		return nil, &edge.RuleError{Slot: c.plans[0].name, Code: codeTooLarge, Message: fmt.Sprintf("all rules together: %v", err), Hint: tooLarge.hint}
 	}
 	return module, nil
 }

@@ -150,30 +150,34 @@ func (d *documentChecker) rule(slot string, spec *edge.RuleSpec) rule {
 // maxWeight keeps sums of weights times edge.Buckets far from an overflow.
 const maxWeight = 1_000_000
 
-// circles refuses audiences that are told by way of themselves.
+// maxAudienceDepth is how many audiences may be told by way of each other.
+const maxAudienceDepth = 16
+
+// circles refuses audiences that are told by way of themselves, or of too many
+// others in a row.
 func (d *documentChecker) circles(audiences []edge.Audience) {
-	state := make(map[string]int) // 1 being told, 2 told
-	var visit func(name string) bool
-	visit = func(name string) bool {
-		if state[name] > 0 {
-			return state[name] == 2
+	const circle = maxAudienceDepth + 1
+	depth := make(map[string]int) // a circle while it is being told
+	var visit func(name string) int
+	visit = func(name string) int {
+		if n := depth[name]; n > 0 {
+			return n
 		}
-		state[name] = 1
-		fine := true
+		depth[name] = circle
+		most := 0
 		if e := d.audiences[name]; e != nil {
 			for _, other := range e.audiences() {
-				fine = visit(other) && fine
+				most = max(most, visit(other))
 			}
 		}
-		if fine {
-			state[name] = 2
-		}
-		return fine
+		depth[name] = min(most+1, circle)
+		return depth[name]
 	}
 	for _, a := range audiences {
-		if !visit(a.Name) {
-			d.bad(edge.RuleError{Audience: a.Name, Member: memberWhen},
-				fault{code: codeShape, message: "the audience is told by way of itself", hint: "take one of its inAudience(...) out"})
+		if visit(a.Name) == circle {
+			d.bad(edge.RuleError{Audience: a.Name, Member: memberWhen}, fault{code: codeShape,
+				message: fmt.Sprintf("the audience is told by way of itself, or of more than %d others in a row", maxAudienceDepth-1),
+				hint:    "take one of its inAudience(...) out"})
 		}
 	}
 }

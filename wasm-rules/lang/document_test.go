@@ -4,6 +4,7 @@ package lang
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 
@@ -44,7 +45,15 @@ func TestCheckDocumentRefuses(t *testing.T) {
 		{"an audience with a fault, unused", edge.RuleSpec{Name: "r", Show: one}, audience("broken", "1 +"),
 			[]string{`audiences: broken: when:1:4: mismatched input 'the end'`}},
 		{"an audience that is told by way of itself", edge.RuleSpec{Name: "r", Show: one}, audience("round", `inAudience("round") || true`),
-			[]string{`audiences: round: when: the audience is told by way of itself; take one of its inAudience(...) out`}},
+			[]string{`audiences: round: when: the audience is told by way of itself, or of more than 15 others in a row; take one of its inAudience(...) out`}},
+		{"audiences in a long row", edge.RuleSpec{Name: "r", Show: one}, func(d *edge.ReleaseDocument) {
+			when := "true"
+			for i := range maxAudienceDepth + 1 {
+				name := fmt.Sprint("a", i)
+				audience(name, when)(d)
+				when = fmt.Sprintf("inAudience(%q) || lang == %q", name, name)
+			}
+		}, []string{`audiences: a16: when: the audience is told by way of itself, or of more than 15 others in a row; take one of its inAudience(...) out`}},
 		{"two audiences of one name", edge.RuleSpec{Name: "r", Show: one}, audience("buyers", `true`),
 			[]string{`audiences: buyers: there are two audiences of this name`}},
 		{"too many variants in a slot", edge.RuleSpec{Name: "r", Show: slices.Repeat([]edge.ShowSpec{{Variant: "a", Weight: 1}}, 256)}, nil,

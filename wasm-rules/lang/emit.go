@@ -15,6 +15,8 @@ type emitter struct {
 	pinned  map[pin]int    // locals that hold what does not change
 	labels  []factSet      // what was known where each open block began
 	known   factSet
+	blocks  int   // so far
+	deepest int   // blocks in each other
 	at      int   // local: the element's address in the loop around
 	telling *node // what a function that tells a shared condition is about
 }
@@ -77,6 +79,8 @@ func (e *emitter) tee(n int) { e.on(wasmTee, n) }
 func (e *emitter) open(op, typ byte) label {
 	e.op(op, typ)
 	e.labels = append(e.labels, e.known)
+	e.blocks++
+	e.deepest = max(e.deepest, len(e.labels))
 	return label(len(e.labels))
 }
 
@@ -88,8 +92,12 @@ func (e *emitter) end() {
 	e.labels = e.labels[:len(e.labels)-1]
 }
 
-func (e *emitter) br(l label)   { e.on(wasmBr, len(e.labels)-int(l)) }
-func (e *emitter) brIf(l label) { e.on(wasmBrIf, len(e.labels)-int(l)) }
+func (e *emitter) br(l label) { e.on(wasmBr, len(e.labels)-int(l)) }
+
+func (e *emitter) brIf(l label) {
+	e.blocks++ // to a compiler, what follows is one
+	e.on(wasmBrIf, len(e.labels)-int(l))
+}
 
 // load pushes what is at an address that is on the stack, from the record.
 func (e *emitter) load(op byte, offset int) {

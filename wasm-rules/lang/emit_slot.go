@@ -11,8 +11,9 @@ import (
 // Functions are compiled in less than proportion if they are neither many nor
 // long: rules are told in groups.
 const (
-	groupRules = 12
-	groupBytes = 3 << 10
+	groupRules  = 12
+	groupBytes  = 3 << 10
+	groupBlocks = 400
 )
 
 // The answer of a slot: bits of the candidates that hold, then their scores.
@@ -35,8 +36,8 @@ func (c *compiler) emit() {
 	for i := range c.plans {
 		c.slot(&c.plans[i])
 	}
-	for _, memo := range c.ordered {
-		c.tell(memo)
+	for i := 0; i < len(c.ordered) && len(c.errs) == 0; i++ {
+		c.tell(c.ordered[i])
 	}
 }
 
@@ -68,7 +69,7 @@ func (c *compiler) memos() {
 
 // tell writes the function of a shared condition.
 func (c *compiler) tell(memo *memo) {
-	c.m.define(memo.function, 0, func(e *emitter) {
+	e := c.m.define(memo.function, 0, func(e *emitter) {
 		e.telling = memo.node
 		answer := e.local(typeI32)
 		e.i32(0)
@@ -97,6 +98,9 @@ func (c *compiler) tell(memo *memo) {
 		e.access(i32Store8, 0, memo.address)
 		e.get(answer)
 	})
+	if len(e.code) > maxRuleBytes || e.blocks > maxRuleBlocks || e.deepest > maxRuleNesting {
+		c.bad(edge.RuleError{Slot: c.plans[0].name}, fault{code: codeTooLarge, message: "a condition that several rules share becomes too large when it is compiled", hint: tooLarge.hint})
+	}
 }
 
 // slot writes the functions of a slot's rules and looks at what they cost.
@@ -147,10 +151,10 @@ func (c *compiler) group(s *slotPlan, i, function int, written map[int]bool) int
 	first := i
 	bits := make(map[int]int) // locals by word of the answer
 	c.m.define(function, 0, func(e *emitter) {
-		for ; i < len(s.rules) && i-first < groupRules && len(e.code) < groupBytes; i++ {
-			before := len(e.code)
+		for ; i < len(s.rules) && i-first < groupRules && len(e.code) < groupBytes && e.blocks < groupBlocks; i++ {
+			before, blocks := len(e.code), e.blocks
 			c.rule(e, s, &s.rules[i], bits)
-			if n := len(e.code) - before; n > maxRuleBytes {
+			if len(e.code)-before > maxRuleBytes || e.blocks-blocks > maxRuleBlocks || e.deepest > maxRuleNesting {
 				c.bad(edge.RuleError{Slot: s.name, Rule: s.rules[i].name}, tooLarge)
 			}
 		}

@@ -28,6 +28,7 @@ func (b *builder) or(args ...*node) *node { return b.join(opOr, args) }
 
 func (b *builder) join(o op, args []*node) *node {
 	var parts []*node
+	seen := make(map[*node]bool)
 	decided := false
 	var add func(n *node)
 	add = func(n *node) {
@@ -38,7 +39,8 @@ func (b *builder) join(o op, args []*node) *node {
 			}
 		case n.isConst():
 			decided = decided || n.isFalse() == (o == opAnd)
-		case !slices.Contains(parts, n):
+		case !seen[n]:
+			seen[n] = true
 			parts = append(parts, n)
 		}
 	}

@@ -2,26 +2,42 @@
 
 package lang
 
+// A question is whether a condition can be true, or false.
+type question struct {
+	node *node
+	want bool
+}
+
 // never reports whether a condition is want for no visit, as far as one can see
-// without a visit.
-func never(n *node, want bool) bool {
+// without a visit. Parts that stand in many places are looked at once.
+func (b *builder) never(n *node, want bool) bool {
+	q := question{n, want}
+	known, ok := b.nevers[q]
+	if !ok {
+		known = b.findNever(n, want)
+		b.nevers[q] = known
+	}
+	return known
+}
+
+func (b *builder) findNever(n *node, want bool) bool {
 	switch n.op {
 	case opError:
 		return true
 	case opConst:
 		return (n.num == 1) != want
 	case opNot:
-		return never(n.args[0], !want)
+		return b.never(n.args[0], !want)
 	case opGuard:
-		return never(n.args[0], want)
+		return b.never(n.args[0], want)
 	case opCond:
-		return (never(n.args[0], true) || never(n.args[1], want)) && (never(n.args[0], false) || never(n.args[2], want))
+		return (b.never(n.args[0], true) || b.never(n.args[1], want)) && (b.never(n.args[0], false) || b.never(n.args[2], want))
 	case opAny:
-		return want && never(n.args[1], true)
+		return want && b.never(n.args[1], true)
 	case opAnd, opOr:
 		all := (n.op == opAnd) == want // all parts must be want
 		for _, part := range n.args {
-			if never(part, want) == all {
+			if b.never(part, want) == all {
 				return all
 			}
 		}
@@ -33,7 +49,7 @@ func never(n *node, want bool) bool {
 // only returns a condition that is want just where n is, and perhaps reads less:
 // whether it is the other or neither does not matter.
 func (b *builder) only(n *node, want bool) *node {
-	if never(n, want) {
+	if b.never(n, want) {
 		return b.bool(!want)
 	}
 	switch n.op {

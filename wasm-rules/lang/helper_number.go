@@ -62,11 +62,9 @@ func emitMultiply(e *emitter) {
 	e.i32(0)
 }
 
-// emitHash is edge.Bucket after the salt. The digits of the first pass are put
-// into the nibbles of a number, the first into the lowest.
+// emitHash is edge.Bucket after the salt.
 func emitHash(e *emitter) {
-	at, end, digits, tenth, rest := e.local(typeI32), e.local(typeI32), e.local(typeI64), e.local(typeI64), e.local(typeI64)
-	count := e.local(typeI32)
+	at, end := e.local(typeI32), e.local(typeI32)
 	e.get(1)
 	e.op(i32Wrap)
 	e.tee(at)
@@ -90,10 +88,20 @@ func emitHash(e *emitter) {
 	e.br(top)
 	e.end()
 	e.end()
+	e.again()
+	e.get(0)
+	e.i32(edge.Buckets)
+	e.op(i32RemU, i64ExtendU)
+}
+
+// again takes parameter 0 through FNV-1a as decimal digits. They are put into the
+// nibbles of a number, the first into the lowest.
+func (e *emitter) again() {
+	digits, tenth, rest, count := e.local(typeI64), e.local(typeI64), e.local(typeI64), e.local(typeI32)
 	e.get(0)
 	e.op(i64ExtendU)
 	e.set(rest)
-	top = e.open(wasmLoop, typeNone)
+	top := e.open(wasmLoop, typeNone)
 	e.get(rest)
 	e.i64(3435973837) // a tenth of 2^35, rounded up: exact for 32 bits
 	e.op(i64Mul)
@@ -139,9 +147,6 @@ func emitHash(e *emitter) {
 	e.tee(count)
 	e.brIf(top)
 	e.end()
-	e.get(0)
-	e.i32(edge.Buckets)
-	e.op(i32RemU, i64ExtendU)
 }
 
 // emitCivil turns days since 1 January of the year 1 into a part of the date, by

@@ -97,6 +97,8 @@ type builder struct {
 	nodes []*node
 	known map[string]*node
 	key   []byte
+	// nevers are the answers of never.
+	nevers map[question]bool
 	// left is how many nodes may still be asked for; what is written short and
 	// becomes long is refused.
 	left int
@@ -105,7 +107,9 @@ type builder struct {
 // maxNodes bounds what one expression may become, audiences not counted.
 const maxNodes = 20_000
 
-func newBuilder() *builder { return &builder{known: make(map[string]*node), left: maxNodes} }
+func newBuilder() *builder {
+	return &builder{known: make(map[string]*node), nevers: make(map[question]bool), left: maxNodes}
+}
 
 // make returns the node like n.
 func (b *builder) make(n node) *node {

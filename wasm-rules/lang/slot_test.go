@@ -293,6 +293,10 @@ func TestCounts(t *testing.T) {
 
 func TestCompileRefuses(t *testing.T) {
 	nested := `["aa", "ab", "ac", "ad", "ae", "af", "ag", "ah", "ai", "aj", "ak", "al", "am", "an", "ao", "ap", "aq", "ar", "as", "at", "au", "av"]`
+	var keys []string
+	for i := range 350 {
+		keys = append(keys, fmt.Sprintf("%q", fmt.Sprint("k", i)))
+	}
 	var windows []edge.RuleSpec
 	for i := range edge.MaxEventWindows + 1 {
 		windows = append(windows, edge.RuleSpec{Name: fmt.Sprint("r", i), When: fmt.Sprintf(`count("view_item", "%dd") > 1`, i+1), Show: oneVariant})
@@ -311,6 +315,8 @@ func TestCompileRefuses(t *testing.T) {
 		{"a choice by a choice by a choice of each element", []edge.RuleSpec{{Name: "r", When: `page.tags.exists(x, ` + strings.Repeat(`(`, 25) +
 			`x == "a"` + strings.Repeat(` ? x == "b" : x == "c")`, 25) + `)`, Show: oneVariant}},
 			"slots: hero: rule r: with this rule"},
+		{"too many comparisons for one function", []edge.RuleSpec{{Name: "r", When: `[` + strings.Join(keys, ", ") + `].exists(x, x != geo.city && x != geo.region && x != geo.country && x != page.type && x != utm.term && x != utm.medium)`, Show: oneVariant}},
+			"slots: hero: rule r: this becomes too large"},
 		{"too much to count", windows, "17 events and windows, at most 16"},
 		{"too slow for a visit that is made to be", slow, "slots: hero: rule r"},
 	}
@@ -321,6 +327,22 @@ func TestCompileRefuses(t *testing.T) {
 				t.Errorf("got %v, want %q", err, tt.want)
 			}
 		})
+	}
+}
+
+// What stands in many places is looked at once, or one such rule would take all
+// time there is.
+func TestDeepChoices(t *testing.T) {
+	const deep = 22
+	never := strings.Repeat("(", deep) + "visitor.returning" + strings.Repeat(" ? false : shop.member)", deep)
+	same := strings.Repeat("shop.member == (", deep) + "visitor.returning" + strings.Repeat(")", deep)
+	got := load(t, conditions(never, same, "!("+same+")")).verdicts(full)
+	if !slices.Equal(got, []verdict{isFalse, isTrue, isFalse}) {
+		t.Errorf("got %v", got)
+	}
+	each := `page.tags.exists(x, ` + strings.Repeat(`(x == "a") == (`, deep) + `x == "b"` + strings.Repeat(")", deep) + `)`
+	if _, err := Compile(conditions(each)); err == nil || !strings.Contains(err.Error(), "with this rule") {
+		t.Errorf("each element is asked 2^22 times: %v", err)
 	}
 }
 

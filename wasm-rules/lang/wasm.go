@@ -53,10 +53,8 @@ const (
 	i64Ne      = 0x52
 	i64LtS     = 0x53
 	i64LtU     = 0x54
-	i64GtS     = 0x55
 	i64GtU     = 0x56
 	i64LeS     = 0x57
-	i64GeS     = 0x59
 	i64GeU     = 0x5a
 	f64Eq      = 0x61
 	f64Lt      = 0x63
@@ -70,7 +68,6 @@ const (
 	i32Or      = 0x72
 	i32Xor     = 0x73
 	i32Shl     = 0x74
-	i32ShrS    = 0x75
 	i32ShrU    = 0x76
 	i64Ctz     = 0x7a
 	i64Add     = 0x7c
@@ -84,7 +81,6 @@ const (
 	i64Or      = 0x84
 	i64Xor     = 0x85
 	i64Shl     = 0x86
-	i64ShrS    = 0x87
 	i64ShrU    = 0x88
 	f64Abs     = 0x99
 	f64Neg     = 0x9a
