@@ -90,8 +90,11 @@ func (e *ExportError) Error() string {
 // the others.
 func Export(dir string, doc *edge.ReleaseDocument, force bool) error {
 	files, err := Render(doc)
+	if err == nil {
+		err = comesBack(files, doc)
+	}
 	if err != nil {
-		return err
+		return fmt.Errorf("the release cannot be written as files: %w", err)
 	}
 	before, err := ReadBase(dir)
 	if err != nil && !force {
@@ -134,6 +137,19 @@ func Export(dir string, doc *edge.ReleaseDocument, force bool) error {
 		return err
 	}
 	return base.Write(dir) // last: what was interrupted is found again
+}
+
+// comesBack reads rendered files: an engine may allow what no file can say.
+func comesBack(files map[string][]byte, doc *edge.ReleaseDocument) error {
+	var contents []content
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		contents = append(contents, content{name, files[name]})
+	}
+	back, err := read(contents)
+	if err == nil && Hash(&back.Document) != Hash(doc) {
+		err = errors.New("they would say something else")
+	}
+	return err
 }
 
 // siteFilesIn returns the hashes of the site files of a directory; none of one

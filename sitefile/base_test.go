@@ -139,6 +139,24 @@ func TestExportSparesSomebodysWork(t *testing.T) {
 	}
 }
 
+// An engine may take content that no file can say; that is told, and nothing is
+// written.
+func TestExportWritesOnlyWhatComesBack(t *testing.T) {
+	doc := shopDocument(t)
+	doc.Variants[4].Content = map[string]json.RawMessage{"en": json.RawMessage(`{"HTML":"<p>x</p>"}`)}
+	dir := filepath.Join(t.TempDir(), "none")
+	err := Export(dir, doc, false)
+	if err == nil || !strings.Contains(err.Error(), `slots/hero.yaml:`) || !strings.Contains(err.Error(), `has no key "HTML"`) {
+		t.Errorf("error %v", err)
+	}
+	if _, err := os.Stat(dir); !os.IsNotExist(err) {
+		t.Errorf("something was written: %v", err)
+	}
+	doc = shopDocument(t)
+	rule(doc, "snow").Because["North"] = "nobody reads it"
+	export(t, dir, doc)
+}
+
 func TestExportKeepsToOneSite(t *testing.T) {
 	dir, doc := t.TempDir(), shopDocument(t)
 	export(t, dir, doc)

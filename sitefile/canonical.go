@@ -53,6 +53,13 @@ func Canonical(doc *edge.ReleaseDocument) *edge.ReleaseDocument {
 
 func canonicalRule(r *edge.RuleSpec) {
 	r.Settings = canonicalSettings(r.Settings)
+	words := map[string]string{}
+	for lang, text := range r.Because {
+		if languagePattern.MatchString(lang) { // others are nobody's to read
+			words[lang] = text
+		}
+	}
+	r.Because = words
 	if r.Before != nil {
 		before := *r.Before
 		canonicalRule(&before)

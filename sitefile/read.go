@@ -33,11 +33,16 @@ type Files struct {
 // An error of Findings holds all that is wrong with all files; then the Files are
 // what could be read of them, never nil.
 func Read(dir fs.FS) (*Files, error) {
-	out := &Files{}
 	contents, err := gather(dir)
 	if err != nil {
-		return out, err
+		return &Files{}, err
 	}
+	return read(contents)
+}
+
+// read reads files, at least one.
+func read(contents []content) (*Files, error) {
+	out := &Files{}
 	var findings Findings
 	for _, c := range contents {
 		f, wrong := parse(c.name, c.content)

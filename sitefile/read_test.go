@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -106,7 +107,7 @@ var wrongFiles = []struct {
 	{"a rule that shows nothing", slotWith("{name: r}"), true, []string{"a.yaml:3:55: missing: a rule without code has no show"}},
 	{"a module with a condition", slotWith("{module: m, when: x}"), true, []string{"a.yaml:3:67: unknown-key: a rule that is a module has no when"}},
 	{"a rung that is none", head + "slots: [{name: s, kind: text, ladder: {contxt: []}}]\n", true, []string{`a.yaml:3:40: unknown-key: ladder has no key "contxt"; did you mean context?`}},
-	{"a weight of nothing", slotWith("{name: r, show: [{variant: v, weight: 0}]}"), true, []string{"a.yaml:3:93: value: weight is 0, want a whole number from 1 to 1000000"}},
+	{"a weight of nothing", slotWith("{name: r, show: [{variant: v, weight: 0}]}"), true, []string{"a.yaml:3:93: value: weight is 0, want a whole number from 1 to 10000"}},
 	{"a rule that shows what is not there", slotWith("{name: r, show: [{variant: v}, {variant: w}]}"), false, []string{"a.yaml:3:96: reference: the slot s has no variant w; did you mean v?"}},
 	{"a campaign that is not there", slotWith("{name: r, show: v, campaign: c}"), false, []string{"a.yaml:3:84: reference: there is no campaign c"}},
 	{"variants of a slot that is not there", head + "variants: {s: []}\n", false, []string{"a.yaml:3:12: reference: there is no slot s"}},
@@ -186,9 +187,17 @@ func TestTheSchemaAgreesWithTheReader(t *testing.T) {
 			})
 		}
 	}
-	for _, name := range []string{"site.yaml", "people.yml", "slots/hero.yaml", "slots/rest.yaml"} {
+	var examples []string
+	for _, pattern := range []string{"testdata/shop/*.y*ml", "testdata/*/slots/*.yaml", "testdata/export/*.yaml", "../testdata/eval/site/*.yaml", "../demo/site/*.yaml"} {
+		found, err := filepath.Glob(pattern)
+		if err != nil || len(found) == 0 {
+			t.Fatalf("no %s: %v", pattern, err)
+		}
+		examples = append(examples, found...)
+	}
+	for _, name := range examples {
 		t.Run(name+" is right", func(t *testing.T) {
-			text, err := os.ReadFile("testdata/shop/" + name)
+			text, err := os.ReadFile(name)
 			if err != nil {
 				t.Fatal(err)
 			}

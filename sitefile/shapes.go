@@ -13,7 +13,7 @@ var (
 	ownFieldPattern = patternOf(`^[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*$`, "like shop.season")
 	languagePattern = patternOf(`^[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?$`, "a language like en, pt-BR or zh-Hans")
 	originPattern   = patternOf(`^https?://[^/?#\s]+$`, "like https://shop.example, without a path")
-	currencyPattern = patternOf(`^[A-Z]{3}$`, "a currency like EUR")
+	currencyPattern = patternOf(`^[A-Za-z]{3}$`, "a currency like EUR")
 	momentPattern   = patternOf(`^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}$`, "a date and time like 2026-12-01T00:00")
 	sharePattern    = patternOf(`^(100|[1-9][0-9]?(\.[0-9]{1,2})?|0\.(0[1-9]|[1-9][0-9]?))%$`, "a share of the visitors like 20% or 0.5%, up to 100%")
 	versionPattern  = patternOf(`^(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)$`, "a version like 1.2.0")
@@ -137,7 +137,7 @@ var ruleShape = &shape{name: "rule", kind: mapping, says: "A rule without code (
 	{"campaign", named(namePattern, "The campaign that it belongs to."), false},
 	{"module", named(modulePattern, "The module, by name or name@version."), false},
 	{"role", named(namePattern, "The slot of the module's manifest that it plays here; without it the slot's own name."), false},
-	{"priority", &shape{kind: whole, least: -1 << 31, most: 1<<31 - 1, says: "Where scores are equal the higher one wins."}, false},
+	{"priority", &shape{kind: whole, least: -1 << 53, most: 1 << 53, says: "Where scores are equal the higher one wins."}, false},
 	{"rollout", &shape{kind: text, pattern: sharePattern, example: "20%", says: "The share of the visitors who see it, like 20% or 0.5%; without it all. A visitor without an id is in none."}, false},
 	{"before", &shape{kind: mapping, says: "The module that serves those whom the roll-out does not reach.", keys: moduleRuleKeys}, false},
 	{"shadow", yes("Runs the module beside the live ones and shows nobody its answer."), false},
@@ -152,14 +152,14 @@ var ruleShape = &shape{name: "rule", kind: mapping, says: "A rule without code (
 var moduleRuleKeys = []key{
 	{"module", named(modulePattern, "The module, by name or name@version."), true},
 	{"role", named(namePattern, "The slot of its manifest that it plays here."), false},
-	{"priority", &shape{kind: whole, least: -1 << 31, most: 1<<31 - 1, says: "Where scores are equal the higher one wins."}, false},
+	{"priority", &shape{kind: whole, least: -1 << 53, most: 1 << 53, says: "Where scores are equal the higher one wins."}, false},
 	{"settings", values("Its settings for this slot."), false},
 	{"because", becauseShape, false},
 }
 
 var showShape = &shape{kind: mapping, says: "A variant and its weight.", keys: []key{
 	{"variant", named(namePattern, "The variant's name."), true},
-	{"weight", &shape{kind: whole, least: 1, most: 1_000_000, says: "Its share among the weights of the rule's variants."}, false},
+	{"weight", &shape{kind: whole, least: 1, most: edge.Buckets, says: "Its share among the weights of the rule's variants."}, false},
 }}
 
 var becauseShape = &shape{name: "because", kind: text, says: "Why, in words for the visitor: in the site's first language, or by language.", or: []*shape{
@@ -176,15 +176,15 @@ var variantShape = &shape{name: "variant", kind: mapping, says: "One content cho
 	{"content", &shape{kind: mapping, least: 1, names: languagePattern, says: "The content by language. A page in another language gets the nearest.", each: contentShape}, true},
 }}
 
-var contentShape = &shape{name: "content", kind: text, says: "The content: for text and html the text itself.", or: []*shape{{kind: mapping, least: 1, says: "The content in full, by the slot's kind.", keys: []key{
+var contentShape = &shape{name: "content", kind: text, says: "The content: for text and html the text itself.", or: []*shape{{kind: mapping, says: "The content in full, by the slot's kind.", keys: []key{
 	{"text", words("For text, and the words of a link."), false},
 	{"html", words("For html: markup, compiled to a sanitised tree."), false},
 	{"nodes", &shape{any: true, says: "For html: a tree that was compiled before."}, false},
 	{"json", &shape{any: true, says: "For json: any value."}, false},
 	{"src", some("For image: its address."), false},
 	{"alt", words("For image: what it shows, in words."), false},
-	{"width", &shape{kind: whole, least: 1, most: 1 << 20, says: "For image: its width in CSS pixels."}, false},
-	{"height", &shape{kind: whole, least: 1, most: 1 << 20, says: "For image: its height in CSS pixels."}, false},
+	{"width", &shape{kind: whole, least: 1, most: 1<<31 - 1, says: "For image: its width in CSS pixels."}, false},
+	{"height", &shape{kind: whole, least: 1, most: 1<<31 - 1, says: "For image: its height in CSS pixels."}, false},
 	{"href", some("For link: where it leads."), false},
 	{"items", listOf(itemShape, "For items: what is shown, in order."), false},
 }}}}
@@ -196,7 +196,7 @@ var contentKeys = map[string][]string{
 }
 
 var itemShape = &shape{kind: mapping, says: "An item of a list.", keys: []key{
-	{"id", some("The item's id."), true},
+	{"id", words("The item's id."), true},
 	{"reason", words("A code that says why it is there."), false},
 	{"text", words("The same in words."), false},
 }}
