@@ -4,6 +4,7 @@ package edge
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/nearside/nearside/edge/consent"
 )
@@ -55,36 +56,45 @@ func (v *Visit) interests(to *Value) {
 	if !v.told() {
 		return
 	}
-	to.Type, to.Map = TypeMap, to.Map[:0]
+	out := to.Map[:0]
 	for i := range v.State.Events {
-		e := &v.State.Events[i]
-		if e.Category != "" && (e.Code == StateViewItem || e.Code == StateAddToCart) {
-			to.count(e.Category)
+		if e := &v.State.Events[i]; e.Category != "" && (e.Code == StateViewItem || e.Code == StateAddToCart) {
+			out = counted(out, e.Category)
 		}
 	}
+	slices.SortFunc(out, func(a, b Entry) int { return strings.Compare(a.Key, b.Key) })
+	to.Type, to.Map = TypeMap, out
 }
 
-// count adds one to a map's entry, which stays sorted.
-func (v *Value) count(key string) {
-	at := 0
-	for at < len(v.Map) && v.Map[at].Key < key {
-		at++
+// counted adds one to a key's entry.
+func counted(entries []Entry, key string) []Entry {
+	for i := range entries {
+		if entries[i].Key == key {
+			entries[i].Value++
+			return entries
+		}
 	}
-	if at == len(v.Map) || v.Map[at].Key != key {
-		v.Map = slices.Insert(v.Map, at, Entry{Key: key, Purpose: consent.Personalise})
-	}
-	v.Map[at].Value++
+	return append(entries, Entry{Key: key, Value: 1, Purpose: consent.Personalise})
 }
+
+// counterOrder are the remembered events, sorted by name.
+var counterOrder = [...]StateCode{StateAddToCart, StatePurchase, StateRemoveFromCart, StateViewItem}
 
 // counters counts the remembered events by name.
 func (v *Visit) counters(to *Value) {
 	if !v.told() {
 		return
 	}
-	to.Type, to.Map = TypeMap, to.Map[:0]
+	var times [len(stateCodes)]int
 	for i := range v.State.Events {
-		if code := v.State.Events[i].Code; int(code) < len(stateCodes) && stateCodes[code] != "" {
-			to.count(stateCodes[code])
+		if code := v.State.Events[i].Code; int(code) < len(times) {
+			times[code]++
+		}
+	}
+	to.Type, to.Map = TypeMap, to.Map[:0]
+	for _, code := range counterOrder {
+		if times[code] > 0 {
+			to.Map = append(to.Map, Entry{Key: stateCodes[code], Value: float64(times[code]), Purpose: consent.Personalise})
 		}
 	}
 }
@@ -97,12 +107,13 @@ func (v *Visit) latest(code StateCode, to *Value) {
 	if !v.told() {
 		return
 	}
-	to.Type, to.List = TypeList, to.List[:0]
+	out := to.List[:0]
 	for i := len(v.State.Events) - 1; i >= 0; i-- {
-		if e := &v.State.Events[i]; e.Code == code && !slices.Contains(to.List, e.Item) {
-			to.List = append(to.List, e.Item)
+		if e := &v.State.Events[i]; e.Code == code && !slices.Contains(out, e.Item) {
+			out = append(out, e.Item)
 		}
 	}
+	to.Type, to.List = TypeList, out
 }
 
 // cart replays what was put in, taken out and bought.
@@ -110,7 +121,6 @@ func (v *Visit) cart(to *Value) {
 	if !v.told() {
 		return
 	}
-	to.Type = TypeItems
 	out := to.Items[:0]
 	for i := range v.State.Events {
 		e := &v.State.Events[i]
@@ -131,5 +141,5 @@ func (v *Visit) cart(to *Value) {
 			out = slices.Delete(out, at, at+1)
 		}
 	}
-	to.Items = out
+	to.Type, to.Items = TypeItems, out
 }
