@@ -48,6 +48,9 @@ func (e *emitter) jump(n *node, want bool, l label) {
 		if f := impliedField(e.m.builder, n, want); f != nil {
 			e.known.add(e.m.read(f).place)
 		}
+		if want {
+			e.far(n, l)
+		}
 		e.test(n, l)
 		if want {
 			e.op(i32Eqz)

@@ -2,6 +2,8 @@
 
 package lang
 
+import "math"
+
 // test pushes 1 if a condition that isAtom is true and 0 if it is false. It goes
 // to l if it is neither.
 func (e *emitter) test(n *node, l label) {
@@ -169,6 +171,13 @@ func (e *emitter) choose(n *node, l label) {
 
 func (e *emitter) mapValue(n *node, l label) {
 	address := e.local(typeI32)
+	if inline(n.args[1]) {
+		e.find(n.args[0], n.args[1].text, address, l)
+		e.get(address)
+		e.load(f64Load, 8)
+		e.release(address)
+		return
+	}
 	e.value(n.args[0], l)
 	e.value(n.args[1], l)
 	e.call(helpGet)
@@ -178,6 +187,29 @@ func (e *emitter) mapValue(n *node, l label) {
 	e.get(address)
 	e.load(f64Load, 0)
 	e.release(address)
+}
+
+// find sets at to the address of a map's entry with a key. It goes to l if there
+// is none.
+func (e *emitter) find(entries *node, key string, at int, l label) {
+	end, text := e.local(typeI32), e.local(typeI64)
+	e.bounds(entries, at, end, l)
+	found := e.block()
+	top := e.open(wasmLoop, typeNone)
+	e.get(at)
+	e.get(end)
+	e.op(i32GeU)
+	e.brIf(l)
+	e.get(at)
+	e.load(i64Load, 0)
+	e.set(text)
+	e.sameAs(text, key)
+	e.brIf(found)
+	e.step(at, strides[kindMap])
+	e.br(top)
+	e.end()
+	e.end()
+	e.release(end, text)
 }
 
 func (e *emitter) index(n *node, l label) {
@@ -200,6 +232,26 @@ func (e *emitter) index(n *node, l label) {
 		e.load(i64Load, 0)
 	}
 	e.release(list, i)
+}
+
+// far goes to l if a condition says that a place is nearer than it can be, as far
+// north or south as it is: that spares most visits the distance.
+func (e *emitter) far(n *node, l label) {
+	if n.op != opLess && n.op != opAtMost || n.args[0].op != opKm || !n.args[1].isConst() {
+		return
+	}
+	lat, from := n.args[0].args[0], n.args[0].args[2]
+	if !from.isConst() {
+		return
+	}
+	// The margin is a thousand times what distanceKm may be wrong by.
+	const margin = 1e-6
+	e.value(lat, l)
+	e.f64(from.double())
+	e.op(f64Sub, f64Abs)
+	e.f64(n.args[1].double()/(earthKm*math.Pi/180)*(1+margin) + margin)
+	e.op(f64Gt)
+	e.brIf(l)
 }
 
 func (e *emitter) km(n *node, l label) {

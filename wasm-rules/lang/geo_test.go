@@ -95,3 +95,55 @@ func TestCompiledDistanceIsTheSame(t *testing.T) {
 		}
 	}
 }
+
+// A place is told to be too far by its latitude alone where that is enough; the
+// answer is that of the distance, also for places at the very bound.
+func TestNearAndFarPlaces(t *testing.T) {
+	random := rand.New(rand.NewPCG(5, 6))
+	const lat, lon = 48.8566, 2.3522
+	bounds := []float64{-1, 0, 0.001, 1, 50, 1000, 20000, 20015.2, 30000}
+	var sources []string
+	for _, km := range bounds {
+		at := fmt.Sprintf("distanceKm(%v, %v)", lat, lon)
+		sources = append(sources, fmt.Sprintf("%s < %v", at, km), fmt.Sprintf("%s <= %v", at, km), fmt.Sprintf("!(%s < %v)", at, km))
+	}
+	m := load(t, conditions(sources...))
+	check := func(lat2, lon2 float64) {
+		t.Helper()
+		got := m.verdicts(visit{"geo.lat": floatValue(lat2), "geo.lon": floatValue(lon2)})
+		is, ok := distanceKm(lat2, lon2, lat, lon)
+		for i, km := range bounds {
+			for j, holds := range []bool{is < km, is <= km, !(is < km)} {
+				want := isNeither
+				if ok {
+					want = either(holds)
+				}
+				if got[3*i+j] != want {
+					t.Fatalf("%s at %v %v, %v km away: %s, want %s", sources[3*i+j], lat2, lon2, is, got[3*i+j], want)
+				}
+			}
+		}
+	}
+	for range 300 {
+		check(random.Float64()*180-90, random.Float64()*360-180)
+	}
+	for _, km := range bounds { // due north or south, at the bound and a hair beside it
+		for _, off := range []float64{0, 1e-12, -1e-12, 1e-9, -1e-9, 1e-5, -1e-5} {
+			degrees := km/(earthKm*math.Pi/180) + off
+			check(lat+degrees, lon)
+			check(lat-degrees, lon)
+			check(lat, lon+degrees)
+		}
+	}
+	check(lat, lon)
+	check(-lat, lon-180)
+	check(90.5, lon) // no place
+	check(math.NaN(), lon)
+	for _, v := range []visit{{"geo.lat": floatValue(lat)}, {"geo.lat": floatValue(-lat)}, {"geo.lon": floatValue(lon)}} {
+		for i, got := range m.verdicts(v) {
+			if got != isNeither {
+				t.Errorf("%s with %v alone: %s", sources[i], v, got)
+			}
+		}
+	}
+}
