@@ -49,7 +49,10 @@ func checkDocument(doc *edge.ReleaseDocument) (*document, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &documentChecker{document: document{lang: l, own: doc.Fields, audiences: make(map[string]*expression)}}
+	d := &documentChecker{
+		document: document{lang: l, own: doc.Fields, audiences: make(map[string]*expression)},
+		checked:  make(map[string]*expression),
+	}
 	for i := range doc.Audiences {
 		a := &doc.Audiences[i]
 		where := edge.RuleError{Audience: a.Name}
@@ -58,7 +61,7 @@ func checkDocument(doc *edge.ReleaseDocument) (*document, error) {
 			continue
 		}
 		where.Member = memberWhen
-		d.audiences[a.Name] = d.take(where, a.When, l.condition)
+		d.audiences[a.Name] = d.take(where, a.When)
 	}
 	d.circles(doc.Audiences)
 	for i := range doc.Slots {
@@ -82,15 +85,28 @@ const (
 type documentChecker struct {
 	document
 	errs []error
+	// checked are the expressions that were right, by type and source: scores and
+	// conditions repeat, and parsing is what takes most of the time.
+	checked map[string]*expression
 }
 
 func (d *documentChecker) bad(where edge.RuleError, f fault) { d.errs = append(d.errs, f.at(where)) }
 
 // take checks an expression and notes its faults.
-func (d *documentChecker) take(where edge.RuleError, source string, check func(string) (*expression, []fault)) *expression {
+func (d *documentChecker) take(where edge.RuleError, source string) *expression {
+	check, key := d.lang.condition, "bool "+source
+	if where.Member == memberScore {
+		check, key = d.lang.score, "int "+source
+	}
+	if e := d.checked[key]; e != nil {
+		return e
+	}
 	e, faults := check(source)
 	for _, f := range faults {
 		d.bad(where, f)
+	}
+	if e != nil {
+		d.checked[key] = e
 	}
 	return e
 }
@@ -122,11 +138,11 @@ func (d *documentChecker) rule(slot string, spec *edge.RuleSpec) rule {
 	}
 	if strings.TrimSpace(spec.When) != "" {
 		where.Member = memberWhen
-		r.when = d.take(where, spec.When, d.lang.condition)
+		r.when = d.take(where, spec.When)
 	}
 	if strings.TrimSpace(spec.Score) != "" {
 		where.Member = memberScore
-		r.score = d.take(where, spec.Score, d.lang.score)
+		r.score = d.take(where, spec.Score)
 	}
 	total := 0
 	for i := range spec.Show {
