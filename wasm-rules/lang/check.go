@@ -64,7 +64,7 @@ func (l *language) check(source string, want *cel.Type) (*expression, []fault) {
 	}
 	parsed, issues := l.env.Parse(source)
 	if issues.Err() != nil {
-		return nil, syntaxFaults(issues)
+		return nil, syntaxFaults(issues, source)
 	}
 	c := &checker{language: l, ast: parsed.NativeRep()}
 	c.names(c.ast.Expr(), nil)
@@ -136,44 +136,6 @@ func isWord(name string) bool {
 	return name != "" && (name[0]|0x20) >= 'a' && (name[0]|0x20) <= 'z'
 }
 
-// syntaxFaults returns what the parser says.
-func syntaxFaults(issues *cel.Issues) []fault {
-	var faults []fault
-	for _, e := range issues.Errors() {
-		f := fault{line: max(0, e.Location.Line()), column: max(0, e.Location.Column()+1), code: codeSyntax}
-		message, ours := e.Message, strings.HasPrefix(e.Message, "write ")
-		switch {
-		case ours:
-			f.message, f.hint = "this cannot be told from the text alone", message
-			f.code = codeShape
-		case strings.Contains(message, "recursion") || strings.Contains(message, "exceeds limit"):
-			f.code, f.message, f.hint = codeTooLarge, "too many brackets in each other", "move a part into an audience"
-		default:
-			message = strings.TrimPrefix(message, "Syntax error: ")
-			message, _, _ = strings.Cut(message, " expecting {")
-			f.message, f.hint = strings.ReplaceAll(message, "<EOF>", "the end"), syntaxHint(message)
-		}
-		if faults = append(faults, f); f.code == codeSyntax || len(faults) == maxErrors {
-			break // what follows a slip is about the slip
-		}
-	}
-	return faults
-}
-
-// syntaxHint knows what people write who know other languages.
-func syntaxHint(message string) string {
-	for _, h := range [...]struct{ at, hint string }{
-		{"at: '=", "write == to compare"}, {"'='", "write == to compare"},
-		{"'and'", "write &&"}, {"'or'", "write ||"}, {"'not'", "write !"},
-		{"'&'", "write &&"}, {"'|'", "write ||"}, {"'is'", "write =="},
-	} {
-		if strings.Contains(message, h.at) {
-			return h.hint
-		}
-	}
-	return ""
-}
-
 // typeFaults returns what the type checker says, in the words of the language.
 func (c *checker) typeFaults(issues *cel.Issues) []fault {
 	var faults []fault
@@ -203,6 +165,9 @@ func typeMessage(message string) (text, hint, word string) {
 	rest, found := strings.CutPrefix(message, "found no matching overload for '")
 	if !found {
 		message, _, _ = strings.Cut(message, " (in container")
+		if of, ok := strings.CutSuffix(message, " does not support field selection"); ok {
+			return "a value of " + of + " has no members", "write size(x) for its length", ""
+		}
 		return message, "", ""
 	}
 	name, args, _ := strings.Cut(rest, "' applied to '")
@@ -224,7 +189,19 @@ func typeMessage(message string) (text, hint, word string) {
 	case "string, int", "string, double":
 		hint = "put the second in quotes"
 	case "int, string", "double, string":
-		hint = "write the second without quotes"
+		hint = "write the second as a number, without quotes"
+	case "timestamp, string", "timestamp, int":
+		hint = `write timestamp("2026-12-24T18:00:00+01:00")`
+	case "string, string", "list(string), string":
+		if isWord(name) && functions[name] {
+			hint = "write x." + name + "(y)"
+		}
+	}
+	switch {
+	case name == "contains" && args == "list(string).(string)":
+		hint = `write "..." in x`
+	case uses[name] != "":
+		hint = "write " + uses[name]
 	}
 	if symbol == "in" && strings.HasPrefix(inner, "string, string") {
 		hint = "write x == y or y.contains(x)"

@@ -48,6 +48,9 @@ var instead = map[string]string{
 	"any":         "use exists(x, ...)",
 	"includes":    `use contains("...") of a text, "..." in x of a list`,
 	"has_key":     `use "key" in x`,
+	"audience":    `use inAudience("name")`,
+	"date":        `use timestamp("2026-12-24T18:00:00+01:00")`,
+	"random":      `use hash("salt"), which is the same for a visitor each time`,
 }
 
 // names refuses what can be told before types are known: names that mean
@@ -121,8 +124,35 @@ func (c *checker) path(e ast.Expr, vars []string) {
 	case name == "counts":
 		c.blame(e, codeUnsupported, "counts cannot be read", "write "+uses[fnCount])
 	case name != visitorVar && name != countsVar:
-		c.blame(root, codeUnknownName, fmt.Sprintf("there is no field %s", name), nearest(name, c.language.names))
+		c.blame(root, codeUnknownName, fmt.Sprintf("there is no field %s", name), c.fieldHint(name))
 	}
+}
+
+// fieldHint says what is mostly meant by a name that is no field's.
+func (c *checker) fieldHint(name string) string {
+	if _, ok := c.audiences[name]; ok {
+		return fmt.Sprintf("write inAudience(%q)", name)
+	}
+	switch lower := strings.ToLower(name); lower {
+	case "true", "yes", "on":
+		return "write true"
+	case "false", "no", "off":
+		return "write false"
+	default:
+		var last []string
+		for _, field := range c.language.names {
+			if strings.HasSuffix(field, "."+lower) {
+				last = append(last, field)
+			}
+		}
+		if len(last) > 0 && len(last) <= 3 {
+			return "did you mean " + strings.Join(last, " or ") + "?"
+		}
+	}
+	if near := nearest(name, c.language.names); near != "" || strings.Contains(name, ".") {
+		return near
+	}
+	return fmt.Sprintf("a text stands in quotes: %q", name)
 }
 
 // dotted returns the name that e spells and its first word's expression, or nil
@@ -207,7 +237,7 @@ func loopBody(loop ast.ComprehensionExpr) ast.Expr { return loop.LoopStep().AsCa
 
 // nearest returns a hint with the name most like the one written, if one is near.
 func nearest(name string, known []string) string {
-	best, least := "", max(2, len(name)/3)+1
+	best, least := "", min(max(2, len(name)/3)+1, max(len(name), 2)) // another word of two letters is not near
 	for _, k := range known {
 		if d := editDistance(name, k, least); d < least {
 			best, least = k, d

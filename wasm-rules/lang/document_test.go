@@ -33,7 +33,7 @@ func TestCheckDocumentRefuses(t *testing.T) {
 		want   []string
 	}{
 		{"a fault in a condition", edge.RuleSpec{Name: "r", When: `lang = "fr"`, Show: one}, nil,
-			[]string{`slots: hero: rule r: when:1:6: token recognition error at: '= '; write == to compare`}},
+			[]string{`slots: hero: rule r: when:1:6: '=' cannot stand here; write == to compare`}},
 		{"a score with a point", edge.RuleSpec{Name: "r", Score: `shop.score * 2.0`, Show: one}, nil,
 			[]string{`slots: hero: rule r: score:1:12: this is of type double, want int; write int(...) around it`}},
 		{"weights that are all 0", edge.RuleSpec{Name: "r", Show: []edge.ShowSpec{{Variant: "a"}, {Variant: "b"}}}, nil,
@@ -43,7 +43,7 @@ func TestCheckDocumentRefuses(t *testing.T) {
 		{"a roll-out beyond the buckets", edge.RuleSpec{Name: "r", Rollout: 10001, Show: one}, nil,
 			[]string{`slots: hero: rule r: rollout 10001, want 0 to 10000`}},
 		{"an audience with a fault, unused", edge.RuleSpec{Name: "r", Show: one}, audience("broken", "1 +"),
-			[]string{`audiences: broken: when:1:4: mismatched input 'the end'`}},
+			[]string{`audiences: broken: when:1:4: it ends too early`}},
 		{"an audience that is told by way of itself", edge.RuleSpec{Name: "r", Show: one}, audience("round", `inAudience("round") || true`),
 			[]string{`audiences: round: when: the audience is told by way of itself, or of more than 15 others in a row; take one of its inAudience(...) out`}},
 		{"audiences in a long row", edge.RuleSpec{Name: "r", Show: one}, func(d *edge.ReleaseDocument) {
