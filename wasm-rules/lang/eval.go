@@ -66,6 +66,12 @@ type surroundings struct {
 	// absent.
 	values  func(name string) edge.Value
 	granted consent.Purposes
+
+	// told are the audiences that have been evaluated and opened those whose parts
+	// have been explained: audiences that use each other could double the work at
+	// each step.
+	told   map[string]outcome
+	opened map[string]bool
 }
 
 // An evaluation is one expression in its surroundings. Bound are the variables
@@ -140,9 +146,21 @@ func (e *evaluation) variable(name string) outcome {
 	}
 	name = strings.TrimPrefix(name, ".")
 	if audience, ok := strings.CutPrefix(name, audienceVar); ok {
-		return e.evaluate(e.audiences[audience].ast)
+		return e.inAudience(audience)
 	}
 	return e.fieldValue(name)
+}
+
+func (s *surroundings) inAudience(name string) outcome {
+	o, ok := s.told[name]
+	if !ok {
+		o = s.evaluate(s.audiences[name].ast)
+		if s.told == nil {
+			s.told = make(map[string]outcome)
+		}
+		s.told[name] = o
+	}
+	return o
 }
 
 // fieldValue is the value of a field by its variable.

@@ -92,9 +92,7 @@ func (e *evaluation) shape(x ast.Expr) shaped {
 		}
 	}
 	if name, ok := strings.CutPrefix(identifier(x), audienceVar); ok {
-		inner := evaluation{surroundings: e.surroundings, checked: e.audiences[name].ast}
-		c.Op, c.Values = sayAudience, []string{name}
-		c.Parts = inner.conditions([]ast.Expr{inner.checked.Expr()})
+		c.Op, c.Values, c.Parts = sayAudience, []string{name}, e.audienceParts(name)
 		return c
 	}
 	l := e.leaf(x)
@@ -103,6 +101,20 @@ func (e *evaluation) shape(x ast.Expr) shaped {
 		c.Saw = e.saw(l.about)
 	}
 	return c
+}
+
+// audienceParts is the condition of an audience where it is met first; whoever
+// meets it again has seen it.
+func (s *surroundings) audienceParts(name string) []edge.Condition {
+	if s.opened[name] {
+		return nil
+	}
+	if s.opened == nil {
+		s.opened = make(map[string]bool)
+	}
+	s.opened[name] = true
+	inner := evaluation{surroundings: s, checked: s.audiences[name].ast}
+	return inner.conditions([]ast.Expr{inner.checked.Expr()})
 }
 
 func (e *evaluation) conditions(list []ast.Expr) []edge.Condition {

@@ -4,6 +4,8 @@ package lang_test
 
 import (
 	"encoding/json"
+	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -172,6 +174,26 @@ func TestWhatWasSeenIsTold(t *testing.T) {
 		if got := l.Describe(check(t, l, when), v.named, v.granted); got.Saw != saw {
 			t.Errorf("%s saw %s, want %s", when, got.Saw, saw)
 		}
+	}
+}
+
+func TestAudiencesOfAudiencesAreToldOnce(t *testing.T) {
+	doc := &edge.ReleaseDocument{Audiences: []edge.Audience{{Name: "a0", When: `geo.country == "FR"`}}}
+	for i := range 14 {
+		name := fmt.Sprintf("a%d", i)
+		doc.Audiences = append(doc.Audiences, edge.Audience{Name: fmt.Sprintf("a%d", i+1), When: strings.Repeat("inAudience("+strconv.Quote(name)+") && ", 40) + "true"})
+	}
+	l := newLanguage(t, doc)
+	v := someone()
+	got := l.Describe(check(t, l, `inAudience("a14") && inAudience("a14")`), v.named, v.granted)
+	if got.Verdict != "held" {
+		t.Errorf("got %s", got.Verdict)
+	}
+	if first, second := got.Parts[0], got.Parts[1]; len(first.Parts) != 1 || len(second.Parts) != 0 || second.Verdict != "held" {
+		t.Errorf("got %d parts and %d of the same audience again", len(first.Parts), len(second.Parts))
+	}
+	if text, err := json.Marshal(got); err != nil || len(text) > 200e3 {
+		t.Errorf("%d bytes, %v", len(text), err)
 	}
 }
 
