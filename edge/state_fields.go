@@ -4,7 +4,6 @@ package edge
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/nearside/nearside/edge/consent"
 )
@@ -62,7 +61,11 @@ func (v *Visit) interests(to *Value) {
 			out = counted(out, e.Category)
 		}
 	}
-	slices.SortFunc(out, func(a, b Entry) int { return strings.Compare(a.Key, b.Key) })
+	for i := range out { // they are few
+		for j := i; j > 0 && out[j].Key < out[j-1].Key; j-- {
+			out[j], out[j-1] = out[j-1], out[j]
+		}
+	}
 	to.Type, to.Map = TypeMap, out
 }
 

@@ -19,10 +19,11 @@ func (m Mask) With(n FieldNumber) Mask {
 	return m
 }
 
+// has is Has without a copy.
+func (m *Mask) has(n FieldNumber) bool { return uint(n) < MaxFields && m[uint(n)>>6]>>(uint(n)&63)&1 == 1 }
+
 // Has reports whether n is in m.
-func (m Mask) Has(n FieldNumber) bool {
-	return n >= 0 && n < MaxFields && m[n>>6]>>(n&63)&1 == 1
-}
+func (m Mask) Has(n FieldNumber) bool { return m.has(n) }
 
 // And returns the fields in both m and o.
 func (m Mask) And(o Mask) Mask {
@@ -128,7 +129,7 @@ func (v *View) Value(n FieldNumber) Value {
 func (v *View) Peek(n FieldNumber) *Value {
 	own := &v.value
 	own.Type = TypeUnknown
-	if !v.mask.Has(n) {
+	if !v.mask.has(n) {
 		return own
 	}
 	value := own
