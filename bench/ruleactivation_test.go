@@ -43,8 +43,7 @@ func (a *activation) ResolveName(name string) (any, bool) {
 	if n := fieldOf(name); n >= 0 {
 		v := a.values[n]
 		if v == nil {
-			value := a.view.Value(n)
-			v = box(&value)
+			v = box(kept(a.view, n))
 			a.values[n] = v
 		}
 		return v, true
@@ -61,6 +60,16 @@ func (a *activation) ResolveName(name string) (any, bool) {
 		a.audiences[n] = v
 	}
 	return a.audiences[n], true
+}
+
+// kept is a field's value in memory that stays as long as the visit: only lists
+// have to be copied for that.
+func kept(view *edge.View, n edge.FieldNumber) *edge.Value {
+	if v := view.Peek(n); v.Type < edge.TypeList {
+		return v
+	}
+	v := view.Value(n)
+	return &v
 }
 
 // fieldOf is the number of a field that conditions ask about, -1 for another

@@ -60,7 +60,7 @@ func (e *exprEnv) fill(v *edge.View) {
 	}
 	for i := range exprFields {
 		f := &exprFields[i]
-		value := v.Value(f.Number)
+		value := kept(v, f.Number)
 		switch f.Type {
 		case edge.TypeInt, edge.TypeTime:
 			e.names[f.Name] = int(value.Int)
