@@ -22,6 +22,14 @@ type decoder struct {
 	// language is that of texts which name none: the site's first.
 	language string
 	kinds    map[string]string // of content, by slot
+	rules    []placedRule
+}
+
+// A placedRule is a rule with its place.
+type placedRule struct {
+	slot string
+	rule edge.RuleSpec
+	node *node
 }
 
 // decode reads all files: first what others depend on.
@@ -147,6 +155,7 @@ func (d *decoder) slot(n *node) {
 			rule := d.rule(item)
 			spec.Rules = append(spec.Rules, rule)
 			d.indexRule(s.Name, &rule, item)
+			d.rules = append(d.rules, placedRule{s.Name, rule, item})
 		}
 		s.Ladder = append(s.Ladder, spec)
 	}
@@ -277,32 +286,21 @@ func (d *decoder) order() {
 
 // references reports names in rules of what is not there.
 func (d *decoder) references() {
-	for _, s := range d.doc.Slots {
-		for _, rung := range s.Ladder {
-			for i := range rung.Rules {
-				d.ruleReferences(s.Name, &rung.Rules[i])
+	for i := range d.rules {
+		p := &d.rules[i]
+		if c := p.rule.Campaign; c != "" && d.index.campaigns[c] == nil {
+			d.findings.add(p.node.get("campaign").finding(CodeReference, near("", c, d.index.campaigns), "there is no campaign %.64s", c))
+		}
+		for j, show := range p.rule.Show {
+			if show.Variant == "" || d.index.variants[p.slot+"/"+show.Variant] != nil {
+				continue
 			}
+			at := p.node.get("show")
+			if at.kind == list {
+				at = at.kids[j].get("variant")
+			}
+			d.findings.add(at.finding(CodeReference, near(p.slot+"/", show.Variant, d.index.variants), "the slot %s has no variant %.64s", p.slot, show.Variant))
 		}
-	}
-}
-
-func (d *decoder) ruleReferences(slot string, r *edge.RuleSpec) {
-	n := d.index.rules[slot+"/"+cmp.Or(r.Name, r.Module)]
-	if n == nil {
-		return
-	}
-	if r.Campaign != "" && d.index.campaigns[r.Campaign] == nil {
-		d.findings.add(n.get("campaign").finding(CodeReference, near("", r.Campaign, d.index.campaigns), "there is no campaign %.64s", r.Campaign))
-	}
-	for i, show := range r.Show {
-		if show.Variant == "" || d.index.variants[slot+"/"+show.Variant] != nil {
-			continue
-		}
-		at := n.get("show")
-		if at.kind == list {
-			at = at.kids[i].get("variant")
-		}
-		d.findings.add(at.finding(CodeReference, near(slot+"/", show.Variant, d.index.variants), "the slot %s has no variant %.64s", slot, show.Variant))
 	}
 }
 

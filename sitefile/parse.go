@@ -181,13 +181,20 @@ func (f *file) syntax(err error) Finding {
 	if strings.Contains(wrong.ContextMsg, "tag") || strings.Contains(wrong.Message, "end of stream") {
 		mark = wrong.ContextMark // where it begins; where it ends nobody knows
 	}
-	if mark.Line > 0 {
-		out.Line, out.Column = mark.Line, max(mark.Column, 1)
-	}
+	out.Line, out.Column = f.within(mark.Line, mark.Column)
 	if strings.HasPrefix(f.rest(out.Line, out.Column), "!") {
 		out.Hint = "text that begins with ! stands in quotes"
 	}
 	return out
+}
+
+// within returns a place in the file: of what the YAML package sees after the
+// last line, that line's end.
+func (f *file) within(line, column int) (int, int) {
+	if last := len(f.lines); line > last {
+		return last, utf8.RuneCountInString(f.lines[last-1]) + 1
+	}
+	return max(line, 1), max(column, 1)
 }
 
 // rest returns a line from a column on.
@@ -206,13 +213,15 @@ type parser struct {
 }
 
 func (p *parser) bad(at *yaml.Node, code, hint, format string, args ...any) {
-	n := node{file: p.file, line: max(at.Line, 1), column: max(at.Column, 1)}
+	n := node{file: p.file}
+	n.line, n.column = p.file.within(at.Line, at.Column)
 	p.findings = append(p.findings, n.finding(code, hint, format, args...))
 }
 
 // node makes a node, and refuses what site files do not use of YAML.
 func (p *parser) node(from *yaml.Node) *node {
-	n := &node{file: p.file, line: from.Line, column: from.Column, style: from.Style, text: from.Value}
+	n := &node{file: p.file, style: from.Style, text: from.Value}
+	n.line, n.column = p.file.within(from.Line, from.Column)
 	switch {
 	case from.Kind == yaml.AliasNode:
 		p.bad(from, CodeSyntax, "write the value again, or give a condition a name as an audience", "site files have no aliases (*%s)", from.Value)

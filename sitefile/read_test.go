@@ -69,6 +69,7 @@ var wrongFiles = []struct {
 		[]string{"a.yaml:2:9: syntax: while parsing a flow sequence: did not find expected ',' or ']'"}},
 	{"a condition that begins with !", "audiences:\n  - name: new\n    when: !bought(\"é\")\n", false,
 		[]string{"a.yaml:3:11: syntax: while parsing a tag: found character '\"' that is not allowed in a YAML tag; text that begins with ! stands in quotes"}},
+	{"a file that ends in between", "site: [é", false, []string{"a.yaml:1:9: syntax: while parsing a flow sequence: did not find expected ',' or ']'"}},
 	{"a tag", "site: !shop shop\n", false, []string{"a.yaml:1:7: syntax: site files have no tags (!shop); text that begins with ! stands in quotes"}},
 	{"an anchor and its alias", "a: &x 1\nb: *x\n", false, []string{
 		"a.yaml:1:4: syntax: site files have no anchors (&x); write the value again where it is wanted",
@@ -109,6 +110,8 @@ var wrongFiles = []struct {
 	{"a rung that is none", head + "slots: [{name: s, kind: text, ladder: {contxt: []}}]\n", true, []string{`a.yaml:3:40: unknown-key: ladder has no key "contxt"; did you mean context?`}},
 	{"a weight of nothing", slotWith("{name: r, show: [{variant: v, weight: 0}]}"), true, []string{"a.yaml:3:93: value: weight is 0, want a whole number from 1 to 10000"}},
 	{"a rule that shows what is not there", slotWith("{name: r, show: [{variant: v}, {variant: w}]}"), false, []string{"a.yaml:3:96: reference: the slot s has no variant w; did you mean v?"}},
+	{"two rules of one name, the second of a campaign that is not there", slotWith("{name: r, show: v}, {name: r, show: w, campaign: c}"), false, []string{
+		"a.yaml:3:82: duplicate: the rule s/r stands in a.yaml already, line 3", "a.yaml:3:91: reference: the slot s has no variant w; did you mean v?", "a.yaml:3:104: reference: there is no campaign c"}},
 	{"a campaign that is not there", slotWith("{name: r, show: v, campaign: c}"), false, []string{"a.yaml:3:84: reference: there is no campaign c"}},
 	{"variants of a slot that is not there", head + "variants: {s: []}\n", false, []string{"a.yaml:3:12: reference: there is no slot s"}},
 	{"a rule's name twice in a slot", slotWith("{name: r, show: v}, {name: r, show: v}"), false, []string{"a.yaml:3:82: duplicate: the rule s/r stands in a.yaml already, line 3"}},
