@@ -169,7 +169,7 @@ func TestApplyIsAllOrNothing(t *testing.T) {
 		want           []string
 	}{
 		{"no YAML", "slots:", "slots: [", []string{"slots/hero.yaml:"}},
-		{"a misspelt key", "kind:", "knd:", []string{`slots/hero.yaml:7:5: unknown-key: an item of slots has no key "knd"; did you mean kind?`, "missing: an item of slots has no kind"}},
+		{"a misspelt key", "kind:", "knd:", []string{`slots/hero.yaml:7:5: unknown-key: a slot has no key "knd"; did you mean kind?`, "missing: a slot has no kind"}},
 		{"a condition of a field that is not there", "ladder:\n", "ladder:\n      profile:\n        - {name: r, show: phone, when: 'geo.contry == \"NO\"'}\n", []string{"slots/hero.yaml:10:41: unknown-name: "}},
 		{"markup that is not allowed", "<p>Hello from", "<p><script>x</script>Hello from", []string{"slots/hero.yaml:19:17: content: <script> "}},
 		{"a variant that a module needs", "name: tablet", "name: tablett", []string{`rule by-device: the module may answer "tablet", and the slot has no such variant`}},

@@ -50,6 +50,7 @@ func TestCompileReleaseRefuses(t *testing.T) {
 		{"a variant of no slot", `"slot": "hero", "name": "desktop"`, `"slot": "zero", "name": "desktop"`, "no such slot"},
 		{"an unknown state", `"state": "live", "until"`, `"state": "alive", "until"`, `state "alive"`},
 		{"a malformed validity", `2026-11-22T20:00`, `22.11.2026`, "until"},
+		{"a validity that ends before it begins", `"until": "2026-11-22T20:00"`, `"from": "2026-11-22T20:00", "until": "2026-11-22T20:00"`, "is not after from"},
 		{"content of another kind", `{"text": "Wide hats"}`, `{"html": "<p>Wide hats</p>"}`, "unknown field"},
 		{"a roll-out over all buckets", `"rollout": 1`, `"rollout": 10001`, "rollout 10001"},
 		{"a hash that is none", `0000000000000000000000000000000000000000000000000000000000000001`, `abc`, "hash is not a SHA-256"},

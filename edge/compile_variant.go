@@ -62,7 +62,12 @@ func (c *compiler) period(at, state, from, until string) period {
 	if !slices.Contains([]string{"draft", "review", "approved", "live", "archived"}, state) {
 		c.bad("%s: state %q is not draft, review, approved, live or archived", at, state)
 	}
-	return period{live: state == "live", from: c.siteTime(at, "from", from), until: c.siteTime(at, "until", until)}
+	p := period{live: state == "live", from: c.siteTime(at, "from", from), until: c.siteTime(at, "until", until)}
+	// What is live already goes on with what it has.
+	if !c.partly && !p.from.IsZero() && !p.until.IsZero() && !p.from.Before(p.until) {
+		c.bad("%s: until %q is not after from %q", at, until, from)
+	}
+	return p
 }
 
 // siteTime reads a time as site files write it, in the site's zone; the zero
@@ -73,7 +78,7 @@ func (c *compiler) siteTime(at, member, value string) time.Time {
 	}
 	t, err := time.ParseInLocation(validityLayout, value, c.release.zone)
 	if err != nil {
-		c.bad("%s: %s %q is not like %s", at, member, value, validityLayout)
+		c.bad("%s: %s %q is not a date and time like 2026-12-24T18:00", at, member, value)
 	}
 	return t
 }

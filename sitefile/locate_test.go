@@ -101,8 +101,9 @@ func TestLocateFindsWhatTheEngineRefuses(t *testing.T) {
 		{"a time zone that is none", "languages: [en, fr]\n", "languages: [en, fr]\n  timezone: Europe/Bergen\n", "a.yaml:5:13: release: settings.timezone"},
 		{"a field whose value is of another type", "value: winter", "value: 1", `a.yaml:6:95: release: fields: "shop.season": value is not a string`},
 		{"a field of a word that is taken", "name: shop.season", "name: cart.season", `a.yaml:6:12: release: fields: "cart.season": "cart" is a member of every event`},
-		{"a campaign's date", "2026-11-01T00:00", "2026-11-31T00:00", `a.yaml:13:37: release: campaigns: snow: from "2026-11-31T00:00" is not like`},
-		{"a variant's date", "2026-12-01T00:00", "2026-12-32T00:00", `a.yaml:30:14: release: variants: hero/winter: until "2026-12-32T00:00" is not like`},
+		{"a campaign's date", "2026-11-01T00:00", "2026-11-31T00:00", `a.yaml:13:37: release: campaigns: snow: from "2026-11-31T00:00" is not a date and time`},
+		{"a campaign that ends before it begins", "from: 2026-11-01T00:00", "until: 2026-10-01T00:00, from: 2026-11-01T00:00", "a.yaml:13:38: release: campaigns: snow: until"},
+		{"a variant's date", "2026-12-01T00:00", "2026-12-32T00:00", `a.yaml:30:14: release: variants: hero/winter: until "2026-12-32T00:00" is not a date and time`},
 		{"markup in a block", "<p>Gloves</p>", "<p onclick=\"x\">Gloves</p>", "a.yaml:34:14: content: "},
 		{"markup in quotes, in full", "<b>gants</b>", "<script>x</script>", "a.yaml:35:29: content: <script>"},
 		{"a tree that is none", `{html: "<p>é</p><b>gants</b>"}`, `{nodes: x}`, `a.yaml:35:13: content: `},
@@ -145,7 +146,7 @@ func TestCheckReportsFilesAndRulesAtOnce(t *testing.T) {
 	}{
 		{"a right file", "", "", []string{"a.yaml:10:7: type: compiled", "a.yaml:19:17: shape: compiled"}},
 		{"a rule without what it shows", "          show: winter\n", "", []string{"a.yaml:10:7: type: compiled", "a.yaml:19:11: missing: a rule without code has no show"}},
-		{"an audience that is half one", "  - name: snowed-in\n", "  -\n", []string{"a.yaml:9:5: missing: an item of audiences has no name"}},
+		{"an audience that is half one", "  - name: snowed-in\n", "  -\n", []string{"a.yaml:9:5: missing: an audience has no name"}},
 		{"no YAML", "fields:", "fields: ]", []string{"a.yaml:5:9: syntax: while parsing a block node: did not find expected node content"}},
 	}
 	for _, tt := range tests {

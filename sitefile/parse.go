@@ -178,13 +178,11 @@ func (f *file) syntax(err error) Finding {
 		out.Message = wrong.ContextMsg + ": " + wrong.Message
 	}
 	mark := wrong.Mark
-	if strings.Contains(wrong.ContextMsg, "tag") || strings.Contains(wrong.Message, "end of stream") {
+	if strings.Contains(wrong.ContextMsg, "tag") || strings.Contains(wrong.Message, "end of stream") || strings.Contains(wrong.ContextMsg, "simple key") {
 		mark = wrong.ContextMark // where it begins; where it ends nobody knows
 	}
 	out.Line, out.Column = f.within(mark.Line, mark.Column)
-	if strings.HasPrefix(f.rest(out.Line, out.Column), "!") {
-		out.Hint = "text that begins with ! stands in quotes"
-	}
+	out.Hint = f.syntaxHint(out)
 	return out
 }
 
@@ -195,6 +193,28 @@ func (f *file) within(line, column int) (int, int) {
 		return last, utf8.RuneCountInString(f.lines[last-1]) + 1
 	}
 	return max(line, 1), max(column, 1)
+}
+
+// syntaxHint says what is mostly meant where YAML cannot be read.
+func (f *file) syntaxHint(wrong Finding) string {
+	rest := f.rest(wrong.Line, wrong.Column)
+	before := strings.TrimSuffix(f.rest(wrong.Line, 1), rest)
+	first := strings.ContainsAny(rest[:min(len(rest), 1)], "!*&@`%|>")
+	switch {
+	case strings.HasPrefix(rest, "\t") || strings.Contains(wrong.Message, "tab character"):
+		return "indent with spaces"
+	case first:
+		return "text that begins with " + rest[:1] + " stands in quotes"
+	case strings.Contains(wrong.Message, "did not find expected key") && strings.Contains(before, `: "`):
+		return `text that holds " stands in single quotes, or without any`
+	case strings.Contains(wrong.Message, "mapping values are not allowed"):
+		return "text with a colon and a space in it stands in quotes; the keys of one thing begin in one column"
+	case strings.Contains(wrong.Message, "did not find expected key"), strings.Contains(wrong.Message, "'-' indicator"):
+		return "the keys of one thing begin in one column, and so do the dashes of one list"
+	case strings.Contains(wrong.Message, "could not find expected ':'"):
+		return "behind a key stand a colon and a space"
+	}
+	return ""
 }
 
 // rest returns a line from a column on.
@@ -224,7 +244,7 @@ func (p *parser) node(from *yaml.Node) *node {
 	n.line, n.column = p.file.within(from.Line, from.Column)
 	switch {
 	case from.Kind == yaml.AliasNode:
-		p.bad(from, CodeSyntax, "write the value again, or give a condition a name as an audience", "site files have no aliases (*%s)", from.Value)
+		p.bad(from, CodeSyntax, "text that begins with * stands in quotes; a value is written again, or gets a name as an audience", "site files have no aliases (*%s)", from.Value)
 	case from.Anchor != "":
 		p.bad(from, CodeSyntax, "write the value again where it is wanted", "site files have no anchors (&%s)", from.Anchor)
 	case from.Style&yaml.TaggedStyle != 0:

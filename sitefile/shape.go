@@ -117,7 +117,7 @@ func (f *Findings) check(n *node, s *shape, what string) {
 		}
 		for _, item := range n.kids {
 			if !o.any {
-				f.check(item, o.each, "an item of "+what)
+				f.check(item, o.each, o.each.titled("an item of "+what))
 			}
 		}
 	case mapping:
@@ -140,6 +140,12 @@ func typeHint(n *node, s *shape) string {
 	}
 	if s.kind == list && n.kind == text {
 		return "a list is [" + n.text + "]"
+	}
+	if n.kind == null && strings.HasPrefix(strings.TrimSpace(n.file.rest(n.line, n.column)), "#") {
+		return "text that begins with # stands in quotes"
+	}
+	if s.kind == mapping && n.kind == text && len(s.keys) > 0 && s.keys[0].must {
+		return "write {" + s.keys[0].name + ": " + short(n.text) + "}"
 	}
 	return ""
 }
@@ -234,6 +240,18 @@ func (f *Findings) checkWays(n *node, s *shape, what string) {
 		first = append(first, w.needs[0])
 	}
 	f.add(n.finding(CodeMissing, "", "%s has neither %s", what, strings.Join(first, " nor ")))
+}
+
+// titled says what a thing of the shape is called in a message, by default as
+// given.
+func (s *shape) titled(what string) string {
+	if s.kind != mapping || s.name == "" {
+		return what
+	}
+	if strings.ContainsRune("aeiou", rune(s.name[0])) {
+		return "an " + s.name
+	}
+	return "a " + s.name
 }
 
 // bounds says which whole numbers may be.
