@@ -20,6 +20,7 @@ import (
 type activation struct {
 	view      *edge.View
 	values    [edge.BuiltinFields]ref.Val
+	list      edge.Value
 	audiences []ref.Val
 	programs  []cel.Program // of the audiences
 }
@@ -43,7 +44,7 @@ func (a *activation) ResolveName(name string) (any, bool) {
 	if n := fieldOf(name); n >= 0 {
 		v := a.values[n]
 		if v == nil {
-			v = box(kept(a.view, n))
+			v = box(kept(a.view, n, &a.list))
 			a.values[n] = v
 		}
 		return v, true
@@ -63,13 +64,13 @@ func (a *activation) ResolveName(name string) (any, bool) {
 }
 
 // kept is a field's value in memory that stays as long as the visit: only lists
-// have to be copied for that.
-func kept(view *edge.View, n edge.FieldNumber) *edge.Value {
+// have to be copied for that, into.
+func kept(view *edge.View, n edge.FieldNumber, into *edge.Value) *edge.Value {
 	if v := view.Peek(n); v.Type < edge.TypeList {
 		return v
 	}
-	v := view.Value(n)
-	return &v
+	*into = view.Value(n)
+	return into
 }
 
 // fieldOf is the number of a field that conditions ask about, -1 for another

@@ -19,6 +19,7 @@ type exprEnv struct {
 	names                       map[string]any
 	interests, counters, counts map[string]float64
 	cart                        []exprItem
+	list                        edge.Value
 }
 
 type exprItem struct {
@@ -60,7 +61,7 @@ func (e *exprEnv) fill(v *edge.View) {
 	}
 	for i := range exprFields {
 		f := &exprFields[i]
-		value := kept(v, f.Number)
+		value := kept(v, f.Number, &e.list)
 		switch f.Type {
 		case edge.TypeInt, edge.TypeTime:
 			e.names[f.Name] = int(value.Int)
