@@ -84,6 +84,9 @@ func (c *compiler) lower(audiences []edge.Audience) {
 			c.bad(edge.RuleError{Audience: a.Name, Member: memberWhen}, tooLarge)
 			c.left = maxNodes
 		}
+		if c.full(edge.RuleError{Audience: a.Name, Member: memberWhen}) {
+			return
+		}
 	}
 	visitor := c.ident(visitorVar)
 	for i := range c.slots {
@@ -91,6 +94,9 @@ func (c *compiler) lower(audiences []edge.Audience) {
 		n := 0
 		for j := range s.slot.rules {
 			p := c.plan(s.name, &s.slot.rules[j], visitor)
+			if c.full(edge.RuleError{Slot: s.name, Rule: p.name}) {
+				return
+			}
 			p.first = n
 			n += len(p.show)
 			for _, in := range []*input{p.reads, s.inputs, c.all} {
@@ -100,6 +106,17 @@ func (c *compiler) lower(audiences []edge.Audience) {
 		}
 		c.plans = append(c.plans, s)
 	}
+}
+
+// full reports whether there is no use in going on: all expressions together are
+// too large, which it notes, or too many by themselves.
+func (c *compiler) full(where edge.RuleError) bool {
+	if c.made > maxAllNodes {
+		c.bad(where, fault{code: codeTooLarge, message: "up to here all rules together become too large when they are compiled",
+			hint: "write lists and ? : inside each other shorter, or use fewer rules"})
+		return true
+	}
+	return len(c.errs) >= maxFaults
 }
 
 // tooLarge is the fault of what was written short and becomes long.

@@ -82,9 +82,18 @@ const (
 	memberShow  = "show"
 )
 
+// maxFaults is how many faults of a document are told, about: nobody reads more,
+// and some take long to find.
+const maxFaults = 100
+
+// maxSourceBytes bounds all expressions of a document: to parse them takes
+// seconds, and some 100 MB.
+const maxSourceBytes = 1 << 20
+
 type documentChecker struct {
 	document
-	errs []error
+	errs  []error
+	bytes int // of the expressions that were parsed
 	// checked are the expressions that were right, by type and source: scores and
 	// conditions repeat, and parsing is what takes most of the time.
 	checked map[string]*expression
@@ -100,6 +109,14 @@ func (d *documentChecker) take(where edge.RuleError, source string) *expression 
 	}
 	if e := d.checked[key]; e != nil {
 		return e
+	}
+	if len(d.errs) >= maxFaults || d.bytes > maxSourceBytes {
+		return nil
+	}
+	if d.bytes += len(source); d.bytes > maxSourceBytes {
+		d.bad(where, fault{code: codeTooLarge, message: fmt.Sprintf("up to here all different expressions together have more than %d bytes", maxSourceBytes),
+			hint: "move what several rules say into audiences"})
+		return nil
 	}
 	e, faults := check(source)
 	for _, f := range faults {

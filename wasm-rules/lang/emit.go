@@ -19,7 +19,19 @@ type emitter struct {
 	deepest int   // blocks in each other
 	at      int   // local: the element's address in the loop around
 	telling *node // what a function that tells a shared condition is about
+	// from and fromBlock are where the code of the rule that is written begins.
+	from, fromBlock int
 }
+
+// full reports whether a rule or shared condition has become so large that it will
+// be refused. No more is written of it then, since what stands in many places
+// could go on for very long.
+func (e *emitter) full() bool {
+	return len(e.code)-e.from > maxRuleBytes || e.blocks-e.fromBlock > maxRuleBlocks || e.deepest > maxRuleNesting
+}
+
+// begin begins another rule in the same function.
+func (e *emitter) begin() { e.from, e.fromBlock = len(e.code), e.blocks }
 
 // A label is the number of open blocks with its own: a branch counts from the
 // innermost.

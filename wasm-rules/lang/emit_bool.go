@@ -4,6 +4,9 @@ package lang
 
 // jump goes on if a condition is want, and to l otherwise.
 func (e *emitter) jump(n *node, want bool, l label) {
+	if e.full() {
+		return
+	}
 	if memo := e.memo(n); memo != nil {
 		e.on(wasmCall, memo.function)
 		e.i32(memoOf(want))
@@ -61,6 +64,9 @@ func (e *emitter) jump(n *node, want bool, l label) {
 
 // reach goes to l if a condition is want, and on otherwise.
 func (e *emitter) reach(n *node, want bool, l label) {
+	if e.full() {
+		return
+	}
 	memo := e.memo(n)
 	switch {
 	case memo != nil:

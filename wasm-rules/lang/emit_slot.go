@@ -4,6 +4,7 @@ package lang
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/nearside/nearside/edge"
 )
@@ -34,11 +35,32 @@ func (c *compiler) emit() {
 	}
 	m.dataAt = at + answerBits // what is no slot has an answer without candidates
 	for i := range c.plans {
-		c.slot(&c.plans[i])
+		c.bound(&c.plans[i])
 	}
-	for i := 0; i < len(c.ordered) && len(c.errs) == 0; i++ {
-		c.tell(c.ordered[i])
+	if len(c.errs) > 0 {
+		return
 	}
+	for i := range c.plans {
+		if c.slot(&c.plans[i]); c.long() {
+			return
+		}
+	}
+	for _, memo := range c.ordered {
+		if c.tell(memo); c.long() {
+			return
+		}
+	}
+}
+
+// long reports whether there is no use in writing more, because the code is too
+// large, which it notes, or refused already.
+func (c *compiler) long() bool {
+	if n := c.m.size; n > edge.MaxModuleBytes {
+		c.bad(edge.RuleError{Slot: c.plans[0].name}, fault{code: codeTooLarge,
+			message: fmt.Sprintf("all rules together are %d bytes of code and more, at most %d", n, edge.MaxModuleBytes)})
+		return true
+	}
+	return len(c.errs) >= maxFaults
 }
 
 func (c *compiler) candidates(slot int) (n int) {
@@ -98,13 +120,34 @@ func (c *compiler) tell(memo *memo) {
 		e.access(i32Store8, 0, memo.address)
 		e.get(answer)
 	})
-	if len(e.code) > maxRuleBytes || e.blocks > maxRuleBlocks || e.deepest > maxRuleNesting {
-		c.bad(edge.RuleError{Slot: c.plans[0].name}, fault{code: codeTooLarge, message: "a condition that several rules share becomes too large when it is compiled", hint: tooLarge.hint})
+	if e.full() {
+		c.bad(c.first(memo.node), tooLarge)
 	}
 }
 
-// slot writes the functions of a slot's rules and looks at what they cost.
-func (c *compiler) slot(s *slotPlan) {
+// first returns the first rule that a condition is part of.
+func (c *compiler) first(n *node) edge.RuleError {
+	seen := make(map[*node]bool)
+	var within func(in *node) bool
+	within = func(in *node) bool {
+		if seen[in] {
+			return false
+		}
+		seen[in] = true
+		return in == n || slices.ContainsFunc(in.args, within)
+	}
+	for i := range c.plans {
+		for j := range c.plans[i].rules {
+			if r := &c.plans[i].rules[j]; within(r.when) || within(r.score) {
+				return edge.RuleError{Slot: c.plans[i].name, Rule: r.name}
+			}
+		}
+	}
+	return edge.RuleError{Slot: c.plans[0].name}
+}
+
+// bound refuses a slot whose rules cost too much.
+func (c *compiler) bound(s *slotPlan) {
 	costs := newCosting(worst, c.m.memos)
 	total := 0
 	told := make(map[*node]bool)
@@ -119,6 +162,10 @@ func (c *compiler) slot(s *slotPlan) {
 			return
 		}
 	}
+}
+
+// slot writes the functions of a slot's rules.
+func (c *compiler) slot(s *slotPlan) {
 	written := make(map[int]bool) // words of the answer
 	for i := 0; i < len(s.rules); {
 		function := c.m.declare("", "")
@@ -152,9 +199,9 @@ func (c *compiler) group(s *slotPlan, i, function int, written map[int]bool) int
 	bits := make(map[int]int) // locals by word of the answer
 	c.m.define(function, 0, func(e *emitter) {
 		for ; i < len(s.rules) && i-first < groupRules && len(e.code) < groupBytes && e.blocks < groupBlocks; i++ {
-			before, blocks := len(e.code), e.blocks
+			e.begin()
 			c.rule(e, s, &s.rules[i], bits)
-			if len(e.code)-before > maxRuleBytes || e.blocks-blocks > maxRuleBlocks || e.deepest > maxRuleNesting {
+			if e.full() {
 				c.bad(edge.RuleError{Slot: s.name, Rule: s.rules[i].name}, tooLarge)
 			}
 		}

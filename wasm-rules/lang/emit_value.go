@@ -61,6 +61,9 @@ func pick(first bool, a, b byte) byte {
 
 // value pushes a value that is no condition. It goes to l if it is unknown.
 func (e *emitter) value(n *node, l label) {
+	if e.full() {
+		return
+	}
 	switch n.op {
 	case opConst:
 		e.constant(n)

@@ -49,6 +49,16 @@ func (b *builder) findNever(n *node, want bool) bool {
 // only returns a condition that is want just where n is, and perhaps reads less:
 // whether it is the other or neither does not matter.
 func (b *builder) only(n *node, want bool) *node {
+	q := question{n, want}
+	known, ok := b.onlys[q]
+	if !ok {
+		known = b.findOnly(n, want)
+		b.onlys[q] = known
+	}
+	return known
+}
+
+func (b *builder) findOnly(n *node, want bool) *node {
 	if b.never(n, want) {
 		return b.bool(!want)
 	}

@@ -102,18 +102,28 @@ type builder struct {
 	// left is how many nodes may still be asked for; what is written short and
 	// becomes long is refused.
 	left int
+	// made counts those that were asked for, for all of a document.
+	made  int
+	onlys map[question]*node // what only said
 }
 
 // maxNodes bounds what one expression may become, audiences not counted.
 const maxNodes = 20_000
 
+// maxAllNodes bounds what all expressions of a document may become: a second's
+// work, and some 100 MB.
+const maxAllNodes = 400_000
+
 func newBuilder() *builder {
-	return &builder{known: make(map[string]*node), nevers: make(map[question]bool), left: maxNodes}
+	return &builder{known: make(map[string]*node), nevers: make(map[question]bool), onlys: make(map[question]*node), left: maxNodes}
 }
 
 // make returns the node like n.
 func (b *builder) make(n node) *node {
 	b.left--
+	if b.made++; b.made > maxAllNodes {
+		b.left = 0
+	}
 	key := append(b.key[:0], byte(n.op), byte(n.kind))
 	key = binary.AppendVarint(key, n.num)
 	for _, arg := range n.args {

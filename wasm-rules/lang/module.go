@@ -40,6 +40,7 @@ type module struct {
 	types    []string // parameters and results, with a byte 0 between
 	declared []int    // each function's type
 	bodies   [][]byte
+	size     int          // bytes of the bodies
 	calls    [helpers]int // the helpers' functions, plus one
 	texts    map[string]int
 	data     []byte // constants
@@ -83,6 +84,7 @@ func (m *module) define(function, params int, body func(e *emitter)) *emitter {
 	e := newEmitter(m, params)
 	body(e)
 	m.bodies[function] = e.function()
+	m.size += len(m.bodies[function])
 	return e
 }
 
