@@ -5,8 +5,10 @@ package lang_test
 import (
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"cel.dev/cel-go/cel"
@@ -232,4 +234,39 @@ func sameJSON(t *testing.T, got any, want string) {
 	if string(a) != string(b) {
 		t.Errorf("got\n%s\nwant\n%s", a, b)
 	}
+}
+
+func TestHammerExplain(t *testing.T) {
+	wasm, err := lang.Compile(randomDocument(newRand(3), 1, 4))
+	if err != nil {
+		t.Fatal(err)
+	}
+	program, err := lang.Read(wasm)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := make([]edge.Condition, len(program.Slots()[0].Candidates))
+	v := someone()
+	var group sync.WaitGroup
+	for n := range want {
+		group.Go(func() {
+			told, err := program.Explain(0, n, v.named, v.granted)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			want[n] = *told
+		})
+	}
+	group.Wait()
+	for range 4 {
+		group.Go(func() {
+			for n := range want {
+				if told, err := program.Explain(0, n, v.named, v.granted); err != nil || !reflect.DeepEqual(*told, want[n]) {
+					t.Errorf("candidate %d: %v, %v", n, told, err)
+				}
+			}
+		})
+	}
+	group.Wait()
 }
