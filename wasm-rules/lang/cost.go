@@ -87,10 +87,7 @@ func (c *costing) own(n *node) int {
 			return 10 + 10*min(c.length(n.args[0]), c.length(n.args[1]))
 		}
 	case opOneOf:
-		if folds(n.args[0]) {
-			return len(n.args) * 30
-		}
-		return 8 + 3*len(n.args)
+		return c.oneOf(n.args[0], n.args[1:])
 	case opPrefix, opSuffix:
 		return 6 + c.compare(c.length(n.args[0]), n.args[1])
 	case opInside:
@@ -101,7 +98,11 @@ func (c *costing) own(n *node) int {
 			return 10 + 8*c.length(n.args[0])
 		}
 	case opGet:
-		return 10 + c.entries*16
+		cost := 10 + c.entries*16
+		if key := n.args[1]; !inline(key) { // no record has a map full of the longest keys
+			cost += c.entries * c.compare(c.entry, key) / 8
+		}
+		return cost
 	case opMul, opPart:
 		return 16
 	case opHash:
@@ -110,6 +111,23 @@ func (c *costing) own(n *node) int {
 		return 250
 	}
 	return 4
+}
+
+// oneOf is the cost of comparing a value with constants. Short texts and numbers
+// are compared in place.
+func (c *costing) oneOf(x *node, constants []*node) int {
+	total := 8
+	for _, constant := range constants {
+		switch {
+		case folds(x):
+			total += 30 + 5*len(constant.text)
+		case len(constant.text) > 8:
+			total += c.compare(len(constant.text), constant)
+		default:
+			total += 3
+		}
+	}
+	return total
 }
 
 // length is how many bytes a text has.

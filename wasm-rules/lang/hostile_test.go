@@ -172,3 +172,31 @@ func TestAnExplanationIsBounded(t *testing.T) {
 		})
 	}
 }
+
+// TestACostIsThatOfTheSameWrittenOut: no way of writing something may hide what it
+// takes, for the cost is all that bounds a decision.
+func TestACostIsThatOfTheSameWrittenOut(t *testing.T) {
+	a, b := `"`+strings.Repeat("a", 250)+`1"`, `"`+strings.Repeat("a", 250)+`2"`
+	tests := []struct{ name, short, long string }{
+		{"one of long texts", `page.title in [` + a + `, ` + b + `]`, `page.title == ` + a + ` || page.title == ` + b},
+		{"one of long texts, in small letters", `page.title.lowerAscii() in [` + a + `, ` + b + `]`,
+			`page.title.lowerAscii() == ` + a + ` || page.title.lowerAscii() == ` + b},
+		{"the value of a long key", `interests[` + a + `] > 1.0`, `page.title == ` + a},
+	}
+	cost := func(source string) int {
+		d, err := checkDocument(hostileDocument(1, 1, func(int) string { return source }))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := &compiler{document: d, lowerer: newLowerer(d), all: newInput()}
+		c.lower(nil)
+		return newCosting(worst, nil).cost(c.plans[0].rules[0].when)
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if short, long := cost(tt.short), cost(tt.long); short < long*3/4 {
+				t.Errorf("it costs %d, written out %d", short, long)
+			}
+		})
+	}
+}
