@@ -62,7 +62,7 @@ func (p place) isText() bool {
 	case KindImage:
 		return p.name == "alt"
 	case KindJSON:
-		return !namesAddress(p.name)
+		return !namesMore(p.name)
 	}
 	return false
 }
@@ -78,15 +78,25 @@ func (p place) String() string {
 	return p.name
 }
 
-// namesAddress reports whether a member of JSON is an address by its name.
-func namesAddress(name string) bool {
-	name = strings.TrimSuffix(strings.ToLower(name), "s")
-	for _, word := range [...]string{"href", "src", "url", "uri"} {
+// namesMore reports whether a member of JSON is an address, markup, a style or a
+// script by its name: what a page makes more of than text.
+func namesMore(name string) bool {
+	name = strings.ToLower(name)
+	if slices.Contains(moreThanText, name) {
+		return true
+	}
+	name = strings.TrimSuffix(name, "s")
+	for _, word := range [...]string{"href", "src", "url", "uri", "html"} {
 		if strings.HasPrefix(name, word) || strings.HasSuffix(name, word) {
 			return true
 		}
 	}
-	return name == "action" || name == "link"
+	return false
+}
+
+var moreThanText = []string{
+	"action", "actions", "link", "links", "redirect", "goto", "markup", "svg", "style", "styles", "css", "class", "classes",
+	"classname", "script", "scripts", "onclick", "onload", "onerror",
 }
 
 // addressBegins are how a text begins that is an address.
