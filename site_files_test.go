@@ -86,7 +86,7 @@ func TestSiteFilesFromAnExportToAPage(t *testing.T) {
 	if out := cli(t, "check", dir); out != "Nothing is wrong with site shop: 1 slot, 2 rules, 3 variants, 0 audiences.\n" {
 		t.Errorf("check says %s", out)
 	}
-	const words = "added rule hero/snow\nchanged variant hero/phone: content (en (html)) changed\n"
+	const words = "added rule hero/snow\nchanged variant hero/phone: content.en.html from «<p>Hello from the edge: a phone sees this text.</p>» to «<p>Hello from the edge: a phone in the snow.</p>»\n"
 	if out := cli(t, as("diff", dir)...); out != words {
 		t.Errorf("the difference in words is %s", out)
 	}

@@ -250,20 +250,35 @@ func TestChangesAreToldInWords(t *testing.T) {
 		{"nothing", func(*edge.ReleaseDocument) {}, nil},
 		{"a number that publishing gave", func(d *edge.ReleaseDocument) { d.Number = 9 }, nil},
 		{"a roll-out", func(d *edge.ReleaseDocument) { rule(d, "snow").Rollout = 2000 }, []string{"changed rule hero/snow: rollout from 12.5% to 20%"}},
-		{"a condition", func(d *edge.ReleaseDocument) { rule(d, "snow").When = "true" }, []string{"changed rule hero/snow: when changed"}},
+		{"a condition", func(d *edge.ReleaseDocument) { rule(d, "snow").When = "true" }, []string{`changed rule hero/snow: when from «!inAudience("hat-lovers") && inAudience("snowed-in")» to true`}},
 		{"words in one language", func(d *edge.ReleaseDocument) {
 			rule(d, "snow").Because = map[string]string{"en": "It snows.", "fr": "Il neige chez vous."}
 		},
-			[]string{"changed rule hero/snow: because (en from It snows where you are. to It snows.) changed"}},
+			[]string{"changed rule hero/snow: because.en from «It snows where you are.» to «It snows.»"}},
 		{"a rule that is gone", func(d *edge.ReleaseDocument) { d.Slots[4].Ladder[1].Rules = d.Slots[4].Ladder[1].Rules[1:] },
-			[]string{"changed rule hero/weather: place from 2 to 1", "changed rule hero/anybody: place from 3 to 2", "removed rule hero/snow"}},
+			[]string{"removed rule hero/snow"}},
+		{"a rule that moved", func(d *edge.ReleaseDocument) {
+			r := d.Slots[4].Ladder[1].Rules
+			d.Slots[4].Ladder[1].Rules = append(slices.Clone(r[1:]), r[0])
+		}, []string{"changed rule hero/snow: place from 1 to 3"}},
+		{"two rules that changed places", func(d *edge.ReleaseDocument) {
+			r := slices.Clone(d.Slots[4].Ladder[1].Rules)
+			r[1], r[2] = r[2], r[1]
+			d.Slots[4].Ladder[1].Rules = r
+		}, []string{"changed rule hero/weather: place from 2 to 3"}},
+		{"a rule in front", func(d *edge.ReleaseDocument) {
+			d.Slots[4].Ladder[1].Rules = append([]edge.RuleSpec{{Name: "new", Show: []edge.ShowSpec{{Variant: "winter"}}}}, d.Slots[4].Ladder[1].Rules...)
+		}, []string{"added rule hero/new"}},
+		{"another weight", func(d *edge.ReleaseDocument) {
+			rule(d, "snow").Show = []edge.ShowSpec{{Variant: "winter", Weight: 9}, {Variant: "gloves", Weight: 1}}
+		}, []string{"changed rule hero/snow: show from winter to winter 9, gloves 1"}},
 		{"an audience more", func(d *edge.ReleaseDocument) {
 			d.Audiences = append(d.Audiences, edge.Audience{Name: "new", When: "true"})
 		}, []string{"added audience new"}},
 		{"a text", func(d *edge.ReleaseDocument) {
 			d.Variants = slices.Clone(d.Variants)
 			d.Variants[4].Content = map[string]json.RawMessage{"en": json.RawMessage(`{"html":"<p>x</p>"}`), "fr": d.Variants[4].Content["fr"]}
-		}, []string{"changed variant hero/winter: content (en (html)) changed"}},
+		}, []string{"changed variant hero/winter: content.en.html changed"}},
 		{"a state", func(d *edge.ReleaseDocument) { d.Campaigns[0].State = "archived" }, []string{"changed campaign first-snow: state from live to archived"}},
 		{"a module's version", func(d *edge.ReleaseDocument) { d.Modules[2].Version = "1.1.0" }, []string{"added module weather@1.1.0", "removed module weather@1.0.0"}},
 		{"a setting", func(d *edge.ReleaseDocument) { d.Settings.RetainDays = 0 }, []string{"changed settings: retainDays is no more 90"}},

@@ -38,6 +38,7 @@ func (c Change) String() string {
 // is the zero document.
 func Changes(before, after *edge.ReleaseDocument) []Change {
 	old, next := things(before), things(after)
+	next.keepPlaces(old)
 	var out []Change
 	for _, t := range next.list {
 		was := old.byName[t.name]
@@ -59,6 +60,7 @@ func Changes(before, after *edge.ReleaseDocument) []Change {
 type thing struct {
 	name    string
 	members map[string]json.RawMessage
+	among   string // of a rule, its slot and rung
 }
 
 // An inventory is all things of a release.
@@ -127,8 +129,52 @@ func (v *inventory) slot(s *edge.SlotSpec) {
 			t := v.add(name, r)
 			t.members["rung"] = jsonText(rung.Rung)
 			t.members["place"] = []byte(strconv.Itoa(i + 1))
+			t.among = s.Name + "/" + rung.Rung
 		}
 	}
+}
+
+// keepPlaces lets rules that others only came before, or left, stay where they
+// were: the most rules of a rung that kept their order have not moved.
+func (v *inventory) keepPlaces(old *inventory) {
+	rungs := map[string][]*thing{}
+	for _, t := range v.list {
+		if was := old.byName[t.name]; was != nil && t.among != "" && t.among == was.among {
+			rungs[t.among] = append(rungs[t.among], t)
+		}
+	}
+	for _, rules := range rungs {
+		was := make([]int, len(rules))
+		for i, t := range rules {
+			was[i] = slices.Index(old.list, old.byName[t.name])
+		}
+		for _, i := range longestRise(was) {
+			rules[i].members["place"] = old.byName[rules[i].name].members["place"]
+		}
+	}
+}
+
+// longestRise returns where the longest run of growing numbers stands, gaps
+// allowed.
+func longestRise(numbers []int) []int {
+	length, before := make([]int, len(numbers)), make([]int, len(numbers))
+	last := -1
+	for i := range numbers {
+		length[i], before[i] = 1, -1
+		for j := range i {
+			if numbers[j] < numbers[i] && length[j] >= length[i] {
+				length[i], before[i] = length[j]+1, j
+			}
+		}
+		if last < 0 || length[i] > length[last] {
+			last = i
+		}
+	}
+	var out []int
+	for ; last >= 0; last = before[last] {
+		out = append(out, last)
+	}
+	return out
 }
 
 // differs says in words what of a thing was otherwise before.
@@ -143,32 +189,37 @@ func (t *thing) differs(was *thing) []string {
 	slices.Sort(names)
 	for _, name := range names {
 		if a, b := was.members[name], t.members[name]; !sameJSON(a, b) {
-			out = append(out, tellChange(name, a, b))
+			out = append(out, tellChange(name, a, b)...)
 		}
 	}
 	return out
 }
 
-// tellChange says what became of a member. Long values are left to the files.
-func tellChange(name string, was, is json.RawMessage) string {
+// tellChange says what became of a member, part by part where it has parts. Long
+// values are left to the files.
+func tellChange(name string, was, is json.RawMessage) []string {
 	var a, b map[string]json.RawMessage
 	if json.Unmarshal(was, &a) == nil && json.Unmarshal(is, &b) == nil && a != nil && b != nil {
 		parts := (&thing{members: b}).differs(&thing{members: a})
 		for i, p := range parts {
-			parts[i] = strings.TrimSuffix(p, " changed")
+			parts[i] = name + "." + p
 		}
-		return name + " (" + strings.Join(parts, ", ") + ") changed"
+		return parts
 	}
+	return []string{name + tellValues(name, was, is)}
+}
+
+func tellValues(name string, was, is json.RawMessage) string {
 	before, after := tellValue(name, was), tellValue(name, is)
 	switch {
 	case was == nil && after != "":
-		return name + " is " + after + " now"
+		return " is " + after + " now"
 	case is == nil && before != "":
-		return name + " is no more " + before
+		return " is no more " + before
 	case before != "" && after != "":
-		return name + " from " + before + " to " + after
+		return " from " + before + " to " + after
 	}
-	return name + " changed"
+	return " changed"
 }
 
 // tellValue returns a value that is short enough to be told, else "".
@@ -176,14 +227,34 @@ func tellValue(name string, raw json.RawMessage) string {
 	if n, err := strconv.Atoi(string(raw)); err == nil && name == "rollout" {
 		return spellShare(n)
 	}
-	if len(raw) == 0 || len(raw) > 60 || bytes.ContainsAny(raw, "{[") || bytes.Contains(raw, []byte(`\n`)) {
+	var shows []edge.ShowSpec
+	if name == "show" && json.Unmarshal(raw, &shows) == nil {
+		return tellShow(shows)
+	}
+	if len(raw) == 0 || len(raw) > 160 || raw[0] == '{' || raw[0] == '[' || bytes.Contains(raw, []byte(`\n`)) {
 		return ""
 	}
 	var s string
-	if json.Unmarshal(raw, &s) == nil {
-		return s
+	if json.Unmarshal(raw, &s) != nil {
+		return string(raw)
 	}
-	return string(raw)
+	if strings.Contains(s, " ") {
+		return "«" + s + "»" // it may hold quotes
+	}
+	return s
+}
+
+// tellShow says what a rule shows, with the weights where it shows several.
+func tellShow(shows []edge.ShowSpec) string {
+	var out []string
+	for _, s := range shows {
+		one := s.Variant
+		if len(shows) > 1 {
+			one += " " + strconv.Itoa(s.Weight)
+		}
+		out = append(out, one)
+	}
+	return strings.Join(out, ", ")
 }
 
 // sameJSON compares by value: how JSON is laid out means nothing.
