@@ -3,6 +3,7 @@
 package sitefile
 
 import (
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -11,6 +12,7 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -169,20 +171,34 @@ func siteFilesIn(dir string) (map[string]string, error) {
 	return out, err
 }
 
-// writeFile writes a file whole or not at all, and the folders to it.
+// writeFile writes a file whole or not at all, and the folders to it. A folder that
+// is a link is refused: what is behind it is not among the directory's files, so
+// nobody looked whether somebody's work is there.
 func writeFile(dir, name string, content []byte) error {
-	path := filepath.Join(dir, filepath.FromSlash(name))
-	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
+	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return err
 	}
-	file, err := os.CreateTemp(filepath.Dir(path), ".near-*")
+	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return err
 	}
-	defer os.Remove(file.Name())
-	_, err = file.Write(content)
-	if err := errors.Join(err, file.Chmod(0o644), file.Close()); err != nil {
+	defer root.Close()
+	folder := path.Dir(name)
+	if err := root.MkdirAll(folder, 0o777); err != nil {
 		return err
 	}
-	return os.Rename(file.Name(), path)
+	for at := folder; at != "."; at = path.Dir(at) {
+		if info, err := root.Lstat(at); err != nil || !info.IsDir() {
+			return errors.Join(err, fmt.Errorf("%s is no folder of its own: a link is not followed", filepath.Join(dir, filepath.FromSlash(at))))
+		}
+	}
+	part := path.Join(folder, ".near-"+rand.Text())
+	err = root.WriteFile(part, content, 0o644)
+	if err == nil {
+		err = root.Rename(part, name)
+	}
+	if err != nil {
+		_ = root.Remove(part)
+	}
+	return err
 }

@@ -157,6 +157,35 @@ func TestExportWritesOnlyWhatComesBack(t *testing.T) {
 	export(t, dir, doc)
 }
 
+// What is behind a link was never looked at, so it might be anybody's.
+func TestExportFollowsNoLink(t *testing.T) {
+	for _, folder := range []string{"slots", ".nearside"} {
+		for _, inside := range []bool{false, true} {
+			dir := t.TempDir()
+			behind := t.TempDir()
+			if inside {
+				behind = filepath.Join(dir, ".behind")
+			}
+			writeText(t, behind, "hero.yaml", "somebody's")
+			writeText(t, behind, "base.json", "{}")
+			if err := os.Symlink(behind, filepath.Join(dir, folder)); err != nil {
+				t.Skip(err)
+			}
+			err := Export(dir, shopDocument(t), true)
+			if err == nil || !strings.Contains(err.Error(), folder) {
+				t.Errorf("through the link %s: got error %v", folder, err)
+			}
+			entries, err := os.ReadDir(behind)
+			if err != nil || len(entries) != 2 {
+				t.Errorf("behind the link %s are %v, error %v", folder, entries, err)
+			}
+			if text, err := os.ReadFile(filepath.Join(behind, "hero.yaml")); string(text) != "somebody's" {
+				t.Errorf("behind the link %s stands %.40q, error %v", folder, text, err)
+			}
+		}
+	}
+}
+
 func TestExportKeepsToOneSite(t *testing.T) {
 	dir, doc := t.TempDir(), shopDocument(t)
 	export(t, dir, doc)
