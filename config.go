@@ -102,7 +102,11 @@ func (c *Config) settings() *flag.FlagSet {
 		c.RulesKeys = split(s)
 		return nil
 	})
-	fs.StringVar(&c.AdminAddr, "admin.addr", c.AdminAddr, "`host:port` of the console and the admin API, for who has a token (default none)")
+	none := ""
+	if c.AdminAddr == "" {
+		none = " (default none)"
+	}
+	fs.StringVar(&c.AdminAddr, "admin.addr", c.AdminAddr, "`host:port` of the console and the admin API, for who has a token"+none)
 	return fs
 }
 

@@ -171,7 +171,11 @@ func parseVisit(line []byte) (json.RawMessage, *edge.SampleVisit, error) {
 	}
 	dec := json.NewDecoder(bytes.NewReader(line))
 	dec.DisallowUnknownFields() // a misspelt "granted" would be a refusal
-	if err := dec.Decode(&v); err != nil {
+	err := dec.Decode(&v)
+	if _, broken := errors.AsType[*json.SyntaxError](err); broken || errors.Is(err, io.ErrUnexpectedEOF) {
+		return v.ID, nil, fmt.Errorf("the line is not JSON: %w", err)
+	}
+	if err != nil {
 		return v.ID, nil, errors.New(strings.TrimPrefix(err.Error(), "json: "))
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {

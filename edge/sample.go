@@ -9,6 +9,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/nearside/nearside/edge/consent"
 )
@@ -71,14 +72,28 @@ func sampleValues(given map[string]json.RawMessage, own []OwnField) ([]Value, er
 	return values, nil
 }
 
+// sampleExamples are how a value of each type is written.
+var sampleExamples = [...]string{
+	TypeInt: `3`, TypeFloat: `48.85`, TypeBool: `true`, TypeTime: `"2026-12-24T18:00:00Z"`, TypeString: `"FR"`,
+	TypeList: `["felt"]`, TypeItems: `[{"id":"sku-7","quantity":1,"price":9.5}]`, TypeMap: `{"hats":3}`,
+}
+
 // sampleValue reads a value as people write it: lists as arrays of text, items
-// as objects with id, quantity and price, a map as an object of numbers.
+// as objects with id, quantity and price, a map as an object of numbers, a time
+// as RFC 3339 text or in milliseconds since 1970.
 func sampleValue(t Type, raw json.RawMessage) (Value, error) {
 	v := Value{Type: t}
 	var err error
 	switch t {
-	case TypeInt, TypeTime:
+	case TypeInt:
 		err = json.Unmarshal(raw, &v.Int)
+	case TypeTime:
+		var t time.Time
+		if err = json.Unmarshal(raw, &t); err == nil {
+			v.Int = t.UnixMilli()
+		} else {
+			err = json.Unmarshal(raw, &v.Int)
+		}
 	case TypeFloat:
 		err = json.Unmarshal(raw, &v.Float)
 	case TypeBool:
@@ -110,7 +125,7 @@ func sampleValue(t Type, raw json.RawMessage) (Value, error) {
 		return Value{}, fmt.Errorf("type %s cannot be written", t)
 	}
 	if err != nil || string(raw) == "null" {
-		return Value{}, fmt.Errorf("want a value of type %s", t)
+		return Value{}, fmt.Errorf("want a value of type %s, like %s", t, sampleExamples[t])
 	}
 	return v, v.bounded()
 }

@@ -33,6 +33,7 @@ func TestASampleVisitIsDecidedAsARealOne(t *testing.T) {
 		{"by another value than the settings'", `{"granted":["context"],"fields":{"device.type":"phone","shop.season":"spring","geo.country":"FR",` + night + `}}`, "hero", "seen", "en", "rule", "in-france"},
 		{"in the language of the page", `{"granted":["personalise"],"fields":{"recent":["hat-1"],"lang":"en","page.lang":"fr",` + night + `}}`, "hero", "seen", "fr", "rule", "looked"},
 		{"at its own time", `{"granted":[],"fields":{"now":1795370000000}}`, "offer", "plain", "en", "rule", "ended"},
+		{"at a time in words", `{"granted":[],"fields":{"now":"2026-11-22T17:53:20Z"}}`, "offer", "plain", "en", "rule", "ended"},
 		{"by the shares of its visitor", `{"granted":["storage"],"fields":{"visitor.id":"AQIDAAAAAAAAAAAAAAAAAA",` + night + `}}`, "offer", "bold", "en", "rule", "split"},
 		{"an empty text is none", `{"granted":["geo","context"],"fields":{"geo.postcode":"",` + night + `}}`, "place", "", "", "no-answer", ""},
 	}
@@ -110,6 +111,7 @@ func TestASampleVisitThatCannotBeIsRefused(t *testing.T) {
 	tests := []struct{ name, visit, slot, want string }{
 		{"a field that is not there", `{"fields":{"shop.mood":"good"}}`, "hero", `field "shop.mood"`},
 		{"a value of another type", `{"fields":{"device.type":3}}`, "hero", `field "device.type"`},
+		{"a time that is none", `{"fields":{"now":"tomorrow"}}`, "hero", `field "now": want a value of type time, like "2026-12-24T18:00:00Z"`},
 		{"a language that is no text", `{"fields":{"page.lang":3}}`, "hero", `field "page.lang"`},
 		{"a slot that is not there", `{}`, "zero", `slot "zero"`},
 	}
