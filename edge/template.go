@@ -224,6 +224,10 @@ func (p *templateParser) text(raw []byte, at place) {
 func (p *templateParser) hole(inner string) {
 	name, fallback, _ := strings.Cut(inner, "|")
 	name = strings.TrimSpace(name)
+	if strings.HasPrefix(fallback, "|") {
+		p.bad("{{%s}}: two bars, want one before the text that stands in for it", cutText(name, 80))
+		return
+	}
 	n, ok := p.release.fieldNumber(name)
 	if !ok || p.release.field(n).Internal() {
 		p.bad("{{%s}}: there is no such field", cutText(name, 80))
@@ -232,7 +236,7 @@ func (p *templateParser) hole(inner string) {
 	switch f := p.release.field(n); f.Type {
 	case TypeString, TypeInt, TypeFloat, TypeBool:
 	default:
-		p.bad("{{%s}}: the field is a %s, and a text can hold a string, i64, f64 or bool", name, f.Type)
+		p.bad("{{%s}}: the field is of type %s, and a text can hold a string, i64, f64 or bool", name, f.Type)
 		return
 	}
 	if len(p.holes) == maxTemplates {

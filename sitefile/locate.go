@@ -7,6 +7,7 @@ import (
 	"errors"
 	"regexp"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/nearside/nearside/edge"
 	"github.com/nearside/nearside/edge/markup"
@@ -106,7 +107,14 @@ func (f *Files) locateText(err error) Finding {
 	if at == nil {
 		return f.fallback(code, "", message)
 	}
+	hint := ""
 	line, column := at.line, at.column
+	if name, unknown := fieldNamed(message); name != "" {
+		line, column = at.mention(name)
+		if unknown {
+			hint = f.nearField(name)
+		}
+	}
 	if wrong, ok := errors.AsType[*markup.Error](err); ok {
 		code = CodeContent
 		if at.kind == mapping {
@@ -118,9 +126,51 @@ func (f *Files) locateText(err error) Finding {
 			_, message, _ = strings.Cut(wrong.Error(), ": ") // its own place is in the text
 		}
 	}
-	out := at.finding(code, "", "%s", message)
+	out := at.finding(code, hint, "%s", message)
 	out.Line, out.Column = line, column
 	return out
+}
+
+// The field that a text names, in what the engine says of it: {{geo.town}}: …
+var mentionText = regexp.MustCompile(`\{\{([^{}|]+)\}\}: (there is no such field)?`)
+
+// fieldNamed returns the field that a message about a text names, and whether it
+// says that there is none.
+func fieldNamed(message string) (name string, unknown bool) {
+	if m := mentionText.FindStringSubmatch(message); m != nil {
+		return m[1], m[2] != ""
+	}
+	return "", false
+}
+
+// mention returns where in a text, or in a content's texts, a field is named.
+func (n *node) mention(field string) (line, column int) {
+	named := regexp.MustCompile(`\{\{\s*` + regexp.QuoteMeta(field) + `\s*[|}]`)
+	for _, kid := range append([]*node{n}, n.kids...) {
+		if at := named.FindStringIndex(kid.text); kid.kind == text && at != nil {
+			before := kid.text[:at[0]]
+			begin := strings.LastIndexByte(before, '\n') + 1
+			return kid.place(1+strings.Count(before, "\n"), 1+utf8.RuneCountInString(before[begin:]))
+		}
+	}
+	return n.line, n.column
+}
+
+// nearField is a hint at the field most like a name that is no field's.
+func (f *Files) nearField(name string) string {
+	var names []string
+	for _, field := range edge.Fields() {
+		if !field.Internal() {
+			names = append(names, field.Name)
+		}
+	}
+	for _, own := range f.Document.Fields {
+		names = append(names, own.Name)
+	}
+	if near := nearest(name, names); near != "" {
+		return "did you mean " + near + "?"
+	}
+	return ""
 }
 
 // about returns what an error's text is about, or nil.

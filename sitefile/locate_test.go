@@ -105,6 +105,8 @@ func TestLocateFindsWhatTheEngineRefuses(t *testing.T) {
 		{"a campaign that ends before it begins", "from: 2026-11-01T00:00", "until: 2026-10-01T00:00, from: 2026-11-01T00:00", "a.yaml:13:38: release: campaigns: snow: until"},
 		{"a variant's date", "2026-12-01T00:00", "2026-12-32T00:00", `a.yaml:30:14: release: variants: hero/winter: until "2026-12-32T00:00" is not a date and time`},
 		{"markup in a block", "<p>Gloves</p>", "<p onclick=\"x\">Gloves</p>", "a.yaml:34:14: content: "},
+		{"a field that is not there, named in a block", "<p>Gloves</p>", "<p>é {{ geo.citty | here }}</p>", "a.yaml:34:16: release: variants: hero/winter: en: {{geo.citty}}: there is no such field; did you mean geo.city?"},
+		{"a field that is no text, named in quotes", "<b>gants</b>", "<b>{{cart}}</b>", "a.yaml:35:32: release: variants: hero/winter: fr: {{cart}}: the field is of type items"},
 		{"markup in quotes, in full", "<b>gants</b>", "<script>x</script>", "a.yaml:35:29: content: <script>"},
 		{"a tree that is none", `{html: "<p>é</p><b>gants</b>"}`, `{nodes: x}`, `a.yaml:35:13: content: `},
 		{"a module that is not there", "module: device", "module: magic", "a.yaml:25:19: release: slots: hero: rule magic: there is no such module"},
