@@ -20,7 +20,9 @@ func (m Mask) With(n FieldNumber) Mask {
 }
 
 // has is Has without a copy.
-func (m *Mask) has(n FieldNumber) bool { return uint(n) < MaxFields && m[uint(n)>>6]>>(uint(n)&63)&1 == 1 }
+func (m *Mask) has(n FieldNumber) bool {
+	return uint(n) < MaxFields && m[uint(n)>>6]>>(uint(n)&63)&1 == 1
+}
 
 // Has reports whether n is in m.
 func (m Mask) Has(n FieldNumber) bool { return m.has(n) }
