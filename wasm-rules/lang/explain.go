@@ -56,8 +56,29 @@ func (e *evaluation) condition(x ast.Expr) edge.Condition {
 	c := e.shape(x)
 	c.Text = e.text(x)
 	c.Words = e.words(x, false)
-	c.conclude(e.eval(x))
+	c.conclude(e.outcome(x, c.Op, c.Parts))
 	return c.Condition
+}
+
+// outcome is what a condition gives, told from its parts where it has some: to
+// evaluate all that is in it again at each of its brackets would take long.
+func (e *evaluation) outcome(x ast.Expr, op string, parts []edge.Condition) outcome {
+	switch op {
+	case sayAnd, sayOr:
+		by := op == sayOr
+		all := known(!by)
+		for _, part := range parts {
+			all = decided(by, all, outcomeOf(part))
+		}
+		return all
+	case sayNot:
+		part := outcomeOf(parts[0])
+		if part.known() {
+			return known(part.is(false))
+		}
+		return part
+	}
+	return e.eval(x)
 }
 
 // A shaped condition is one whose verdict is still to be told.
