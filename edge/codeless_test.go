@@ -341,13 +341,17 @@ func TestDecideRulesWithoutCodeAllocs(t *testing.T) {
 }
 
 // tenRules serves three slots of ten rules, the last of which answers on a phone.
-func tenRules(t testing.TB) *edge.Engine {
+func tenRules(t testing.TB) *edge.Engine { return manyRules(t, 3, 10) }
+
+// manyRules serves slots of rules of which the eighth and those after it hold on a
+// phone, and the last one answers.
+func manyRules(t testing.TB, slots, rules int) *edge.Engine {
 	t.Helper()
 	doc := codelessDocument(t)
 	doc.Slots, doc.Variants, doc.Modules = nil, nil, nil
-	for i := range 3 {
+	for i := range slots {
 		slot := edge.SlotSpec{Name: fmt.Sprint("s", i), Kind: "text", Ladder: []edge.RungSpec{{Rung: "context"}}}
-		for n := range 10 {
+		for n := range rules {
 			when := `device.type == "desktop"`
 			if n > 6 {
 				when = `device.type == "phone"`

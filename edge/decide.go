@@ -99,6 +99,8 @@ type decider struct {
 	asked []BeaconSlot // the beacon's
 	// holding is what the rules without code answer, once they were asked.
 	holding holding
+	// explained are the conditions explained so far.
+	explained int
 	// then is, in a replay, the decision as it was made; it says whom a roll-out
 	// reached and which rules could not run. Nil otherwise.
 	then *recordedDecision

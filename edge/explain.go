@@ -67,6 +67,9 @@ func (d *decider) explainCandidate(s *slot, rg *rung, n int) Try {
 	}
 	view := &d.views[d.holding.view]
 	t.Saw = d.saw(c.reads, view)
+	if !d.mayExplain() {
+		return t
+	}
 	condition, err := d.release.compiled.set.Explain(view, s.number, n)
 	if err != nil {
 		return t // the rest stands without it
@@ -76,6 +79,18 @@ func (d *decider) explainCandidate(s *slot, rg *rung, n int) Try {
 		t.Outside = "share"
 	}
 	return t
+}
+
+// maxConditions is how many conditions are explained to one page: anybody may ask
+// for an explanation where a site gives them, and to work one out takes many times
+// what deciding does. Rules beyond it say what became of them without one.
+const maxConditions = 200
+
+// mayExplain reports whether another condition may be explained. Samples and
+// replays, which only people with a role see, have no bound.
+func (d *decider) mayExplain() bool {
+	d.explained++
+	return d.explained <= maxConditions || d.values != nil || d.then != nil
 }
 
 // has reports whether candidate n holds; nothing holds in no answer.
