@@ -146,11 +146,12 @@ func fillModule(ref *edge.ModuleRef, known []edge.ModuleRef) error {
 		return nil
 	}
 	var found []string // as name@version
-	at := *ref
+	at, two := *ref, false
 	for _, m := range known {
 		if m.Name != at.Name || at.Version != "" && at.Version != m.Version || at.Hash != "" && at.Hash != m.Hash {
 			continue
 		}
+		two = two || len(found) > 0 && m.Hash != ref.Hash
 		if ref.Version, ref.Hash = m.Version, m.Hash; !slices.Contains(found, m.ID()) {
 			found = append(found, m.ID())
 		}
@@ -160,6 +161,8 @@ func fillModule(ref *edge.ModuleRef, known []edge.ModuleRef) error {
 		return fmt.Errorf("modules: %s: there is none here by that name; give its version and hash, or --rules.modules", ref.Name)
 	case len(found) > 1:
 		return fmt.Errorf("modules: %s: say which version: %s", ref.Name, strings.Join(found, ", "))
+	case two: // a build that is here, and another that was uploaded
+		return fmt.Errorf("modules: %s: there are two different modules by that name and version; give its hash", ref.Name)
 	}
 	return nil
 }

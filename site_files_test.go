@@ -350,7 +350,8 @@ func TestAModuleThatIsNotHereIsBelieved(t *testing.T) {
 }
 
 func TestAModuleWithoutAHashIsTheOneAtHand(t *testing.T) {
-	known := []edge.ModuleRef{{Name: "a", Version: "1.0.0", Hash: "x"}, {Name: "a", Version: "1.0.0", Hash: "x"}, {Name: "b", Version: "1.0.0", Hash: "y"}, {Name: "b", Version: "2.0.0", Hash: "z"}}
+	known := []edge.ModuleRef{{Name: "a", Version: "1.0.0", Hash: "x"}, {Name: "a", Version: "1.0.0", Hash: "x"}, {Name: "b", Version: "1.0.0", Hash: "y"}, {Name: "b", Version: "2.0.0", Hash: "z"},
+		{Name: "d", Version: "1.0.0", Hash: "uploaded"}, {Name: "d", Version: "1.0.0", Hash: "built here"}}
 	tests := []struct {
 		name, give string
 		want       string // name@version hash, or part of the error
@@ -359,6 +360,7 @@ func TestAModuleWithoutAHashIsTheOneAtHand(t *testing.T) {
 		{"by its version", "b@2.0.0", "b@2.0.0 z"},
 		{"two versions", "b", "say which version: b@1.0.0, b@2.0.0"},
 		{"another version", "a@3.0.0", "none here by that name"},
+		{"two builds of a version", "d@1.0.0", "two different modules"},
 		{"not known", "c", "none here by that name"},
 	}
 	for _, tt := range tests {
