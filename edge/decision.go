@@ -79,6 +79,8 @@ type Try struct {
 	// condition says: campaign or variant, which is not live now, or share, which
 	// the visitor is not in; "" for nothing.
 	Outside string `json:"outside,omitempty"`
+	// Score is that of a rule without code whose condition held.
+	Score int64 `json:"score,omitempty"`
 	// Needs are the purposes without which a module does not run, and those that
 	// unlock what a rule without code reads.
 	Needs    uint32     `json:"needs"`

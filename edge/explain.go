@@ -62,6 +62,9 @@ func (d *decider) explainCandidate(s *slot, rg *rung, n int) Try {
 		reason = ReasonNoConsent
 	}
 	t.Reason = reason.String()
+	if held.has(n) {
+		t.Score = held.Scores[n]
+	}
 	if d.holding.view < 0 {
 		return t
 	}
