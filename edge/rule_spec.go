@@ -193,7 +193,7 @@ type Condition struct {
 	Field string `json:"field,omitempty"`
 	// Values are what it is compared with.
 	Values []string `json:"values,omitempty"`
-	// Saw is what Field was, as JSON, where it is known.
+	// Saw is what Field was, as JSON, where it is known and not drawn by hash.
 	Saw string `json:"saw,omitempty"`
 	// Verdict is held, failed or unknown.
 	Verdict string `json:"verdict"`

@@ -212,6 +212,13 @@ func constant(x ast.Expr) bool {
 	return constant
 }
 
+// drawn reports whether an expression reads the visitor's id.
+func drawn(x ast.Expr) bool {
+	drawn := false
+	ast.PostOrderVisit(x, ast.NewExprVisitor(func(x ast.Expr) { drawn = drawn || identifier(x) == visitorVar }))
+	return drawn
+}
+
 // values writes a constant, or each element of a list, as people read it.
 func values(v any) []string {
 	if list, ok := v.([]any); ok {
@@ -233,10 +240,11 @@ func values(v any) []string {
 }
 
 // saw is what an operand was, as JSON; empty when it is unknown or no JSON says
-// it.
+// it, and where it is drawn from the visitor's id: a page's scripts would know the
+// visitor again by a few buckets.
 func (e *evaluation) saw(x ast.Expr) string {
 	o := e.eval(x)
-	if !o.known() {
+	if !o.known() || drawn(x) {
 		return ""
 	}
 	if f := e.lang.fields[strings.TrimPrefix(identifier(x), ".")]; f != nil && f.typ != edge.TypeTime {

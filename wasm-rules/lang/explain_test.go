@@ -169,6 +169,8 @@ func TestWhatWasSeenIsTold(t *testing.T) {
 		`seen("x")`:                               `["hat-1","hat-2"]`,
 		`visitor.returning == true`:               `true`,
 		`geo.lat > 1`:                             ``,
+		`hash("spring") < 10000`:                  ``,
+		`hash("spring") % 7 in [1, 2]`:            ``,
 		`cart[0].id == "hat-1"`:                   `"hat-1"`,
 		`(now - now) < duration("1h")`:            `"0s"`,
 		`now > timestamp("2026-03-02T00:00:00Z")`: `"2026-03-01T12:30:45.678Z"`,
