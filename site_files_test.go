@@ -86,6 +86,14 @@ func TestSiteFilesFromAnExportToAPage(t *testing.T) {
 	if out := cli(t, "check", dir); out != "Nothing is wrong with site shop: 1 slot, 2 rules, 3 variants, 0 audiences.\n" {
 		t.Errorf("check says %s", out)
 	}
+	other := t.TempDir()
+	if err := os.CopyFS(other, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	rewrite(t, other, "slots/hero.yaml", "because: It is", "because:\n            de: Gemacht.\n            en: It is")
+	if out := cli(t, "check", other); !strings.HasSuffix(out, "audiences.\n"+filepath.Join(other, "slots", "hero.yaml")+":17:13: notice: the site has no language de; settings.languages has en\n") {
+		t.Errorf("check notices %s", out)
+	}
 	const words = "added rule hero/snow\nchanged variant hero/phone: content.en.html from «<p>Hello from the edge: a phone sees this text.</p>» to «<p>Hello from the edge: a phone in the snow.</p>»\n"
 	if out := cli(t, as("diff", dir)...); out != words {
 		t.Errorf("the difference in words is %s", out)

@@ -22,6 +22,7 @@ const (
 	CodeReference  = "reference"   // a name of something that is not there
 	CodeContent    = "content"     // content that a page must not show
 	CodeRelease    = "release"     // what only the whole release shows
+	CodeNotice     = "notice"      // what is allowed and mostly not meant
 )
 
 // A Finding is one thing that is wrong, and where.
