@@ -71,6 +71,21 @@ func newRuleSet(seed uint64, n int) *ruleSet {
 	return set
 }
 
+// newPlainRuleSet makes n rules that ask about single texts and numbers and about
+// the page's tags: no history, no distance, no share, nothing worked out.
+func newPlainRuleSet(seed uint64, n int) *ruleSet {
+	d := newDice(seed)
+	set := &ruleSet{}
+	for len(set.rules) < n {
+		w := &ruleWriter{dice: d, asked: make(map[string]bool)}
+		for _, about := range []string{"title", "place", "now", "absence", "interests", "counters", "counts", "recent", "bought", "cart", "bucket"} {
+			w.asked[about] = true
+		}
+		set.rules = append(set.rules, rule{when: w.joined(1 + w.IntN(4))})
+	}
+	return set
+}
+
 // audiences are those of a shop.
 var audiences = []audience{
 	{"loyal", and(asks(number("visitor.visits", ">", 5)), asks(counted("purchase", 30, 1)))},
