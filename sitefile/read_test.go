@@ -85,6 +85,7 @@ var wrongFiles = []struct {
 	{"a text that begins with *", "a: *b* c\n", false, []string{"a.yaml:1:4: syntax: unknown anchor 'b*' referenced; text that begins with * stands in quotes"}},
 	{"double quotes in double quotes", "a:\n  b: \"c == \"d\"\"\n", false, []string{`a.yaml:2:13: syntax: while parsing a block mapping: did not find expected key; text that holds " stands in single quotes, or without any`}},
 	{"a text that is a comment", head + "audiences:\n  - name: a\n    when: #1\n", true, []string{"a.yaml:5:10: type: when is nothing, want text; text that begins with # stands in quotes"}},
+	{"a score with a fraction", slotWith("{name: r, show: v, score: 1.5}"), true, []string{"a.yaml:3:81: type: score is a number, want text or a whole number; leave the fraction out"}},
 	{"variants without weights", slotWith("{name: r, show: [v]}"), true, []string{"a.yaml:3:72: type: an item of show is text, want a mapping; write {variant: v}"}},
 	{"a carriage return alone", "site: a\rb\n", false, []string{`a.yaml:1:8: syntax: a carriage return without a line feed; in double quotes it is written "\u000d"`}},
 	{"a line separator", "site: shop\nx: a\u2028b\n", false, []string{`a.yaml:2:5: syntax: the character U+2028; in double quotes it is written "\u2028"`}},

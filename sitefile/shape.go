@@ -131,6 +131,9 @@ func (f *Findings) add(one Finding) { *f = append(*f, one) }
 
 // typeHint is what is mostly meant by a value of another kind.
 func typeHint(n *node, s *shape) string {
+	if n.kind == number && slices.ContainsFunc(s.options(), func(o *shape) bool { return o.kind == whole }) {
+		return "leave the fraction out"
+	}
 	scalar := n.kind == boolean || n.kind == whole || n.kind == number
 	if scalar && slices.ContainsFunc(s.options(), func(o *shape) bool { return o.kind == text }) {
 		if s.example != "" {
