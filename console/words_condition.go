@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/nearside/nearside/edge"
@@ -28,10 +27,13 @@ func (l *language) conditionWords(c edge.Condition) (string, error) {
 	if slices.Contains(joins, c.Op) {
 		return l.say(fmt.Sprintf("condition.%s", c.Op))
 	}
-	if m := shareOf.FindStringSubmatch(c.Text); m != nil && c.Op == "other" {
-		return l.lotWords(m[2], m[4])
-	}
 	switch {
+	case c.Op == "share" && len(c.Values) == 1:
+		share, err := l.share(c.Values[0], 100)
+		if err != nil {
+			return "", err
+		}
+		return l.say("condition.share", "share", share)
 	case c.Op == "true" && c.Field == "":
 		return l.say("rules.always")
 	case !slices.Contains(conditionOps, c.Op), c.Field == "" && c.Op != "audience":
@@ -46,24 +48,6 @@ func (l *language) conditionWords(c edge.Condition) (string, error) {
 		values[i] = plainValue(v)
 	}
 	return l.say(fmt.Sprintf("condition.%s", c.Op), "field", field, "values", strings.Join(values, ", "))
-}
-
-// shareOf finds the part of the visitors that a rule's roll-out or weights are
-// for, which a release's module tells as a condition.
-var shareOf = regexp.MustCompile(`^(hash\(".+"\) >= (\d+) && )?(hash\(".+"\)) < (\d+)$`)
-
-// lotWords say which part of the visitors a range of buckets is.
-func (l *language) lotWords(from, until string) (string, error) {
-	low, _ := strconv.Atoi(from) // without a lower bound it is 0
-	high, err := strconv.Atoi(until)
-	if err != nil {
-		return "", err
-	}
-	share, err := l.share(high-low, edge.Buckets)
-	if err != nil {
-		return "", err
-	}
-	return l.say("condition.share", "share", share)
 }
 
 // sawWords say what a condition's field was, "" where that is not known.
@@ -86,11 +70,7 @@ func (l *language) causeWords(u edge.UnknownField) (string, error) {
 			return "", err
 		}
 	}
-	cause := u.Cause
-	if cause == "error" && strings.HasSuffix(u.Field, "]") {
-		cause = "absent" // a key that a map does not have is as good as no value
-	}
-	return l.say(fmt.Sprintf("cause.%s", cause), "field", field, "purpose", purpose)
+	return l.say(fmt.Sprintf("cause.%s", u.Cause), "field", field, "purpose", purpose)
 }
 
 // What a condition may be about that is no field's bare name.

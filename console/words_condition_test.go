@@ -35,8 +35,8 @@ func TestAConditionIsSaidInWords(t *testing.T) {
 		{"an audience", edge.Condition{Op: "audience", Values: []string{"regulars"}}, "en", "Belongs to the audience regulars", ""},
 		{"a site's own field", edge.Condition{Op: "is", Field: "shop.size", Values: []string{"L"}}, "en", "shop.size is L", ""},
 		{"parts that are joined", edge.Condition{Op: "or"}, "en", "At least one of these", ""},
-		{"a share of the visitors", edge.Condition{Op: "other", Text: `hash("hero/spring") < 1250`}, "en", "Among 12.5% of the visitors, drawn by lot", ""},
-		{"a share between two others", edge.Condition{Op: "other", Text: `hash("hero/spring/show") >= 2500 && hash("hero/spring/show") < 5000`}, "en", "Among 25% of the visitors, drawn by lot", ""},
+		{"a share of the visitors", edge.Condition{Op: "share", Values: []string{"12.5"}}, "en", "Among 12.5% of the visitors, drawn by lot", ""},
+		{"a share in Russian", edge.Condition{Op: "share", Values: []string{"12.5"}}, "ru", "Среди 12,5 % посетителей, по жребию", ""},
 		{"no condition at all", edge.Condition{Op: "true", Text: "true"}, "en", "Always", ""},
 		{"what nobody has words for", edge.Condition{Op: "other", Text: "1 + 1 == 2"}, "en", "", ""},
 	}
@@ -63,7 +63,7 @@ func TestWhyAConditionIsUnknownIsSaidInWords(t *testing.T) {
 		"Items looked at is not known: the visitor did not allow “Use the notes”": {Field: "recent", Cause: "refused", Purpose: "personalise"},
 		"City is not known: this page view has none":                              {Field: "geo.city", Cause: "absent"},
 		"view_item within days: 7 is not known yet: counting has only begun":      {Field: `count("view_item", "7d")`, Cause: "warming-up"},
-		"Interests: gloves is not known: this page view has none":                 {Field: `interests["gloves"]`, Cause: "error"},
+		"Interests: gloves is not known: this page view has none":                 {Field: `interests["gloves"]`, Cause: "absent"},
 		"Sessions so far cannot be worked out here":                               {Field: "visitor.visits", Cause: "error"},
 	}
 	english := allLanguages(t)["en"]

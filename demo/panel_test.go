@@ -39,7 +39,7 @@ var seasonal = edge.Condition{
 			Unknown: []edge.UnknownField{{Field: `count("view_item", "7d")`, Cause: "warming-up"}},
 		},
 		{Op: "is", Field: "geo.city", Values: []string{"Paris"}, Verdict: edge.VerdictUnknown, Unknown: []edge.UnknownField{{Field: "geo.city", Cause: "absent"}}},
-		{Op: "other", Text: `hash("offer/again") < 2500`, Verdict: edge.VerdictHeld},
+		{Op: "share", Values: []string{"25"}, Text: `hash("offer/again") < 2500`, Verdict: edge.VerdictHeld},
 		{Op: "other", Text: `recent.exists(r, r == page.item)`, Verdict: edge.VerdictFailed},
 	},
 }

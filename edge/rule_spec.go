@@ -184,14 +184,16 @@ type Condition struct {
 	Words string `json:"words"`
 	// Op says how Parts are joined, or what a condition without parts is: and,
 	// or, not, audience, is, is-not, one-of, at-least, more-than, at-most,
-	// less-than, starts-with, ends-with, contains, has, true or other. What
-	// others tell by Words, pages may tell in the reader's language by Op, Field
-	// and Values.
+	// less-than, starts-with, ends-with, contains, has, true, share or other. A
+	// share is the part of the visitors that the rule's roll-out or weights choose,
+	// drawn by lot. What others tell by Words, pages may tell in the reader's
+	// language by Op, Field and Values.
 	Op string `json:"op"`
 	// Field is what a condition without parts is about, as it is written:
 	// geo.country, count("view_item", "7d"); empty where that is not one thing.
 	Field string `json:"field,omitempty"`
-	// Values are what it is compared with.
+	// Values are what it is compared with; a share's one value is how many per cent
+	// of the visitors it is: 12.5.
 	Values []string `json:"values,omitempty"`
 	// Saw is what Field was, as JSON, where it is known and not drawn by hash.
 	Saw string `json:"saw,omitempty"`
@@ -211,10 +213,12 @@ const (
 
 // An UnknownField is why a condition could not be told.
 type UnknownField struct {
+	// Field is a field's wire name, or as it is written what has no value:
+	// interests["hats"], recent[0], count("view_item", "7d"), visitor.visits / 0.
 	Field string `json:"field"`
-	// Cause is refused (Purpose was), absent (there is no value), warming-up (an
-	// event is not counted long enough) or error (an overflow, a division by
-	// zero, a key that is not there).
+	// Cause is refused (Purpose was), absent (there is no value: no field, no such
+	// key in a map, no such place in a list), warming-up (an event is not counted
+	// long enough) or error (an overflow, a division by zero).
 	Cause   string `json:"cause"`
 	Purpose string `json:"purpose,omitempty"`
 }

@@ -129,6 +129,11 @@ func (e *evaluation) fault(x ast.Expr) outcome {
 	return outcome{why: []edge.UnknownField{{Field: e.text(x), Cause: causeError}}}
 }
 
+// missing is the outcome of a look into a map or list for what it does not have.
+func (e *evaluation) missing(x ast.Expr) outcome {
+	return outcome{why: []edge.UnknownField{{Field: e.text(x), Cause: causeAbsent}}}
+}
+
 // text is an expression as one would write it.
 func (e *evaluation) text(x ast.Expr) string {
 	text, err := parser.Unparse(x, e.checked.SourceInfo())
@@ -232,6 +237,7 @@ func (e *evaluation) member(x ast.Expr) outcome {
 		if value, ok := v[sel.FieldName()]; ok {
 			return known(value)
 		}
+		return e.missing(x)
 	}
 	return e.fault(x)
 }

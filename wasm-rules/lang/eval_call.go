@@ -51,6 +51,9 @@ func (e *evaluation) call(x ast.Expr) outcome {
 	if value := apply(c.FunctionName(), v); value != nil {
 		return known(value)
 	}
+	if c.FunctionName() == operators.Index {
+		return e.missing(x)
+	}
 	return e.fault(x)
 }
 

@@ -33,6 +33,7 @@ const (
 	sayContains   = "contains"
 	sayHas        = "has"
 	sayTrue       = "true"
+	sayShare      = "share"
 	sayOther      = "other"
 )
 
@@ -285,9 +286,9 @@ type share struct {
 
 // share says whether the visitor is in one.
 func (s *surroundings) share(h share) edge.Condition {
-	percent := strconv.FormatFloat(float64(h.until-h.from)*100/edge.Buckets, 'f', -1, 64) + " %"
+	percent := strconv.FormatFloat(float64(h.until-h.from)*100/edge.Buckets, 'f', -1, 64)
 	var c shaped
-	c.Op, c.Words = sayOther, fmt.Sprintf(h.of, percent)
+	c.Op, c.Values, c.Words = sayShare, []string{percent}, fmt.Sprintf(h.of, percent+" %")
 	c.Text = fmt.Sprintf("hash(%q) < %d", h.salt, h.until)
 	if h.from > 0 {
 		c.Text = fmt.Sprintf("hash(%q) >= %d && ", h.salt, h.from) + c.Text
@@ -320,11 +321,12 @@ func (s *surroundings) explain(slot, candidate int) (*edge.Condition, error) {
 }
 
 func (s *surroundings) explainShow(slot string, r *rule, show int) edge.Condition {
-	parts := []edge.Condition{{Text: "true", Words: "always", Op: sayTrue, Verdict: edge.VerdictHeld}}
+	var parts []edge.Condition
 	if r.when != nil {
 		e := evaluation{surroundings: s, checked: r.when.ast}
-		parts[0] = e.condition(r.when.ast.Expr())
-		parts[0].Text = strings.TrimSpace(r.when.source)
+		c := e.condition(r.when.ast.Expr())
+		c.Text = strings.TrimSpace(r.when.source)
+		parts = append(parts, c)
 	}
 	if r.rollout < edge.Buckets {
 		parts = append(parts, s.share(share{edge.RolloutSalt(slot, r.name), 0, r.rollout, "among the %s of visitors chosen for this rule"}))
@@ -333,7 +335,10 @@ func (s *surroundings) explainShow(slot string, r *rule, show int) edge.Conditio
 		of := r.show[show]
 		parts = append(parts, s.share(share{edge.ShowSalt(slot, r.name), of.from, of.until, "among the %s of them that are shown " + strings.ReplaceAll(of.variant, "%", "%%")}))
 	}
-	if len(parts) == 1 {
+	switch len(parts) {
+	case 0:
+		return edge.Condition{Text: "true", Words: "always", Op: sayTrue, Verdict: edge.VerdictHeld}
+	case 1:
 		return parts[0]
 	}
 	return all(parts)

@@ -111,7 +111,9 @@ func TestConditionsAsTrees(t *testing.T) {
 		Slots: []edge.SlotSpec{{Name: "hero", Ladder: []edge.RungSpec{{Rung: "context", Rules: []edge.RuleSpec{{
 			Name: "spring", When: `inAudience("near") || count("purchase", "30d") > 0 || cart[9].quantity in [1, 2] || now > timestamp("2026-03-02T00:00:00+01:00")`,
 			Rollout: 2000, Show: []edge.ShowSpec{{Variant: "a", Weight: 25}, {Variant: "b", Weight: 75}},
-		}, {Name: "rest", Show: []edge.ShowSpec{{Variant: "c"}}}}}}}},
+		}, {Name: "rest", Show: []edge.ShowSpec{{Variant: "c"}}}, {
+			Name: "half", Rollout: 1250, Show: []edge.ShowSpec{{Variant: "d"}},
+		}}}}}},
 	})
 	v := someone()
 	got, err := l.Explain(0, 1, v.named, v.granted)
@@ -130,7 +132,7 @@ func TestConditionsAsTrees(t *testing.T) {
 	    {"field": "geo.lat", "cause": "refused", "purpose": "geo"},
 	    {"field": "shop.tier", "cause": "absent"},
 	    {"field": "count(\"purchase\", \"30d\")", "cause": "warming-up"},
-	    {"field": "cart[9]", "cause": "error"}],
+	    {"field": "cart[9]", "cause": "absent"}],
 	   "parts": [
 	    {"text": "inAudience(\"near\")", "words": "the visitor is in the audience near", "op": "audience", "values": ["near"], "verdict": "unknown",
 	     "unknown": [{"field": "geo.lat", "cause": "refused", "purpose": "geo"}, {"field": "shop.tier", "cause": "absent"}],
@@ -142,18 +144,40 @@ func TestConditionsAsTrees(t *testing.T) {
 	    {"text": "count(\"purchase\", \"30d\") > 0", "words": "count(\"purchase\", \"30d\") is more than 0", "op": "more-than", "field": "count(\"purchase\", \"30d\")", "values": ["0"], "verdict": "unknown",
 	     "unknown": [{"field": "count(\"purchase\", \"30d\")", "cause": "warming-up"}]},
 	    {"text": "cart[9].quantity in [1, 2]", "words": "cart[9].quantity is one of 1, 2", "op": "one-of", "field": "cart[9].quantity", "values": ["1", "2"], "verdict": "unknown",
-	     "unknown": [{"field": "cart[9]", "cause": "error"}]},
+	     "unknown": [{"field": "cart[9]", "cause": "absent"}]},
 	    {"text": "now > timestamp(\"2026-03-02T00:00:00+01:00\")", "words": "now is after 2026-03-01T23:00:00Z", "op": "more-than", "field": "now", "values": ["2026-03-01T23:00:00Z"], "saw": "\"2026-03-01T12:30:45.678Z\"", "verdict": "failed"}]},
-	  {"text": "hash(\"hero/spring\") < 2000", "words": "among the 20 % of visitors chosen for this rule", "op": "other", "verdict": "failed"},
-	  {"text": "hash(\"hero/spring/show\") >= 2500 && hash(\"hero/spring/show\") < 10000", "words": "among the 75 % of them that are shown b", "op": "other", "verdict": "held"}]}`)
+	  {"text": "hash(\"hero/spring\") < 2000", "words": "among the 20 % of visitors chosen for this rule", "op": "share", "values": ["20"], "verdict": "failed"},
+	  {"text": "hash(\"hero/spring/show\") >= 2500 && hash(\"hero/spring/show\") < 10000", "words": "among the 75 % of them that are shown b", "op": "share", "values": ["75"], "verdict": "held"}]}`)
 
 	if got, err = l.Explain(0, 2, v.named, v.granted); err != nil {
 		t.Fatal(err)
 	}
 	sameJSON(t, got, `{"text": "true", "words": "always", "op": "true", "verdict": "held"}`)
-	for _, at := range [][2]int{{0, 3}, {0, -1}, {1, 0}, {-1, 0}} {
+	if got, err = l.Explain(0, 3, v.named, v.granted); err != nil {
+		t.Fatal(err)
+	}
+	sameJSON(t, got, `{"text": "hash(\"hero/half\") < 1250", "words": "among the 12.5 % of visitors chosen for this rule", "op": "share", "values": ["12.5"], "verdict": "failed"}`)
+	for _, at := range [][2]int{{0, 4}, {0, -1}, {1, 0}, {-1, 0}} {
 		if got, err := l.Explain(at[0], at[1], v.named, v.granted); err == nil {
 			t.Errorf("candidate %d of slot %d, which there is not, is explained: %+v", at[1], at[0], got)
+		}
+	}
+}
+
+func TestWhatIsNotThereIsAbsentAndWhatCannotBeCalculatedAnError(t *testing.T) {
+	l := newLanguage(t, &edge.ReleaseDocument{Fields: siteFields})
+	v := someone()
+	for when, want := range map[string]edge.UnknownField{
+		`interests["caps"] >= 3.5`:     {Field: `interests["caps"]`, Cause: "absent"},
+		`interests.caps >= 3.5`:        {Field: `interests.caps`, Cause: "absent"},
+		`recent[2] == "hat-3"`:         {Field: `recent[2]`, Cause: "absent"},
+		`bought(bought[0])`:            {Field: `bought[0]`, Cause: "absent"},
+		`visitor.visits / 0 > 1`:       {Field: `visitor.visits / 0`, Cause: "error"},
+		`recent[visitor.visits/0]!=""`: {Field: `visitor.visits / 0`, Cause: "error"},
+	} {
+		got := l.Describe(check(t, l, when), v.named, v.granted)
+		if len(got.Unknown) != 1 || got.Unknown[0] != want {
+			t.Errorf("%s is unknown for %+v, want %+v", when, got.Unknown, want)
 		}
 	}
 }

@@ -45,15 +45,8 @@ const nameValues = (field, values) => {
   return new Intl.ListFormat(shop.lang, { type: "disjunction" }).format(named);
 };
 
-/** A share of the visitors, which a rule's roll-out or weights are for. */
-const SHARE = /^(?:hash\(".+"\) >= (\d+) && )?hash\(".+"\) < (\d+)$/;
-
-const nameShare = (text) => {
-  const match = SHARE.exec(text);
-  if (!match) return undefined;
-  const share = (Number(match[2]) - Number(match[1] ?? 0)) / 10_000;
-  return new Intl.NumberFormat(shop.lang, { style: "percent", maximumFractionDigits: 2, numberingSystem: "latn" }).format(share);
-};
+/** How many per cent of the visitors a rule's roll-out or weights are for. */
+const nameShare = (percent) => new Intl.NumberFormat(shop.lang, { style: "percent", maximumFractionDigits: 2, numberingSystem: "latn" }).format(percent / 100);
 
 const parse = (json) => {
   try {
@@ -65,8 +58,7 @@ const parse = (json) => {
 
 /** A condition as it is said in the page's language. */
 const tell = ({ op, field, values = [], text }) => {
-  const share = op === "other" && nameShare(text);
-  if (share) return compose("condition.share", { share });
+  if (op === "share") return compose("condition.share", { share: nameShare(values[0]) });
   if (op === "true" && !field) return [say("condition.always")];
   const own = shop.texts[`condition.${op}.${op === "audience" ? values[0] : text}`];
   if (own) return [own];
@@ -75,11 +67,9 @@ const tell = ({ op, field, values = [], text }) => {
   return compose(key, { field: field && nameSubject(field), values: nameValues(field, values) });
 };
 
-/** Why a condition could not be told. A key that a map does not have is as good as no value. */
-const tellCause = ({ cause, field, purpose }) => {
-  const key = "cause." + (cause === "error" && field.endsWith("]") ? "absent" : cause);
-  return make("p", { class: "cause" }, ...compose(key, { field: nameSubject(field), purpose: getPurposeText(purpose) }));
-};
+/** Why a condition could not be told. */
+const tellCause = ({ cause, field, purpose }) =>
+  make("p", { class: "cause" }, ...compose("cause." + cause, { field: nameSubject(field), purpose: getPurposeText(purpose) }));
 
 const showOne = (condition) => {
   const { op, field, saw, verdict, unknown = [], parts = [] } = condition;
