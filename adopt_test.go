@@ -60,7 +60,7 @@ func (nowhere) Locate(netip.Addr) edge.Place { return edge.Place{} }
 // update is a release of a shop with one rule.
 func (a *adopting) update(t *testing.T, number uint64) stream.ReleaseUpdate {
 	t.Helper()
-	doc := firstRelease("shop", []string{shopOrigin}, []string{"en"})
+	doc := moduleRelease("shop")
 	doc.Number = number
 	doc.Modules[0].Version, doc.Modules[0].Hash = "1.0.0", strings.Repeat("ab", 32)
 	text, err := json.Marshal(doc)

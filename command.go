@@ -36,7 +36,7 @@ const usage = `Nearside personalizes a site at its edge, under the visitor's con
 
   nearside demo                        a small shop that shows everything, on 127.0.0.1:8080
   nearside serve                       the collector and edge node
-  nearside site add ID --origin URL    a site with a first rule; prints the snippet for its pages
+  nearside site add ID --origin URL    a site with first rules; prints the snippet for its pages
   nearside site files ID DIR           the same as files to begin with, for check and apply
   nearside check DIR                   what is wrong with a site's files, and where
   nearside diff DIR                    what applying them would change

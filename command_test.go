@@ -241,7 +241,8 @@ func TestSiteAddPrintsASnippetAndRefusesASecondSite(t *testing.T) {
 
 // A running node refuses what its files would, in the same words.
 func TestSiteAddThroughANode(t *testing.T) {
-	n := newShop(t)
+	n := startNode(t, testConfig())
+	cli(t, "site", "add", "shop", "--origin", shopOrigin, "--data", n.data)
 	var errs bytes.Buffer
 	if code := command(context.Background(), []string{"site", "add", "shop", "--origin", shopOrigin + "/", "--data", n.data}, stdio{out: io.Discard, err: &errs}); code != exitOK || errs.Len() > 0 {
 		t.Errorf("the same site with a slash: exit %d, %s", code, errs.String())

@@ -120,11 +120,11 @@ func (n *testNode) storedEvents(t testing.TB, site string) []map[string]any {
 
 const shopOrigin = "https://shop.example"
 
-// newShop starts a node and adds the site "shop" to it.
+// newShop starts a node and adds the site "shop" to it, with a module's rule.
 func newShop(t testing.TB) *testNode {
 	t.Helper()
 	n := startNode(t, testConfig())
-	cli(t, "site", "add", "shop", "--origin", shopOrigin, "--data", n.data)
+	addModuleShop(t, n.data, "shop")
 	waitFor(t, "the release to be live", func() bool {
 		res, _ := n.post(t, "/_near/v1/beacon", `{"v":1,"site":"shop","page":{"url":"https://shop.example/"},"sent":1,"consent":{"purposes":0},"slots":["hero"]}`, nil)
 		return res.StatusCode == http.StatusOK

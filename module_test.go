@@ -204,7 +204,7 @@ func TestASecondPersonOverTCP(t *testing.T) {
 	cfg := testConfig()
 	cfg.AdminAddr = "127.0.0.1:0"
 	n := startNode(t, cfg)
-	cli(t, "site", "add", "shop", "--origin", shopOrigin, "--data", n.data)
+	addModuleShop(t, n.data, "shop")
 	first := agencyModule(t, "1.0.0", "phone", "tablet", "desktop")
 	cli(t, "module", "upload", first, "--site", "shop", "--data", n.data)
 

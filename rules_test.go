@@ -182,7 +182,7 @@ func TestAPreviewOfASiteWithRules(t *testing.T) {
 func TestASecondPersonApprovesRules(t *testing.T) {
 	cfg := testConfig()
 	cfg.Data = t.TempDir()
-	cli(t, "site", "add", "shop", "--origin", shopOrigin, "--data", cfg.Data)
+	addModuleShop(t, cfg.Data, "shop")
 	w, err := openWorkshop(cfg, slog.New(slog.DiscardHandler), nil)
 	if err != nil {
 		t.Fatal(err)

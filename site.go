@@ -14,7 +14,7 @@ import (
 	wasmrules "github.com/nearside/nearside/wasm-rules"
 )
 
-// siteCommand adds a site: its settings, one slot with a first rule, and the
+// siteCommand adds a site: its settings, one slot with first rules, and the
 // snippet for its pages.
 func siteCommand(ctx context.Context, args []string, io stdio) error {
 	if len(args) > 0 && args[0] == "files" {
@@ -58,7 +58,7 @@ func siteCommand(ctx context.Context, args []string, io stdio) error {
 
 // printNextSteps says what a new site's pages need.
 func printNextSteps(io stdio, site, prefix string) {
-	fmt.Fprintf(io.out, `Site %s is there, with a slot "hero" whose rule chooses by device.
+	fmt.Fprintf(io.out, `Site %s is there, with a slot "hero" whose rules choose by device.
 Put this into the <head> of its pages, with the node behind %s on the site's own origin:
 
 %s
@@ -118,26 +118,29 @@ func addSite(ctx context.Context, cfg Config, site string, document []byte, io s
 	return nil
 }
 
-// firstRelease is a new site's release: a hero slot that a built-in module
-// fills by device, for every visitor who grants context.
+// firstRelease is what a new site begins with, by site add and by site files: a
+// hero slot that rules without code fill by device, for every visitor who grants
+// context.
 func firstRelease(site string, origins, languages []string) edge.ReleaseDocument {
-	text := func(device, advice string) map[string]json.RawMessage {
-		html, err := json.Marshal(map[string]string{"html": "<p>Hello from the edge: " + device + " " + advice + "</p>"})
+	doc := edge.ReleaseDocument{
+		Schema: edge.ReleaseSchema, Site: site,
+		Settings: edge.Settings{Origins: origins, Languages: languages, Why: true},
+		Modules:  []edge.ModuleRef{},
+	}
+	var rules []edge.RuleSpec
+	for _, device := range []string{"phone", "tablet", "desktop"} {
+		html, err := json.Marshal(map[string]string{"html": "<p>Hello from the edge: a " + device + " sees this text.</p>"})
 		if err != nil {
 			panic(err) // two strings always marshal
 		}
-		return map[string]json.RawMessage{languages[0]: html}
+		doc.Variants = append(doc.Variants, edge.Variant{
+			Slot: "hero", Name: device, State: "live", Content: map[string]json.RawMessage{languages[0]: html},
+		})
+		rules = append(rules, edge.RuleSpec{
+			Name: "for-" + device, When: `device.type == "` + device + `"`, Show: []edge.ShowSpec{{Variant: device}},
+			Because: map[string]string{languages[0]: "It is made for your device."},
+		})
 	}
-	variant := func(name, device string) edge.Variant {
-		return edge.Variant{Slot: "hero", Name: name, State: "live", Content: text(device, "sees this text.")}
-	}
-	return edge.ReleaseDocument{
-		Schema: edge.ReleaseSchema, Site: site,
-		Settings: edge.Settings{Origins: origins, Languages: languages, Why: true},
-		Slots: []edge.SlotSpec{{Name: "hero", Kind: "html", Ladder: []edge.RungSpec{{
-			Rung: "context", Rules: []edge.RuleSpec{{Module: "by-device", Role: "slot", Because: map[string]string{languages[0]: "It is made for your device."}}},
-		}}}},
-		Variants: []edge.Variant{variant("phone", "a phone"), variant("tablet", "a tablet"), variant("desktop", "a desktop")},
-		Modules:  []edge.ModuleRef{{Name: "by-device"}},
-	}
+	doc.Slots = []edge.SlotSpec{{Name: "hero", Kind: "html", Ladder: []edge.RungSpec{{Rung: "context", Rules: rules}}}}
+	return doc
 }

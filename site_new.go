@@ -34,26 +34,10 @@ func siteFilesCommand(args []string, io stdio) error {
 	if base, err := sitefile.ReadBase(dir); err != nil || base != nil {
 		return errors.Join(err, fmt.Errorf("%s holds files of a site already", dir))
 	}
-	doc := firstFiles(site, origins, split(*languages))
+	doc := firstRelease(site, origins, split(*languages))
 	if err := sitefile.Export(dir, &doc, false); err != nil {
 		return fmt.Errorf("%s: %w", dir, err)
 	}
 	fmt.Fprintf(io.out, "Site %s is in %s, and nowhere else yet. Change it, then\n\n  nearside check %[2]s\n  nearside apply %[2]s\n\ndocs/SITE.md tells what may stand in the files.\n", site, dir)
 	return nil
-}
-
-// firstFiles is a new site's release with rules that need no code: a hero slot
-// that they fill by device, for every visitor who grants context.
-func firstFiles(site string, origins, languages []string) edge.ReleaseDocument {
-	doc := firstRelease(site, origins, languages)
-	doc.Modules = []edge.ModuleRef{}
-	rules := []edge.RuleSpec{}
-	for _, v := range doc.Variants {
-		rules = append(rules, edge.RuleSpec{
-			Name: "for-" + v.Name, When: `device.type == "` + v.Name + `"`, Show: []edge.ShowSpec{{Variant: v.Name}},
-			Because: map[string]string{languages[0]: "It is made for your device."},
-		})
-	}
-	doc.Slots[0].Ladder = []edge.RungSpec{{Rung: "context", Rules: rules}}
-	return doc
 }

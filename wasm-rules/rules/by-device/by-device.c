@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// by-device answers with the kind of device the visitor uses. It is the first
-// rule of a new site, and the smallest module worth reading.
+// by-device answers with the kind of device the visitor uses. It is the smallest
+// module worth reading.
 #include "near.h"
 
 enum { PHONE = 1, TABLET = 2, DESKTOP = 3 };
