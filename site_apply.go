@@ -7,11 +7,15 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"net/http"
 	"net/url"
 	"os"
+	"regexp"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/nearside/nearside/edge"
 	"github.com/nearside/nearside/publishing"
@@ -325,6 +329,30 @@ func exportCommand(ctx context.Context, args []string, io stdio) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(io.out, "Release %d of site %s is in %s. Change it, then\n\n  nearside check %[3]s\n  nearside diff %[3]s\n  nearside apply %[3]s\n", live.Number, *site, dir)
+	fmt.Fprintf(io.out, "Release %d of site %s is in %s. Change it, then\n\n  nearside check %[4]s%[5]s\n  nearside diff %[4]s%[6]s\n  nearside apply %[4]s%[6]s\n",
+		live.Number, *site, dir, shellWord(dir), c.given(localSettings), c.given(clientSettings))
 	return nil
+}
+
+// given writes the settings of this command line that another command needs as
+// well, as it is to be typed: " --data DIR". A secret is not printed.
+func (c *filesCall) given(settings []string) string {
+	var words strings.Builder
+	c.fs.Visit(func(f *flag.Flag) {
+		if f.Name != "token" && f.Value.String() != "" && slices.Contains(settings, f.Name) {
+			words.WriteString(" --" + f.Name + " " + shellWord(f.Value.String()))
+		}
+	})
+	return words.String()
+}
+
+// plainWord is what a shell takes as it stands.
+var plainWord = regexp.MustCompile(`^[a-zA-Z0-9_./:@%+,=-]+$`)
+
+// shellWord quotes a word for a shell where it needs that.
+func shellWord(word string) string {
+	if plainWord.MatchString(word) {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }

@@ -37,9 +37,19 @@ func TestFindingsForPrograms(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &findings); err != nil || len(findings) != 1 || findings[0].Code != sitefile.CodeMissing {
 		t.Errorf("%v in %s", err, out)
 	}
-	cli(t, "site", "files", "shop", filepath.Join(dir, "good"), "--origin", shopOrigin)
-	if out := cli(t, "check", filepath.Join(dir, "good"), "--json"); strings.TrimSpace(out) != "[]" {
+	if !strings.Contains(out, `"severity": "error"`) {
+		t.Errorf("what is wrong is no error: %s", out)
+	}
+	good := filepath.Join(dir, "good")
+	cli(t, "site", "files", "shop", good, "--origin", shopOrigin)
+	if out := cli(t, "check", good, "--json"); strings.TrimSpace(out) != "[]" {
 		t.Errorf("nothing wrong is %s", out)
+	}
+	rewrite(t, good, "slots/hero.yaml", "state: live", "state: draft")
+	var noticed []map[string]any
+	if out := cli(t, "check", good, "--json"); json.Unmarshal([]byte(out), &noticed) != nil || len(noticed) != 1 ||
+		noticed[0]["severity"] != "notice" || noticed[0]["file"] != "slots/hero.yaml" || noticed[0]["line"] == 0.0 {
+		t.Errorf("a notice is %s", out)
 	}
 }
 

@@ -221,7 +221,7 @@ func (believed) Choose(*edge.View, int) (edge.Answer, error) { return edge.Answe
 // siteCheckCommand checks site files. It needs no node.
 func siteCheckCommand(_ context.Context, args []string, io stdio) error {
 	c := newFilesCall("check DIR", io, localSettings...)
-	c.fs.BoolVar(&c.json, "json", false, "print what is wrong as JSON, for programs")
+	c.fs.BoolVar(&c.json, "json", false, "print what is wrong, and notices, as JSON, for programs")
 	if err := c.cfg.parse(c.fs, args, "DIR"); err != nil {
 		return err
 	}
@@ -230,7 +230,7 @@ func siteCheckCommand(_ context.Context, args []string, io stdio) error {
 		return err
 	}
 	if c.json {
-		return printJSON(io, sitefile.Findings{})
+		return printJSON(io, append(sitefile.Findings{}, s.files.Notices()...))
 	}
 	rules := 0
 	for i := range s.doc.Slots {

@@ -203,11 +203,24 @@ func TestApplyIsAllOrNothing(t *testing.T) {
 	}
 }
 
+// The commands that an export ends with are about the node that it asked.
+func TestAnExportTellsTheNextCommands(t *testing.T) {
+	n := newShop(t)
+	dir := filepath.Join(t.TempDir(), "ada's shop")
+	out := cli(t, "export", "--site", "shop", dir, "--data", n.data, "--token", "secret")
+	quoted := "'" + strings.Replace(dir, "'", `'\''`, 1) + "'"
+	for _, command := range []string{"check", "diff", "apply"} {
+		if want := "\n  nearside " + command + " " + quoted + " --data " + n.data + "\n"; !strings.Contains(out, want) {
+			t.Errorf("export says %s, want %s", out, want)
+		}
+	}
+}
+
 // A new site begins with files, and with a data directory that apply makes.
 func TestANewSiteBeginsWithFiles(t *testing.T) {
 	dir, data := filepath.Join(t.TempDir(), "files"), filepath.Join(t.TempDir(), "data")
 	out := cli(t, "site", "files", "shop", dir, "--origin", shopOrigin+"/", "--languages", "en,fr")
-	if !strings.Contains(out, "nearside apply "+dir) {
+	if !strings.Contains(out, "nearside apply "+dir+"\n") || !strings.Contains(out, "--data or --url of a node") {
 		t.Errorf("site files says %s", out)
 	}
 	if _, why := refusedBy(t, "site", "files", "boat", dir, "--origin", "https://boat.example"); !strings.Contains(why, "holds files of a site already") {

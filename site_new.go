@@ -38,6 +38,7 @@ func siteFilesCommand(args []string, io stdio) error {
 	if err := sitefile.Export(dir, &doc, false); err != nil {
 		return fmt.Errorf("%s: %w", dir, err)
 	}
-	fmt.Fprintf(io.out, "Site %s is in %s, and nowhere else yet. Change it, then\n\n  nearside check %[2]s\n  nearside apply %[2]s\n\ndocs/SITE.md tells what may stand in the files.\n", site, dir)
+	fmt.Fprintf(io.out, "Site %s is in %s, and nowhere else yet. Change it, then\n\n  nearside check %[3]s\n  nearside apply %[3]s\n\n"+
+		"apply takes --data or --url of a node that is not the one on %[4]s.\ndocs/SITE.md tells what may stand in the files.\n", site, dir, shellWord(dir), cfg.Data)
 	return nil
 }

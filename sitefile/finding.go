@@ -4,6 +4,7 @@ package sitefile
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -37,6 +38,29 @@ type Finding struct {
 	Message string `json:"message"`
 	// Hint is the nearest thing that works, possibly empty.
 	Hint string `json:"hint,omitempty"`
+}
+
+// The severities of findings.
+const (
+	SeverityError  = "error"  // a node would not take the files
+	SeverityNotice = "notice" // a node takes them
+)
+
+// Severity says how bad the finding is.
+func (f Finding) Severity() string {
+	if f.Code == CodeNotice {
+		return SeverityNotice
+	}
+	return SeverityError
+}
+
+// MarshalJSON implements json.Marshaler: the fields and the severity.
+func (f Finding) MarshalJSON() ([]byte, error) {
+	type fields Finding
+	return json.Marshal(struct {
+		Severity string `json:"severity"`
+		fields
+	}{f.Severity(), fields(f)})
 }
 
 // String returns the finding as file:line:column: code: message; hint.
