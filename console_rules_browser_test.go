@@ -32,12 +32,12 @@ func TestTheRulesInTheConsole(t *testing.T) {
 	g.says("what the hero depends on", `interests["hats"]`)
 
 	g.press(`a[href$="/rules/explain"]`)
-	g.see("explain", "Explain a visit")
+	g.see("explain", "Explain a page view")
 	g.everyLook("explain")
 	g.press(`.samples a[href*="careful"]`)
-	g.see("explain-careful", "Explain a visit")
+	g.see("explain-careful", "Explain a page view")
 	g.everyLook("explain-careful")
-	g.says("a visit whose notes may not be used", "Items in the cart is not known: the visitor did not allow “Use the notes”")
+	g.says("a visit whose notes may not be used", "Items in the cart cannot be read: the visitor did not allow “Use the notes”")
 	if got := g.shown(); len(got) != 3 || got[2] != "offer: welcome-back, by welcome-back" {
 		t.Errorf("a visit whose notes may not be used shows %q", got)
 	}
@@ -46,7 +46,7 @@ func TestTheRulesInTheConsole(t *testing.T) {
 	g.do(chromedp.Click(`#f-grant-personalise`))
 	eval[bool](g.tab, `(f => (f.value = f.value.replace('"AU"', '"FR"'), true))(document.querySelector('#f-visit'))`)
 	g.press(`.visit .button`)
-	g.see("explain-own", "Explain a visit")
+	g.see("explain-own", "Explain a page view")
 	if got := g.shown(); len(got) != 3 || got[2] != "offer: complete-cart, by complete-cart" {
 		t.Errorf("a visit with a basket shows %q", got)
 	}
@@ -57,7 +57,7 @@ func TestTheRulesInTheConsole(t *testing.T) {
 		t.Error("the form forgot what was asked")
 	}
 
-	for lang, title := range map[string]string{"ar": "شرح زيارة", "ru": "Объяснить посещение", "zh-Hans": "解释一次访问", "zh-Hant": "解釋一次造訪"} {
+	for lang, title := range map[string]string{"ar": "شرح مشاهدة صفحة", "ru": "Объяснить просмотр", "zh-Hans": "解释一次浏览", "zh-Hant": "解釋一次瀏覽"} {
 		g.lang, g.shot = lang, "rules-"+lang
 		g.open(n.admin + "/console/sites/demo/rules?lang=" + lang)
 		g.everyLook(lang + " rules")

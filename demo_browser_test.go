@@ -218,7 +218,7 @@ func TestThePanelSaysWhatBecameOfEachCondition(t *testing.T) {
 	shows("recently-viewed")
 	b.do(chromedp.Click(`[data-explain=offer]`))
 	b.until("the panel", `document.querySelector('#panel[open] .conditions')`)
-	if got := b.conditions(); !strings.Contains(got, "No: Things in the basket: more than 0 here: 0") || strings.Contains(got, "You do not allow") {
+	if got := b.conditions(); !strings.Contains(got, "No: Number of things in the basket: more than 0 here: 0") || strings.Contains(got, "You do not allow") {
 		t.Errorf("with everything granted the panel says\n%s", got)
 	}
 	b.do(chromedp.Click(`.panel-close`), chromedp.Click(`#bar-form [name=grant][value=personalise]`), chromedp.Reload())
@@ -227,7 +227,7 @@ func TestThePanelSaysWhatBecameOfEachCondition(t *testing.T) {
 	b.until("the panel", `document.querySelector('#panel[open] .conditions')`)
 	got := b.conditions()
 	for _, want := range []string{
-		"Not known: Things in the basket: more than 0\nYou do not allow “Use the notes”.",
+		"Not known: Number of things in the basket: more than 0\nYou do not allow “Use the notes”.",
 		"No: Came back", "Yes: Device is Phone", "No: Device is Tablet here: Phone",
 	} {
 		if !strings.Contains(got, want) {

@@ -102,9 +102,9 @@ func TestADecisionIsExplained(t *testing.T) {
 	says(t, "the page", text,
 		"hero Shows sun The moment It shines. again Full profile Not known",
 		"? Not known: All of these ✓ Held: Country is one of FR, DE here FR ? Not known: At least one of these "+
-			"✗ Did not hold: Kind of device is tablet here phone ? Not known: Items looked at includes hat-1 "+
-			"Items looked at is not known: the visitor did not allow “Use the notes” "+
-			"? Not known: recent.exists(r, r == page.item) Item on the page is not known: this page view has none",
+			"✗ Did not hold: Kind of device is tablet here phone ? Not known: hat-1 is among Items looked at "+
+			"Items looked at cannot be read: the visitor did not allow “Use the notes” "+
+			"? Not known: recent.exists(r, r == page.item) This page view has no value for “Item on the page”",
 		"weather@1.0.0 The moment Chosen It saw geo.country FR", "other@1.0.0 The moment Consent is missing Kept back recent Use the notes",
 		"offer Shows page’s own content Nothing here",
 	)
@@ -144,7 +144,7 @@ func TestAVisitIsExplainedOnThePage(t *testing.T) {
 	b := openBench(t, nil)
 	const site = "/console/sites/shop"
 	v := b.signedIn("eve", publishing.Viewer)
-	v.get(site+"/rules").want("the rules", 200, "Explain a visit", "hero", "Page’s own content Everybody else sees this.")
+	v.get(site+"/rules").want("the rules", 200, "Explain a page view", "hero", "Page’s own content Everybody else sees this.")
 	v.get(site+"/rules/explain").want("the question", 200, "Somebody new, on a phone in Paris", "Fit the moment context")
 	ready := v.get(site + "/rules/explain?sample=regular")
 	ready.want("a ready-made visit", 200, "What is decided hero Shows page’s own content Nothing here")

@@ -3,6 +3,7 @@
 package console
 
 import (
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -74,6 +75,9 @@ func TestEveryTextIsTranslated(t *testing.T) {
 func TestEveryTextIsUsed(t *testing.T) {
 	english := allLanguages(t)["en"].texts
 	used := map[string]bool{}
+	for month := range 12 {
+		used[fmt.Sprintf("month.%d", month)] = true // a condition's value
+	}
 	use := func(key string) {
 		if english[key] == "" {
 			t.Errorf("there is no text %q", key)
@@ -159,6 +163,7 @@ func composedTexts(t *testing.T) map[string][]string {
 		"purpose.%s": purposes, "purpose.%s.text": purposes, "field.%s": fields, "act.%s": acts, "limit.%s": limits,
 		"reason.%s": {"failed", "budget"}, "decided.%s": {"rule", "default", "no-answer", "no-consent", "failed", "budget"},
 		"verdict.%s": {edge.VerdictHeld, edge.VerdictFailed, edge.VerdictUnknown}, "condition.%s": append(slices.Clone(conditionOps), joins...),
+		"size.%s": {"cart", "recent", "bought", "interests", "page.tags"}, "entry.%s": {"interests"},
 		"cause.%s": {"refused", "absent", "warming-up", "error"}, "explain.sample.%s": ready, "outside.%s": {"campaign", "variant", "share"}, "proposals.%s": {publishing.StateApproved, publishing.StateRejected},
 		"refused.%s": slices.Compact(refused), "problem.%s": problems,
 		"done.%s": {

@@ -45,7 +45,7 @@ func (l *language) conditionWords(c edge.Condition) (string, error) {
 	}
 	values := make([]string, len(c.Values))
 	for i, v := range c.Values {
-		values[i] = plainValue(v)
+		values[i] = l.value(c.Field, v)
 	}
 	return l.say(fmt.Sprintf("condition.%s", c.Op), "field", field, "values", strings.Join(values, ", "))
 }
@@ -55,7 +55,18 @@ func (l *language) sawWords(c edge.Condition) (string, error) {
 	if c.Saw == "" || c.Op == "true" {
 		return "", nil
 	}
-	return l.say("condition.saw", "value", plainValue(c.Saw))
+	return l.say("condition.saw", "value", l.value(c.Field, c.Saw))
+}
+
+// months is what a condition about the month is about; it counts from 0.
+const months = "now.getMonth()"
+
+// value is a value of what a condition is about, in words.
+func (l *language) value(field, value string) string {
+	if month, ok := l.texts["month."+value]; ok && field == months {
+		return month
+	}
+	return plainValue(value)
 }
 
 // causeWords say why a condition could not be told.
@@ -89,12 +100,11 @@ func (l *language) subject(written string) (string, error) {
 	if l.has("field." + written) {
 		return l.say(fmt.Sprintf("field.%s", written))
 	}
-	if written == "now.getMonth()" {
+	if written == months {
 		return l.say("condition.month")
 	}
 	if m := entryOf.FindStringSubmatch(written); m != nil && l.has("field."+m[1]) {
-		field, err := l.say(fmt.Sprintf("field.%s", m[1]))
-		return field + ": " + plainValue(m[2]), err
+		return l.entry(m[1], plainValue(m[2]))
 	}
 	if m := countOf.FindStringSubmatch(written); m != nil {
 		return l.say("condition.count", "event", m[1], "days", m[2])
@@ -109,13 +119,30 @@ func (l *language) subject(written string) (string, error) {
 		return l.subject(m[1])
 	}
 	if m := sizeOf.FindStringSubmatch(written); m != nil {
-		field, err := l.subject(m[1] + m[2])
-		if err != nil {
-			return "", err
-		}
-		return l.say("condition.size", "field", field)
+		return l.size(m[1] + m[2])
 	}
 	return written, nil
+}
+
+// entry is an entry of a map.
+func (l *language) entry(name, key string) (string, error) {
+	if l.has("entry." + name) {
+		return l.say(fmt.Sprintf("entry.%s", name), "key", key)
+	}
+	field, err := l.say(fmt.Sprintf("field.%s", name))
+	return field + " (" + key + ")", err
+}
+
+// size is how much there is in a field, or how long it is.
+func (l *language) size(of string) (string, error) {
+	if l.has("size." + of) {
+		return l.say(fmt.Sprintf("size.%s", of))
+	}
+	field, err := l.subject(of)
+	if err != nil {
+		return "", err
+	}
+	return l.say("condition.size", "field", field)
 }
 
 // plainValue is a value as people write it: a text without its quotes, a list

@@ -39,6 +39,11 @@ var seasonal = edge.Condition{
 			Unknown: []edge.UnknownField{{Field: `count("view_item", "7d")`, Cause: "warming-up"}},
 		},
 		{Op: "is", Field: "geo.city", Values: []string{"Paris"}, Verdict: edge.VerdictUnknown, Unknown: []edge.UnknownField{{Field: "geo.city", Cause: "absent"}}},
+		{
+			Op: "at-least", Field: `interests["hats"]`, Values: []string{"3"}, Verdict: edge.VerdictUnknown,
+			Unknown: []edge.UnknownField{{Field: `interests["hats"]`, Cause: "absent"}},
+		},
+		{Op: "is", Field: "cart.size()", Values: []string{"0"}, Saw: "0", Verdict: edge.VerdictHeld},
 		{Op: "share", Values: []string{"25"}, Text: `hash("offer/again") < 2500`, Verdict: edge.VerdictHeld},
 		{Op: "other", Text: `recent.exists(r, r == page.item)`, Verdict: edge.VerdictFailed},
 	},
@@ -98,7 +103,10 @@ func TestThePanelSaysWhichConditionHeld(t *testing.T) {
 		"> Not known: Pieces you looked at in 7 days: at least 2",
 		"> Counting has only begun: Pieces you looked at in 7 days.",
 		"> Not known: City is Paris",
-		"> This page view has none: City.",
+		"> This page view has no value for “City”.",
+		"> Not known: Interest in Hats: at least 3",
+		"> This page view has no value for “Interest in Hats”.",
+		"> Yes: Number of things in the basket is 0 here: 0",
 		"> Yes: You are among 25% of visitors, drawn by lot",
 		"> No: recent.exists(r, r == page.item)",
 	}
@@ -106,7 +114,7 @@ func TestThePanelSaysWhichConditionHeld(t *testing.T) {
 		t.Errorf("the panel says\n%s\nwant\n%s", strings.Join(lines, "\n"), strings.Join(want, "\n"))
 	}
 	signs := evaluate[string](v, `[...document.querySelectorAll('.panel .sign')].map(s => s.textContent).join('')`)
-	if want := "✓?✗✗✓✓✗??" + "??✓✗"; signs != want {
+	if want := "✓?✗✗✓✓✗??" + "???✓✓✗"; signs != want {
 		t.Errorf("the signs are %s, want %s", signs, want)
 	}
 	if written := evaluate[[]string](v, `[...document.querySelectorAll('.panel .written code')].map(c => c.textContent)`); len(written) != 2 || written[1] != seasonal.Text {

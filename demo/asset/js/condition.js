@@ -13,8 +13,12 @@ const SUBJECTS = [
   [/^now\.getMonth\(\)$/, () => say("condition.month")],
   [/^(?:size\((.+)\)|(.+)\.size\(\))$/, ([a, b]) => say("condition.size", { field: nameSubject(a ?? b) })],
   [/^(.+)\.lowerAscii\(\)$/, ([field]) => nameSubject(field)],
-  [/^([a-z_.]+)\["?(.+?)"?\]$/, ([field, key]) => `${nameSubject(field)}: ${showValue(field, key)}`],
+  [/^([a-z_.]+)\["?(.+?)"?\]$/, ([field, key]) => nameEntry(field, showValue(field, key))],
 ];
+
+/** An entry of a map. */
+const nameEntry = (field, key) =>
+  shop.texts["condition.entry." + field] ? say("condition.entry." + field, { key }) : `${nameSubject(field)} (${key})`;
 
 /** What a condition is about, in words; what nobody has words for as it is written. */
 const nameSubject = (written) => {
