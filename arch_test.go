@@ -37,10 +37,11 @@ type folder struct {
 // and only the program at the root knows all. Each outside technology stays in
 // one folder.
 var architecture = map[string]folder{
-	"edge/consent": {without: inputAndOutput},
+	"edge/nearest": {without: inputAndOutput},
+	"edge/consent": {ours: []string{"edge/nearest"}, without: inputAndOutput},
 	"edge/markup":  {without: inputAndOutput, outside: []string{"golang.org/x/net/html"}},
 	"edge": {
-		ours:    []string{"edge/consent", "edge/markup"},
+		ours:    []string{"edge/consent", "edge/markup", "edge/nearest"},
 		without: inputAndOutput,
 	},
 	"edge/edgetest": {ours: engine},
@@ -74,7 +75,7 @@ var architecture = map[string]folder{
 	"wasm-rules/abitest":  {ours: []string{"edge", "wasm-rules"}},
 	"wasm-rules/bytecode": {without: inputAndOutput, tests: []string{"github.com/tetratelabs/wazero"}},
 	"wasm-rules/lang": {
-		ours:    []string{"edge", "edge/consent", "wasm-rules/bytecode"},
+		ours:    []string{"edge", "edge/consent", "edge/nearest", "wasm-rules/bytecode"},
 		outside: []string{"cel.dev/cel-go"},
 		without: inputAndOutput,
 		tests:   []string{"github.com/tetratelabs/wazero", "cel.dev/expr", "google.golang.org/protobuf"},
@@ -92,7 +93,7 @@ var architecture = map[string]folder{
 	"docs/genprivacy": {ours: engine},
 	"insight":         {ours: []string{"edge"}, without: []string{"net", "net/http", "os", "os/exec", "syscall"}, tests: []string{"stream"}},
 	"sitefile": {
-		ours:    []string{"edge", "edge/consent", "edge/markup"},
+		ours:    []string{"edge", "edge/consent", "edge/markup", "edge/nearest"},
 		outside: []string{"go.yaml.in/yaml/v4"},
 		without: []string{"net", "net/http", "os/exec", "syscall", "log", "log/slog"},
 		tests:   []string{"github.com/santhosh-tekuri/jsonschema/v6"},

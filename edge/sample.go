@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/nearside/nearside/edge/consent"
+	"github.com/nearside/nearside/edge/nearest"
 )
 
 // Bounds of a sample visit's values; a record holds less.
@@ -62,7 +63,7 @@ func sampleValues(given map[string]json.RawMessage, own []OwnField) ([]Value, er
 	for _, name := range slices.Sorted(maps.Keys(given)) {
 		n, ok := numbers[name]
 		if !ok {
-			return nil, fmt.Errorf("field %q: no such field", name)
+			return nil, fmt.Errorf("field %q: no such field%s", name, orNearest(name, numbers))
 		}
 		var err error
 		if values[n], err = sampleValue(types[n], given[name]); err != nil {
@@ -70,6 +71,21 @@ func sampleValues(given map[string]json.RawMessage, own []OwnField) ([]Value, er
 		}
 	}
 	return values, nil
+}
+
+// orNearest goes on from a message about a name that is not there, with the known
+// name that it is like, if there is one.
+func orNearest(name string, known map[string]int) string {
+	if hint := nearest.Hint(name, slices.Sorted(maps.Keys(known))); hint != "" {
+		return "; " + hint
+	}
+	return ""
+}
+
+// sampleWords say what a value of each type is.
+var sampleWords = [...]string{
+	TypeInt: "a whole number", TypeFloat: "a number", TypeBool: "true or false", TypeTime: "a time", TypeString: "a text",
+	TypeList: "a list of texts", TypeItems: "a list of items", TypeMap: "numbers by name",
 }
 
 // sampleExamples are how a value of each type is written.
@@ -125,7 +141,7 @@ func sampleValue(t Type, raw json.RawMessage) (Value, error) {
 		return Value{}, fmt.Errorf("type %s cannot be written", t)
 	}
 	if err != nil || string(raw) == "null" {
-		return Value{}, fmt.Errorf("want a value of type %s, like %s", t, sampleExamples[t])
+		return Value{}, fmt.Errorf("want %s, like %s", sampleWords[t], sampleExamples[t])
 	}
 	return v, v.bounded()
 }

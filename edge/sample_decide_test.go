@@ -111,7 +111,7 @@ func TestASampleVisitThatCannotBeIsRefused(t *testing.T) {
 	tests := []struct{ name, visit, slot, want string }{
 		{"a field that is not there", `{"fields":{"shop.mood":"good"}}`, "hero", `field "shop.mood"`},
 		{"a value of another type", `{"fields":{"device.type":3}}`, "hero", `field "device.type"`},
-		{"a time that is none", `{"fields":{"now":"tomorrow"}}`, "hero", `field "now": want a value of type time, like "2026-12-24T18:00:00Z"`},
+		{"a time that is none", `{"fields":{"now":"tomorrow"}}`, "hero", `field "now": want a time, like "2026-12-24T18:00:00Z"`},
 		{"a language that is no text", `{"fields":{"page.lang":3}}`, "hero", `field "page.lang"`},
 		{"a slot that is not there", `{}`, "zero", `slot "zero"`},
 	}

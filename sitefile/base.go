@@ -37,7 +37,7 @@ type Base struct {
 // Hash returns the SHA-256 of what a release says in lower-case hex, whatever
 // its number and whatever publishing made of it.
 func Hash(doc *edge.ReleaseDocument) string {
-	said := *Canonical(doc)
+	said := *canonical(doc)
 	text, err := json.Marshal(&said)
 	if err != nil {
 		panic(fmt.Sprintf("release document: %v", err)) // every part of it was decoded from JSON

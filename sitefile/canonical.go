@@ -11,11 +11,11 @@ import (
 	"github.com/nearside/nearside/edge"
 )
 
-// Canonical returns a document as files give it, so that two that say the same
+// canonical returns a document as files give it, so that two that say the same
 // are the same: slots and variants in the order that Read gives them, lists that
 // are empty and not missing, JSON spelt in one way, and nothing of what
 // publishing adds: number, compiled rules and inputs. doc is not changed.
-func Canonical(doc *edge.ReleaseDocument) *edge.ReleaseDocument {
+func canonical(doc *edge.ReleaseDocument) *edge.ReleaseDocument {
 	out := *doc
 	out.Number, out.Compiled, out.Inputs = 0, nil, nil
 	out.Fields = slices.Clone(doc.Fields)

@@ -106,7 +106,7 @@ func things(doc *edge.ReleaseDocument) *inventory {
 	for _, m := range doc.Modules {
 		v.add("module "+m.ID(), m)
 	}
-	canonical := Canonical(doc)
+	canonical := canonical(doc)
 	for i := range canonical.Slots {
 		v.slot(&canonical.Slots[i])
 	}

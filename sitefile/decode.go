@@ -11,6 +11,7 @@ import (
 
 	"github.com/nearside/nearside/edge"
 	"github.com/nearside/nearside/edge/consent"
+	"github.com/nearside/nearside/edge/nearest"
 )
 
 // A decoder makes a document of files whose shapes were checked. What is of a
@@ -314,10 +315,7 @@ func near(prefix, name string, known map[string]*node) string {
 		}
 	}
 	slices.Sort(names)
-	if best := nearest(name, names); best != "" {
-		return "did you mean " + best + "?"
-	}
-	return ""
+	return nearest.Hint(name, names)
 }
 
 // str returns a key's text, "" without it. A number stands for its text.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/nearside/nearside/edge"
 	"github.com/nearside/nearside/edge/markup"
+	"github.com/nearside/nearside/edge/nearest"
 )
 
 // An index says where things stand that an error names.
@@ -167,10 +168,7 @@ func (f *Files) nearField(name string) string {
 	for _, own := range f.Document.Fields {
 		names = append(names, own.Name)
 	}
-	if near := nearest(name, names); near != "" {
-		return "did you mean " + near + "?"
-	}
-	return ""
+	return nearest.Hint(name, names)
 }
 
 // about returns what an error's text is about, or nil.

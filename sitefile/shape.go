@@ -3,10 +3,13 @@
 package sitefile
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/nearside/nearside/edge/nearest"
 )
 
 // A shape says what may stand at a place of a site file. The reader checks by
@@ -157,11 +160,7 @@ func (f *Findings) checkText(n *node, s *shape, what string) {
 	switch {
 	case s.any:
 	case len(s.words) > 0 && !slices.Contains(s.words, n.text):
-		hint := ""
-		if near := nearest(n.text, s.words); near != "" {
-			hint = "did you mean " + near + "?"
-		}
-		f.add(n.finding(CodeValue, hint, "%s is %.64q, want one of %s", what, n.text, strings.Join(s.words, ", ")))
+		f.add(n.finding(CodeValue, nearest.Hint(n.text, s.words), "%s is %.64q, want one of %s", what, n.text, strings.Join(s.words, ", ")))
 	case s.pattern != nil && !s.pattern.MatchString(n.text):
 		f.add(n.finding(CodeValue, "", "%s is %.64q, want %s", what, n.text, s.pattern.words))
 	case len(n.text) < s.least:
@@ -210,10 +209,7 @@ func (f *Findings) unknownKey(k *node, s *shape, what string) {
 	for i := range s.keys {
 		names = append(names, s.keys[i].name)
 	}
-	hint := "there are " + strings.Join(names, ", ")
-	if near := nearest(k.text, names); near != "" {
-		hint = "did you mean " + near + "?"
-	}
+	hint := cmp.Or(nearest.Hint(k.text, names), "there are "+strings.Join(names, ", "))
 	f.add(k.finding(CodeUnknownKey, hint, "%s has no key %.64q", what, k.text))
 }
 
@@ -271,39 +267,4 @@ func short(name string) string {
 		return strings.ToValidUTF8(name[:64], "") + "…"
 	}
 	return name
-}
-
-// nearest returns the word that differs least from one that is not there, ""
-// where none is near.
-func nearest(word string, words []string) string {
-	best, least := "", 1+len(word)/3
-	if len(word) > 64 {
-		return ""
-	}
-	for _, w := range words {
-		if d := distance(strings.ToLower(word), w); d <= least {
-			best, least = w, d-1
-		}
-	}
-	return best
-}
-
-// distance counts the characters to add, drop or change.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			next := diagonal
-			if a[i] != b[j] {
-				next = 1 + min(diagonal, row[j], row[j+1])
-			}
-			diagonal, row[j+1] = row[j+1], next
-		}
-	}
-	return row[len(b)]
 }

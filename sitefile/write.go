@@ -23,7 +23,7 @@ const SchemaFile = ".nearside/site.schema.json"
 // campaigns.yaml and slots/SLOT.yaml. Reading them gives the document again, in
 // the order that Read gives it. Number, Compiled and Inputs are not written.
 func Render(doc *edge.ReleaseDocument) (map[string][]byte, error) {
-	doc = Canonical(doc)
+	doc = canonical(doc)
 	r := renderer{doc: doc, files: map[string][]byte{}}
 	if len(doc.Settings.Languages) > 0 {
 		r.language = doc.Settings.Languages[0]

@@ -190,7 +190,7 @@ func TestTestRunsCases(t *testing.T) {
 		{"settings", edge.ModuleCase{SampleVisit: visit, Slot: "settings", Settings: []byte(`{"say": "hi"}`), Want: wants(`{"say":"hi"}|hi|`)}, ""},
 		{"settings that are none", edge.ModuleCase{SampleVisit: visit, Slot: "settings", Settings: []byte(`[]`)}, "settings: not a JSON object"},
 		{"a field nobody has", edge.ModuleCase{SampleVisit: with("own.nothing", `1`)}, `field "own.nothing": neither built in nor read by the module`},
-		{"a value of another type", edge.ModuleCase{SampleVisit: with("geo.lat", `"north"`)}, `field "geo.lat": want a value of type f64`},
+		{"a value of another type", edge.ModuleCase{SampleVisit: with("geo.lat", `"north"`)}, `field "geo.lat": want a number, like 48.85`},
 		{"a slot nobody has", edge.ModuleCase{SampleVisit: visit, Slot: "foot"}, `the manifest has no slot "foot"`},
 		{"a trap", edge.ModuleCase{SampleVisit: with("own.number", `1`), Slot: "trap"}, "the module failed: module trapped"},
 		{"after a trap", edge.ModuleCase{SampleVisit: visit, Want: edge.ModuleWant{Variant: "one", Because: &because}}, ""},

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/nearside/nearside/edge/nearest"
 )
 
 // Purposes is a set of reasons for processing. The zero value is the empty set.
@@ -64,7 +66,11 @@ func ParsePurposes(names ...string) (Purposes, error) {
 	for _, name := range names {
 		bit := purposeNamed(name)
 		if bit == 0 {
-			return 0, fmt.Errorf("%w %.40q", ErrUnknownPurpose, name)
+			err := fmt.Errorf("%w %.40q", ErrUnknownPurpose, name)
+			if hint := nearest.Hint(name, All.Names()); hint != "" {
+				err = fmt.Errorf("%w; %s", err, hint)
+			}
+			return 0, err
 		}
 		set |= bit
 	}

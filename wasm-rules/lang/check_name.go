@@ -11,7 +11,7 @@ import (
 	"cel.dev/cel-go/common/ast"
 	"cel.dev/cel-go/common/types"
 
-	"github.com/nearside/nearside/edge"
+	"github.com/nearside/nearside/edge/nearest"
 )
 
 // functions are those an expression may call, and operators.
@@ -117,7 +117,7 @@ func (c *checker) path(e ast.Expr, vars []string) {
 	switch audience, isAudience := strings.CutPrefix(name, audienceVar); {
 	case isAudience:
 		if _, ok := c.audiences[audience]; !ok {
-			c.blame(e, codeUnknownName, fmt.Sprintf("there is no audience %q", audience), nearest(audience, slices.Sorted(maps.Keys(c.audiences))))
+			c.blame(e, codeUnknownName, fmt.Sprintf("there is no audience %q", audience), nearest.Hint(audience, slices.Sorted(maps.Keys(c.audiences))))
 		}
 	case name == "visitor.id":
 		c.blame(e, codeUnsupported, "visitor.id cannot be read", "write "+uses[fnHash])
@@ -149,7 +149,7 @@ func (c *checker) fieldHint(name string) string {
 			return "did you mean " + strings.Join(last, " or ") + "?"
 		}
 	}
-	if near := nearest(name, c.language.names); near != "" || strings.Contains(name, ".") {
+	if near := nearest.Hint(name, c.language.names); near != "" || strings.Contains(name, ".") {
 		return near
 	}
 	return fmt.Sprintf("a text stands in quotes: %q", name)
@@ -209,7 +209,7 @@ func (c *checker) refuseCall(e ast.Expr, name string) {
 		known = append(known, f)
 	}
 	slices.Sort(known)
-	c.blame(e, codeUnknownName, "there is no function "+name, nearest(name, known))
+	c.blame(e, codeUnknownName, "there is no function "+name, nearest.Hint(name, known))
 }
 
 func (c *checker) comprehension(e ast.Expr, vars []string) {
@@ -234,43 +234,3 @@ func (c *checker) comprehension(e ast.Expr, vars []string) {
 
 // loopBody returns what exists or all ask about each element.
 func loopBody(loop ast.ComprehensionExpr) ast.Expr { return loop.LoopStep().AsCall().Args()[1] }
-
-// nearest returns a hint with the name most like the one written, if one is near.
-func nearest(name string, known []string) string {
-	best, least := "", min(max(2, len(name)/3)+1, max(len(name), 2)) // another word of two letters is not near
-	for _, k := range known {
-		if d := editDistance(name, k, least); d < least {
-			best, least = k, d
-		}
-	}
-	if best == "" {
-		return ""
-	}
-	return "did you mean " + best + "?"
-}
-
-// editDistance returns how many bytes differ between a and b, or a number of at
-// least limit. Names are short; those of expressions are cut.
-func editDistance(a, b string, limit int) int {
-	a = a[:min(len(a), edge.MaxNameBytes)]
-	if d := len(a) - len(b); d >= limit || -d >= limit {
-		return limit
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		above := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := above
-			if a[i] != b[j] {
-				cost++
-			}
-			above = row[j+1]
-			row[j+1] = min(cost, row[j]+1, above+1)
-		}
-	}
-	return row[len(b)]
-}
