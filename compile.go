@@ -16,6 +16,11 @@ type ruleCompiler struct{ host *wasmrules.Host }
 // CompileRules implements publishing.Compiler.
 func (ruleCompiler) CompileRules(doc *edge.ReleaseDocument) ([]byte, error) { return lang.Compile(doc) }
 
+// Conditions implements publishing.Compiler.
+func (ruleCompiler) Conditions(doc *edge.ReleaseDocument) (*edge.RuleConditions, error) {
+	return lang.Conditions(doc)
+}
+
 // LoaderWith implements publishing.Compiler.
 func (c ruleCompiler) LoaderWith(wasm []byte) edge.RuleLoader { return c.host.With(wasm) }
 

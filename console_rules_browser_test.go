@@ -22,9 +22,11 @@ func TestTheRulesInTheConsole(t *testing.T) {
 	g.press(`.tabs a[href$="/rules"]`)
 	g.see("rules", "Rules")
 	g.everyLook("rules")
+	g.do(chromedp.Click(`[aria-labelledby=slot-hero] .ladder > li:nth-child(2) .original summary`))
 	for _, words := range []string{
 		`device.type == "phone" && (inAudience("cold-months") || inAudience("south"))`,
-		"50% of the visitors it holds for", "second-thoughts", "A module chooses here.", "visitor.returning",
+		"All of these", "Kind of device is phone", "At least one of these", "Belongs to the audience south", "Was here before",
+		"Month is one of October, November, December, January, February, March", "50% of the visitors it holds for", "second-thoughts", "A module chooses here.",
 	} {
 		g.says("the rules", words)
 	}

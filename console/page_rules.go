@@ -15,7 +15,7 @@ import (
 type rulesView struct {
 	Release   uint64
 	Slots     []rulesOfSlot
-	Audiences []edge.Audience
+	Audiences []audienceView
 	Campaigns []campaignView
 }
 
@@ -41,10 +41,17 @@ type rulesOfRung struct {
 // A writtenRule is a rule of a ladder: one without code, or a module at work.
 type writtenRule struct {
 	edge.RuleSpec
+	Says      *edge.Condition // its condition in parts, nil where nobody can tell
 	Shares    []shownShare
 	Owner     *campaignView // the campaign that owns it, nil for none
 	Audiences []string      // that its condition names
 	Version   string        // the module's
+}
+
+// An audienceView is an audience with its condition in parts.
+type audienceView struct {
+	edge.Audience
+	Says *edge.Condition // nil where nobody can tell
 }
 
 // A shownShare is a variant that a rule shows and to how many of 10,000.
@@ -58,6 +65,8 @@ type campaignView struct {
 	edge.Campaign
 	// State is the campaign's own, planned before it begins, over after its end.
 	State string
+	// Begins and Ends are its dates, zero for none.
+	Begins, Ends time.Time
 }
 
 // rulesPage answers GET /console/sites/{site}/rules.
@@ -66,20 +75,28 @@ func (c *Console) rulesPage(q *call) error {
 	if err != nil {
 		return err
 	}
-	view := newRulesView(doc, c.options.Now())
+	view := newRulesView(doc, q.desk().Conditions(doc), c.options.Now())
 	view.Release = published.Number
 	return q.render("rules", q.newPage(q.say("rules.title"), view))
 }
 
-func newRulesView(doc *edge.ReleaseDocument, now time.Time) rulesView {
-	view := rulesView{Audiences: doc.Audiences, Campaigns: campaignsOf(doc, now)}
+func newRulesView(doc *edge.ReleaseDocument, says *edge.RuleConditions, now time.Time) rulesView {
+	view := rulesView{Campaigns: campaignsOf(doc, now)}
+	for _, audience := range doc.Audiences {
+		a := audienceView{Audience: audience}
+		if c, ok := says.Audiences[audience.Name]; ok {
+			a.Says = &c
+		}
+		view.Audiences = append(view.Audiences, a)
+	}
 	for i := range doc.Slots {
-		view.Slots = append(view.Slots, rulesOf(doc, &doc.Slots[i], view.Campaigns))
+		slot := &doc.Slots[i]
+		view.Slots = append(view.Slots, rulesOf(doc, slot, says.Rules[slot.Name], view.Campaigns))
 	}
 	return view
 }
 
-func rulesOf(doc *edge.ReleaseDocument, slot *edge.SlotSpec, campaigns []campaignView) rulesOfSlot {
+func rulesOf(doc *edge.ReleaseDocument, slot *edge.SlotSpec, says map[string]edge.Condition, campaigns []campaignView) rulesOfSlot {
 	view := rulesOfSlot{Name: slot.Name, Kind: slot.Kind}
 	if inputs, ok := doc.Inputs[slot.Name]; ok {
 		view.Inputs = &inputsView{consent.Purposes(inputs.Purposes).Names(), inputs.Reads}
@@ -87,7 +104,11 @@ func rulesOf(doc *edge.ReleaseDocument, slot *edge.SlotSpec, campaigns []campaig
 	for _, rung := range slot.Ladder {
 		r := rulesOfRung{Rung: rung.Rung}
 		for i := range rung.Rules {
-			r.Rules = append(r.Rules, written(doc, &rung.Rules[i], campaigns))
+			rule := written(doc, &rung.Rules[i], campaigns)
+			if c, ok := says[rule.Name]; ok {
+				rule.Says = &c
+			}
+			r.Rules = append(r.Rules, rule)
 		}
 		view.Rungs = append(view.Rungs, r)
 	}
@@ -131,9 +152,10 @@ func campaignsOf(doc *edge.ReleaseDocument, now time.Time) []campaignView {
 	}
 	var all []campaignView
 	for _, campaign := range doc.Campaigns {
-		view := campaignView{campaign, campaign.State}
+		view := campaignView{Campaign: campaign, State: campaign.State}
 		from, noFrom := time.ParseInLocation(dateLayout, campaign.From, zone)
 		until, noUntil := time.ParseInLocation(dateLayout, campaign.Until, zone)
+		view.Begins, view.Ends = from, until // zero where there is none
 		switch {
 		case campaign.State != "live":
 		case noFrom == nil && now.Before(from):

@@ -60,19 +60,27 @@ func TestTheRulesAreShownAsTheyAreWritten(t *testing.T) {
 		Modules: []edge.ModuleRef{{Name: "weather", Version: "1.2.0"}},
 		Inputs:  map[string]edge.SlotInputs{"hero": {Purposes: consent.Set(consent.Personalise | consent.Storage), Reads: []string{"recent", "visitor.visits"}}},
 	}
-	text := b.rendered("rules", "en", newRulesView(doc, testNow))
+	conditions := &edge.RuleConditions{
+		Rules: map[string]map[string]edge.Condition{"hero": {"regular": {Op: "and", Parts: []edge.Condition{
+			{Op: "audience", Values: []string{"regulars"}}, {Op: "has", Field: "recent", Values: []string{"x"}}, {Op: "other", Text: "1 == 1"},
+		}}}},
+		Audiences: map[string]edge.Condition{"regulars": {Op: "more-than", Field: "visitor.visits", Values: []string{"3"}}},
+	}
+	says(t, "what nobody can tell in words", b.rendered("rules", "en", newRulesView(doc, &edge.RuleConditions{}, testNow)),
+		`Priority 7 inAudience("regulars") && seen("x") Shows sun`, "Who keeps coming back. visitor.visits > 3")
+	text := b.rendered("rules", "en", newRulesView(doc, conditions, testNow))
 	says(t, "the page", text,
-		`Full profile regular Not begun Priority 7 inAudience("regulars") && seen("x") Shows sun 25% of the visitors it holds for rain 75% of the visitors it holds for`,
+		`Full profile regular Not begun Priority 7 All of these Belongs to the audience regulars x is among Items looked at 1 == 1 As it is written inAudience("regulars") && seen("x") Shows sun 25% of the visitors it holds for rain 75% of the visitors it holds for`,
 		"Score visitor.visits Campaign spring Audiences regulars 5% of visitors",
 		"The moment weather 1.2.0 A module chooses here. anybody Always Shows fog Page’s own content",
 		"What the answer depends on Two page views that agree on these get the same answer. recent visitor.visits Unlocked by Remember this browser · Use the notes",
-		"regulars Who keeps coming back. visitor.visits > 3",
-		"spring Not begun Owner ada From 2026-11-22T14:00 Goal More hats", "winter Live From", "autumn Over Until", "summer Archived",
+		"regulars Who keeps coming back. Sessions so far is more than 3 As it is written visitor.visits > 3",
+		"spring Not begun Owner ada From 2026-11-22 13:00 UTC Goal More hats", "winter Live From", "autumn Over Until", "summer Archived",
 	)
 	for tag := range allLanguages(t) {
-		says(t, tag, b.rendered("rules", tag, newRulesView(doc, testNow)), "regular", "visitor.visits > 3")
+		says(t, tag, b.rendered("rules", tag, newRulesView(doc, conditions, testNow)), "regular", "visitor.visits > 3")
 	}
-	says(t, "a site without slots", b.rendered("rules", "en", newRulesView(&edge.ReleaseDocument{}, testNow)), "This site has no slots yet.")
+	says(t, "a site without slots", b.rendered("rules", "en", newRulesView(&edge.ReleaseDocument{}, conditions, testNow)), "This site has no slots yet.")
 }
 
 func TestADecisionIsExplained(t *testing.T) {

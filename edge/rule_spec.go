@@ -204,6 +204,15 @@ type Condition struct {
 	Parts   []Condition    `json:"parts,omitempty"`
 }
 
+// RuleConditions are the conditions of a document's rules without code and of
+// its audiences as they are written, for no page view: without verdicts, and
+// without the parts of the audiences that they name.
+type RuleConditions struct {
+	// Rules are by slot and rule; one that always holds has none.
+	Rules     map[string]map[string]Condition
+	Audiences map[string]Condition
+}
+
 // The verdicts of a Condition.
 const (
 	VerdictHeld    = "held"

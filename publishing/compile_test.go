@@ -56,6 +56,23 @@ func (c compiler) LoaderWith(wasm []byte) edge.RuleLoader {
 	return loaderWith{loader{store: c.bench.store}, wasm}
 }
 
+func (compiler) Conditions(doc *edge.ReleaseDocument) (*edge.RuleConditions, error) {
+	if doc.Slots[0].Ladder[0].Rules[0].When == "broken" {
+		return nil, errors.New("it is broken")
+	}
+	return &edge.RuleConditions{Audiences: map[string]edge.Condition{"loyal": {Op: "true"}}}, nil
+}
+
+func TestConditionsThatCannotBeToldAreNone(t *testing.T) {
+	b := newBench(t)
+	for when, want := range map[string]int{"a": 1, "broken": 0} {
+		doc := ruled(when)
+		if got := b.Conditions(&doc); len(got.Audiences) != want {
+			t.Errorf("%s: %+v", when, got)
+		}
+	}
+}
+
 type loaderWith struct {
 	loader
 	wasm []byte

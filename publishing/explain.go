@@ -47,6 +47,18 @@ func (d *Desk) Explain(ctx context.Context, by Actor, site string, visit *edge.S
 	return &Explanation{Site: site, Release: live.Number, Decisions: decisions}, nil
 }
 
+// Conditions returns the conditions of a release document's rules for people to
+// read, none where they cannot be told here: there is no compiler, or it does not
+// take the document any more.
+func (d *Desk) Conditions(doc *edge.ReleaseDocument) *edge.RuleConditions {
+	if d.o.Compiler != nil {
+		if all, err := d.o.Compiler.Conditions(doc); err == nil {
+			return all
+		}
+	}
+	return &edge.RuleConditions{}
+}
+
 // has reports whether the release has a slot.
 func (r *liveRelease) has(slot string) bool {
 	for i := range r.doc.Slots {

@@ -84,6 +84,8 @@ type Compiler interface {
 	// LoaderWith returns a loader that also loads a compiled module which no
 	// store has yet.
 	LoaderWith(wasm []byte) edge.RuleLoader
+	// Conditions returns the conditions of a document's rules for people to read.
+	Conditions(doc *edge.ReleaseDocument) (*edge.RuleConditions, error)
 }
 
 // Live is what a running node knows of the modules it serves. A desk without a
