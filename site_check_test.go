@@ -53,6 +53,20 @@ func TestFindingsForPrograms(t *testing.T) {
 	}
 }
 
+// What a condition mostly does not mean is noticed where it stands, and the files
+// may be applied.
+func TestCheckNoticesWhatNeverHolds(t *testing.T) {
+	dir := t.TempDir()
+	cli(t, "site", "files", "shop", dir, "--origin", shopOrigin)
+	rewrite(t, dir, "slots/hero.yaml", `device.type == "phone"`, `device.type == "mobile"`)
+	out := cli(t, "check", dir)
+	hero := filepath.Join(dir, "slots", "hero.yaml")
+	if _, notice, ok := strings.Cut(out, "0 audiences.\n"); !ok || notice != hero+":11:32: notice: device.type is never \"mobile\"; it is phone, tablet, desktop, tv or other\n" {
+		t.Errorf("check says %s", out)
+	}
+	cli(t, "apply", dir, "--data", t.TempDir())
+}
+
 func TestAModuleThatIsNotHereIsBelieved(t *testing.T) {
 	if out := cli(t, "check", "sitefile/testdata/shop"); !strings.HasPrefix(out, "Nothing is wrong with site shop: 6 slots") {
 		t.Errorf("check says %s", out)

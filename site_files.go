@@ -230,7 +230,7 @@ func siteCheckCommand(_ context.Context, args []string, io stdio) error {
 		return err
 	}
 	if c.json {
-		return printJSON(io, append(sitefile.Findings{}, s.files.Notices()...))
+		return printJSON(io, append(sitefile.Findings{}, s.files.Notices(lang.Notices)...))
 	}
 	rules := 0
 	for i := range s.doc.Slots {
@@ -240,7 +240,7 @@ func siteCheckCommand(_ context.Context, args []string, io stdio) error {
 	}
 	fmt.Fprintf(io.out, "Nothing is wrong with site %s: %s, %s, %s, %s.\n", s.doc.Site,
 		counted(len(s.doc.Slots), "slot"), counted(rules, "rule"), counted(len(s.doc.Variants), "variant"), counted(len(s.doc.Audiences), "audience"))
-	printFindings(io, c.fs.Arg(0), s.files.Notices())
+	printFindings(io, c.fs.Arg(0), s.files.Notices(lang.Notices))
 	return nil
 }
 

@@ -5,13 +5,21 @@ package sitefile
 import (
 	"slices"
 	"strings"
+
+	"github.com/nearside/nearside/edge"
 )
 
 // Notices returns what is allowed in files that Check finds nothing wrong with,
 // and mostly not meant: words in a language that the site does not have, content
-// without its fallback language, rules that show nothing that is live.
-func (f *Files) Notices() Findings {
+// without its fallback language, rules that show nothing that is live, and what
+// ofRules notices of the document's conditions and scores. ofRules may be nil.
+func (f *Files) Notices(ofRules func(doc *edge.ReleaseDocument) []*edge.RuleError) Findings {
 	var out Findings
+	if ofRules != nil {
+		for _, noticed := range ofRules(&f.Document) {
+			out.add(f.locateRule(noticed))
+		}
+	}
 	for _, n := range f.index.variants {
 		content := n.get("content")
 		f.strangers(&out, content)

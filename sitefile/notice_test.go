@@ -43,7 +43,7 @@ variants:
 				t.Fatal(err)
 			}
 			var got []string
-			for _, n := range files.Notices() {
+			for _, n := range files.Notices(nil) {
 				got = append(got, n.String())
 			}
 			if !slices.Equal(got, tt.want) {
