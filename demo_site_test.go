@@ -59,7 +59,7 @@ func TestTheDemosSiteIsMostlyRulesWithoutCode(t *testing.T) {
 	}
 	if want := []string{
 		"announce text session: one-of-two context: phone tablet desktop",
-		"hero html profile: hat-lover context: winter-phone winter-desktop summer-phone summer-desktop",
+		"hero html profile: hat-lover context: south-winter-phone south-winter-desktop south-summer-phone south-summer-desktop winter-phone winter-desktop summer-phone summer-desktop",
 		"offer html profile: complete-cart second-look favourite-shelf offer-by-history session: welcome-back context: phone tablet desktop",
 	}; !slices.Equal(ladders, want) {
 		t.Errorf("ladders %q, want %q", ladders, want)
