@@ -21,7 +21,7 @@ func TestAConditionIsSaidInWords(t *testing.T) {
 		{"one of some countries", edge.Condition{Op: "one-of", Field: "geo.country", Values: []string{`"FR"`, `"DE"`}, Saw: `"FR"`}, "en", "Country is one of FR, DE", "here FR"},
 		{"the same in Russian", edge.Condition{Op: "one-of", Field: "geo.country", Values: []string{"FR", "DE"}, Saw: `"US"`}, "ru", "Страна — одно из: FR, DE", "здесь US"},
 		{"a part of a map", edge.Condition{Op: "at-least", Field: `interests["hats"]`, Values: []string{"2"}, Saw: "3"}, "en", "Interest in hats is at least 2", "here 3"},
-		{"counted events", edge.Condition{Op: "more-than", Field: `count("view_item", "7d")`, Values: []string{"2"}}, "en", "view_item within days: 7 is more than 2", ""},
+		{"counted events", edge.Condition{Op: "more-than", Field: `count("view_item", "7d")`, Values: []string{"2"}}, "en", "view_item in 7 days is more than 2", ""},
 		{"the size of a list", edge.Condition{Op: "more-than", Field: "recent.size()", Values: []string{"0"}, Saw: "0"}, "en", "Number of items looked at is more than 0", "here 0"},
 		{"the size of a list, as a function", edge.Condition{Op: "is", Field: "size(cart)", Values: []string{"0"}}, "zh-Hans", "购物车里的商品数是 0", ""},
 		{"a text in lower case", edge.Condition{Op: "is", Field: "geo.city.lowerAscii()", Values: []string{"paris"}}, "en", "City is paris", ""},
@@ -66,7 +66,7 @@ func TestWhyAConditionIsUnknownIsSaidInWords(t *testing.T) {
 	tests := map[string]edge.UnknownField{
 		"Items looked at cannot be read: the visitor did not allow “Use the notes”": {Field: "recent", Cause: "refused", Purpose: "personalise"},
 		"This page view has no value for “City”":                                    {Field: "geo.city", Cause: "absent"},
-		"Counting has only begun: view_item within days: 7":                         {Field: `count("view_item", "7d")`, Cause: "warming-up"},
+		"Counting has only begun: view_item in 7 days":                              {Field: `count("view_item", "7d")`, Cause: "warming-up"},
 		"This page view has no value for “Interest in gloves”":                      {Field: `interests["gloves"]`, Cause: "absent"},
 		"Sessions so far cannot be worked out here":                                 {Field: "visitor.visits", Cause: "error"},
 	}
