@@ -323,6 +323,10 @@ func exportCommand(ctx context.Context, args []string, io stdio) error {
 	}
 	dir := c.fs.Arg(0)
 	err = sitefile.Export(dir, live, *force)
+	if errors.Is(err, sitefile.ErrLayout) {
+		fmt.Fprintf(io.out, "Release %d of site %s is in %s already, laid out otherwise than an export would; --force rewrites the files.\n", live.Number, *site, dir)
+		return nil
+	}
 	if _, foreign := errors.AsType[*sitefile.ExportError](err); foreign {
 		return fmt.Errorf("%s: %w; --force overwrites and removes them", dir, err)
 	}

@@ -53,6 +53,27 @@ func TestFindingsForPrograms(t *testing.T) {
 	}
 }
 
+// A name that is taken is told once, and not again by what comes of it.
+func TestADuplicateIsToldOnce(t *testing.T) {
+	dir := t.TempDir()
+	const text = `site: shop
+settings: {origins: [https://shop.example], languages: [en]}
+audiences:
+  - {name: a, when: device.type == "phone"}
+  - {name: a, when: inAudience("a")}
+slots:
+  - {name: hero, kind: text, ladder: {context: [{name: r, when: inAudience("a"), show: x}]}}
+variants:
+  hero: [{name: x, state: live, content: {en: Hi}}]
+`
+	if err := os.WriteFile(filepath.Join(dir, "a.yaml"), []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if out, _ := refusedBy(t, "check", dir); out != filepath.Join(dir, "a.yaml")+":5:12: duplicate: the audience a stands in a.yaml already, line 4\n" {
+		t.Errorf("check says %s", out)
+	}
+}
+
 // What a condition mostly does not mean is noticed where it stands, and the files
 // may be applied.
 func TestCheckNoticesWhatNeverHolds(t *testing.T) {

@@ -203,6 +203,30 @@ func TestApplyIsAllOrNothing(t *testing.T) {
 	}
 }
 
+// An export over files that say what is live touches none of them and is no
+// error, however they are laid out.
+func TestAnExportLeavesTheLayoutOfWhatIsLive(t *testing.T) {
+	n := newShop(t)
+	dir := t.TempDir()
+	as := func(words ...string) []string { return append(words, "--data", n.data) }
+	export := as("export", "--site", "shop", dir)
+	cli(t, export...)
+	rewrite(t, dir, "slots/hero.yaml", "a phone", "a telephone")
+	rewrite(t, dir, "slots/hero.yaml", "slots:\n", "# Theirs.\nslots:\n")
+	cli(t, as("apply", dir)...)
+	if out := cli(t, export...); out != "Release 2 of site shop is in "+dir+" already, laid out otherwise than an export would; --force rewrites the files.\n" {
+		t.Errorf("export says %s", out)
+	}
+	rewrite(t, dir, "slots/hero.yaml", "# Theirs.", "# Still theirs.")
+	if base, err := sitefile.ReadBase(dir); err != nil || base.Number != 2 {
+		t.Errorf("base %+v, %v", base, err)
+	}
+	rewrite(t, dir, "slots/hero.yaml", "a telephone", "a mobile")
+	if _, why := refusedBy(t, export...); !strings.Contains(why, "changed since the last export, or not of it: slots/hero.yaml") {
+		t.Errorf("an export over other words is refused with %s", why)
+	}
+}
+
 // The commands that an export ends with are about the node that it asked.
 func TestAnExportTellsTheNextCommands(t *testing.T) {
 	n := newShop(t)

@@ -120,7 +120,7 @@ func (c *compiler) settings() {
 	}
 	zone, err := time.LoadLocation(doc.Settings.TimeZone) // "" is UTC
 	if err != nil || doc.Settings.TimeZone == "Local" {
-		c.bad("settings.timezone: %q is not an IANA time zone", doc.Settings.TimeZone)
+		c.bad("settings.timezone: %.64q is not an IANA time zone; %s", doc.Settings.TimeZone, zoneHint(doc.Settings.TimeZone))
 	}
 	c.release.zone = zone
 	days := doc.Settings.RetainDays
@@ -201,4 +201,24 @@ func (c *compiler) fieldSource(f *ownField, spec OwnField) {
 	default:
 		c.bad("fields: %q: from %q is not settings or event", spec.Name, spec.From)
 	}
+}
+
+// zoneHint is what is mostly meant by a name that is no time zone's: its parts the
+// other way round, or a city without its continent.
+func zoneHint(name string) string {
+	name = strings.ReplaceAll(name, " ", "_")
+	var near []string
+	if city, area, ok := strings.Cut(name, "/"); ok {
+		near = []string{area + "/" + city}
+	} else {
+		for _, area := range []string{"Europe", "America", "Asia", "Africa", "Australia", "Pacific", "Atlantic", "Indian"} {
+			near = append(near, area+"/"+name)
+		}
+	}
+	for _, zone := range append(near, name) {
+		if _, err := time.LoadLocation(zone); err == nil && zone != "Local" && name != "" {
+			return "did you mean " + zone + "?"
+		}
+	}
+	return "write it like Europe/Berlin"
 }

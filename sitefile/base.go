@@ -3,6 +3,7 @@
 package sitefile
 
 import (
+	"cmp"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
@@ -85,11 +86,15 @@ func (e *ExportError) Error() string {
 	return "changed since the last export, or not of it: " + strings.Join(e.Files, ", ")
 }
 
+// ErrLayout is what Export returns where the files say what the release says, and
+// somebody laid them out: only the base was written.
+var ErrLayout = errors.New("the files say what is live, and are laid out otherwise than an export would")
+
 // Export writes a release into a directory, beside it the JSON Schema and the
 // base, and removes the files of an earlier export that are no more. Files that
-// somebody changed or made are an ExportError, those of another site are an error
-// too, and nothing is written; with force they are overwritten and removed like
-// the others.
+// somebody changed or made are an ExportError, or ErrLayout where they say the
+// same; those of another site are an error too, and nothing is written. With
+// force they are overwritten and removed like the others.
 func Export(dir string, doc *edge.ReleaseDocument, force bool) error {
 	files, err := Render(doc)
 	if err == nil {
@@ -118,10 +123,14 @@ func Export(dir string, doc *edge.ReleaseDocument, force bool) error {
 			foreign = append(foreign, name)
 		}
 	}
-	if slices.Sort(foreign); len(foreign) > 0 && !force {
-		return &ExportError{foreign}
-	}
 	base := Base{Site: doc.Site, Number: doc.Number, Hash: Hash(doc), Files: map[string]string{}}
+	if slices.Sort(foreign); len(foreign) > 0 && !force {
+		if !says(dir, doc) {
+			return &ExportError{foreign}
+		}
+		base.Files = before.Files
+		return cmp.Or(base.Write(dir), ErrLayout)
+	}
 	for _, name := range slices.Sorted(maps.Keys(files)) {
 		base.Files[name] = sum(files[name])
 		if err := writeFile(dir, name, files[name]); err != nil {
@@ -139,6 +148,25 @@ func Export(dir string, doc *edge.ReleaseDocument, force bool) error {
 		return err
 	}
 	return base.Write(dir) // last: what was interrupted is found again
+}
+
+// says reports whether the files of a directory say what a release says. What they
+// leave out of a module is taken from the release's of that name.
+func says(dir string, doc *edge.ReleaseDocument) bool {
+	files, err := Read(os.DirFS(dir))
+	if err != nil {
+		return false
+	}
+	for i := range files.Document.Modules {
+		ref := &files.Document.Modules[i]
+		for _, live := range doc.Modules {
+			if live.Name == ref.Name {
+				ref.Version, ref.Hash = cmp.Or(ref.Version, live.Version), cmp.Or(ref.Hash, live.Hash)
+				break
+			}
+		}
+	}
+	return Hash(&files.Document) == Hash(doc)
 }
 
 // comesBack reads rendered files: an engine may allow what no file can say.

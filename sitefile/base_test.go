@@ -100,7 +100,7 @@ func TestExportSparesSomebodysWork(t *testing.T) {
 		}, []string{"site.yaml"}},
 		{"a file that is not of it", func(t *testing.T, dir string) {
 			export(t, dir, doc)
-			writeText(t, dir, "mine/a.yml", "fields: []\n")
+			writeText(t, dir, "mine/a.yml", "audiences: [{name: mine, when: 'true'}]\n")
 		}, []string{"mine/a.yml"}},
 		{"files without a base", func(t *testing.T, dir string) { writeText(t, dir, "b.yaml", "site: shop\n") }, []string{"b.yaml"}},
 		{"other files and folders", func(t *testing.T, dir string) {

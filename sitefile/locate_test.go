@@ -99,6 +99,9 @@ func (w wrapped) Unwrap() error { return w.error }
 func TestLocateFindsWhatTheEngineRefuses(t *testing.T) {
 	tests := []struct{ name, old, new, want string }{
 		{"a time zone that is none", "languages: [en, fr]\n", "languages: [en, fr]\n  timezone: Europe/Bergen\n", "a.yaml:5:13: release: settings.timezone"},
+		{"a time zone the other way round", "languages: [en, fr]\n", "languages: [en, fr]\n  timezone: Oslo/Europe\n", `a.yaml:5:13: release: settings.timezone: "Oslo/Europe" is not an IANA time zone; did you mean Europe/Oslo?`},
+		{"a city alone", "languages: [en, fr]\n", "languages: [en, fr]\n  timezone: New York\n", `a.yaml:5:13: release: settings.timezone: "New York" is not an IANA time zone; did you mean America/New_York?`},
+		{"a time zone of nowhere", "languages: [en, fr]\n", "languages: [en, fr]\n  timezone: Nowhere\n", `a.yaml:5:13: release: settings.timezone: "Nowhere" is not an IANA time zone; write it like Europe/Berlin`},
 		{"a field whose value is of another type", "value: winter", "value: 1", `a.yaml:6:95: release: fields: "shop.season": value is not a string`},
 		{"a field of a word that is taken", "name: shop.season", "name: cart.season", `a.yaml:6:12: release: fields: "cart.season": "cart" is a member of every event`},
 		{"a campaign's date", "2026-11-01T00:00", "2026-11-31T00:00", `a.yaml:13:37: release: campaigns: snow: from "2026-11-31T00:00" is not a date and time`},
