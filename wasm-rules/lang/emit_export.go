@@ -100,16 +100,7 @@ func (c *compiler) own(e *emitter, word, total, base int) {
 	e.get(total)
 	e.op(i32GeU)
 	e.brIf(absent)
-	e.get(n)
-	e.i32(6)
-	e.op(i32ShrU)
-	e.i32(3)
-	e.op(i32Shl)
-	e.access(i64Load, 3, recordAt+recordHead)
-	e.get(n)
-	e.op(i64ExtendU, i64ShrU)
-	e.i64(1)
-	e.op(i64And, i64Eqz)
+	e.missing(n)
 	e.brIf(absent)
 	e.get(present)
 	e.i64(1)
@@ -140,6 +131,20 @@ func (c *compiler) own(e *emitter, word, total, base int) {
 	e.get(present)
 	e.access(i64Store, 3, stateOwn+8*word)
 	e.release(n, k, at, present)
+}
+
+// missing pushes whether the record's presence words lack the field of a number.
+func (e *emitter) missing(number int) {
+	e.get(number)
+	e.i32(6)
+	e.op(i32ShrU)
+	e.i32(3)
+	e.op(i32Shl)
+	e.access(i64Load, 3, recordAt+recordHead)
+	e.get(number)
+	e.op(i64ExtendU, i64ShrU)
+	e.i64(1)
+	e.op(i64And, i64Eqz)
 }
 
 // forget clears the memos.

@@ -163,19 +163,7 @@ func emitInside(e *emitter) {
 	e.chunk(i64Load, 0)
 	e.set(word)
 	e.lowerEight(word, foldX)
-	// The lowest top bit is that of the first byte that is 0 here.
-	e.get(word)
-	e.get(first)
-	e.op(i64Xor)
-	e.tee(word)
-	e.i64(eachByte)
-	e.op(i64Sub)
-	e.get(word)
-	e.i64(-1)
-	e.op(i64Xor, i64And)
-	e.i64(eachTop)
-	e.op(i64And)
-	e.set(word)
+	e.markByte(word, first)
 	found := e.block()
 	e.get(word)
 	e.op(i64Eqz, i32Eqz)
@@ -204,6 +192,24 @@ func emitInside(e *emitter) {
 	e.br(top)
 	e.end()
 	e.op(wasmUnreachable)
+}
+
+// markByte makes of eight bytes in word a number whose lowest bit that is set is
+// the top one of the first byte that is the one in each byte of wanted; 0 where
+// none is.
+func (e *emitter) markByte(word, wanted int) {
+	e.get(word)
+	e.get(wanted)
+	e.op(i64Xor)
+	e.tee(word)
+	e.i64(eachByte)
+	e.op(i64Sub)
+	e.get(word)
+	e.i64(-1)
+	e.op(i64Xor, i64And)
+	e.i64(eachTop)
+	e.op(i64And)
+	e.set(word)
 }
 
 func emitCompare(e *emitter) {
