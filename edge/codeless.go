@@ -11,8 +11,7 @@ import (
 
 // compiledRules are a release's rules without code, ready to run.
 type compiledRules struct {
-	set  RuleSet
-	mask Mask // what they read, all together
+	set RuleSet
 	// bound stands for all of them in a decision record.
 	bound boundRule
 }
@@ -70,7 +69,8 @@ func (h *holding) of(s *slot) *Held {
 }
 
 // hold runs the rules without code, once a beacon, for all slots that it asks
-// for.
+// for, on what these slots' rules read: other slots' fields are neither encoded
+// nor recorded.
 func (d *decider) hold() {
 	h := &d.holding
 	if h.ran {
@@ -81,16 +81,17 @@ func (d *decider) hold() {
 		h.reason = ReasonFailed
 		return
 	}
+	var reads Mask
 	for i := range d.asked {
 		s := d.release.slots[d.asked[i].Name]
 		if s != nil && len(s.candidates) > 0 && !slices.Contains(h.slots, s.number) {
 			h.slots = append(h.slots, s.number)
+			reads = reads.Or(s.reads)
 		}
 	}
 	h.held = slices.Grow(h.held[:0], len(h.slots))[:len(h.slots)]
-	rules := d.release.compiled
-	h.view = d.view(rules.mask.And(d.allowed))
-	switch err := rules.set.Decide(&d.views[h.view], h.slots, h.held); {
+	h.view = d.view(reads.And(d.allowed))
+	switch err := d.release.compiled.set.Decide(&d.views[h.view], h.slots, h.held); {
 	case errors.Is(err, ErrNotRun):
 		h.view, h.reason = -1, ReasonFailed
 	case err != nil:

@@ -116,6 +116,7 @@ func (c *compiler) agree(set RuleSet) error {
 			if want.reads.AndNot(mask) != (Mask{}) {
 				return fmt.Errorf("slot %q: rule %s reads more than the module says", of.Name, has.Rule)
 			}
+			s.reads = s.reads.Or(want.reads)
 		}
 		s.shareReads()
 	}
@@ -124,7 +125,7 @@ func (c *compiler) agree(set RuleSet) error {
 			return fmt.Errorf("slot %q: the module has none of its rules", name)
 		}
 	}
-	r.compiled = &compiledRules{set: set, mask: mask}
+	r.compiled = &compiledRules{set: set}
 	r.counting, err = newCounting(set.Counts())
 	return err
 }

@@ -4,6 +4,7 @@ package edge_test
 
 import (
 	"encoding/json"
+	"slices"
 	"testing"
 
 	"github.com/nearside/nearside/edge"
@@ -94,6 +95,17 @@ func (l *listener) Reads() (names []string) {
 		names = append(names, f.Name)
 	}
 	return names
+}
+
+func (l *listener) Slots() []edge.RuleSetSlot {
+	slots := slices.Clone(l.RuleSet.Slots())
+	for i := range slots {
+		slots[i].Candidates = slices.Clone(slots[i].Candidates)
+		for j := range slots[i].Candidates {
+			slots[i].Candidates[j].Reads = l.Reads()
+		}
+	}
+	return slots
 }
 
 func (l *listener) Decide(view *edge.View, slots []int, held []edge.Held) error {

@@ -191,9 +191,10 @@ type slot struct {
 	kind   Kind
 	ladder []rung
 	// candidates are those of the slot's rules without code, by number; number is
-	// the slot's in the compiled rules.
+	// the slot's in the compiled rules, and reads what they read together.
 	candidates []candidate
 	number     int
+	reads      Mask
 	// shadow is the ladder with the shadow rules in their place, and tally what
 	// it would have changed; nil without a shadow rule.
 	shadow []rung
