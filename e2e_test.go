@@ -99,7 +99,7 @@ func cli(t testing.TB, args ...string) string {
 	t.Helper()
 	var out, errs bytes.Buffer
 	if code := command(context.Background(), args, stdio{out: &out, err: &errs}); code != exitOK {
-		t.Fatalf("nearside %s: exit %d: %s", strings.Join(args, " "), code, errs.String())
+		t.Fatalf("nearside %s: exit %d: %s\n%s", strings.Join(args, " "), code, errs.String(), out.String())
 	}
 	return out.String()
 }

@@ -15,11 +15,11 @@ import (
 )
 
 // checkTime is the longest that Check or Test takes, whatever the file.
-const checkTime = 15 * time.Second
+const checkTime = 45 * time.Second
 
 // checkLimits are half the processor time of standardLimits: a module that
 // passes a check compiles on a slower node as well.
-var checkLimits = jailLimits{cpu: standardLimits.cpu / 2, address: standardLimits.address, file: standardLimits.file, wall: 12 * time.Second}
+var checkLimits = jailLimits{cpu: standardLimits.cpu / 2, address: standardLimits.address, file: standardLimits.file, wall: 40 * time.Second}
 
 // A Checker tries modules that nobody has read as a Host would load them, and
 // keeps nothing but compiled code. It is safe for concurrent use.

@@ -48,7 +48,8 @@ type jailLimits struct {
 }
 
 // standardLimits are what the largest module within the limits of verification
-// needs, several times over.
+// needs, many times over: beside busy processes a Go module waits for a processor
+// ten times as long as it computes.
 var standardLimits = jailLimits{cpu: 16 * time.Second, address: 2 << 30, file: 64 << 20, wall: time.Minute}
 
 // Exit codes of the compiling process; any other is a crash.
@@ -87,8 +88,11 @@ func (j *jail) compile(ctx context.Context, wasm []byte, limits jailLimits) erro
 	case state.ExitCode() == jailBroken:
 		return errors.New("compile: " + said)
 	// The kernel counts finer when it kills than when it reports.
-	case ctx.Err() != nil || state.UserTime()+state.SystemTime() > limits.cpu*3/4:
-		return &ModuleError{CodeTooSlow, fmt.Errorf("compile: not done after %v", limits.cpu)}
+	case state.UserTime()+state.SystemTime() > limits.cpu*3/4:
+		return &ModuleError{CodeTooSlow, fmt.Errorf("compile: not done after %v of processor time", limits.cpu)}
+	case ctx.Err() != nil:
+		return &ModuleError{CodeTooSlow, fmt.Errorf("compile: not done after %v, of which the processor had it for %v",
+			limits.wall, (state.UserTime() + state.SystemTime()).Round(time.Second/10))}
 	case outOfRoom(said):
 		return &ModuleError{CodeTooLarge, fmt.Errorf("compile: needs more than %d MiB of memory or %d MiB of code", limits.address>>20, limits.file>>20)}
 	}
