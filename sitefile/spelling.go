@@ -162,15 +162,20 @@ func (s *speller) folded(next func() rune) {
 		case end:
 			s.fold(false)
 		case n > 0:
-			for range n {
-				s.emit(s.peek(0))
-				s.column++
-			}
+			s.spaces(n)
 		default:
 			r := next()
 			s.emit(r)
 			s.column++
 		}
+	}
+}
+
+// spaces reads n spaces and tabs within a line.
+func (s *speller) spaces(n int) {
+	for range n {
+		s.emit(s.peek(0))
+		s.column++
 	}
 }
 
@@ -187,10 +192,7 @@ func (s *speller) doubleQuoted() {
 		case end:
 			s.fold(false)
 		case n > 0:
-			for range n {
-				s.emit(s.peek(0))
-				s.column++
-			}
+			s.spaces(n)
 		case s.peek(0) == '\\':
 			if s.column == len(s.current()) { // the line goes on without a space
 				s.column++
