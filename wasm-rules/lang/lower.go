@@ -226,6 +226,12 @@ func (l *lowerer) call(e ast.Expr) *node {
 	}
 }
 
+// arithmetics and matches are the functions that differ by their op alone.
+var (
+	arithmetics = map[string]op{"_+_": opAdd, "_-_": opSub, "_*_": opMul, "_/_": opDiv, "_%_": opMod}
+	matches     = map[string]op{"startsWith": opPrefix, "endsWith": opSuffix, "contains": opInside}
+)
+
 // named returns the operators and functions that come in families.
 func (l *lowerer) named(name string, args []*node) *node {
 	switch name {
@@ -235,22 +241,10 @@ func (l *lowerer) named(name string, args []*node) *node {
 		return l.not(l.equal(args[0], args[1]))
 	case "_<_", "_<=_", "_>_", "_>=_":
 		return l.compare(name, args[0], args[1])
-	case "_+_":
-		return l.arithmetic(opAdd, args[0], args[1])
-	case "_-_":
-		return l.arithmetic(opSub, args[0], args[1])
-	case "_*_":
-		return l.arithmetic(opMul, args[0], args[1])
-	case "_/_":
-		return l.arithmetic(opDiv, args[0], args[1])
-	case "_%_":
-		return l.arithmetic(opMod, args[0], args[1])
-	case "startsWith":
-		return l.match(opPrefix, args[0], args[1])
-	case "endsWith":
-		return l.match(opSuffix, args[0], args[1])
-	case "contains":
-		return l.match(opInside, args[0], args[1])
+	case "_+_", "_-_", "_*_", "_/_", "_%_":
+		return l.arithmetic(arithmetics[name], args[0], args[1])
+	case "startsWith", "endsWith", "contains":
+		return l.match(matches[name], args[0], args[1])
 	case "timestamp":
 		t, _ := time.Parse(time.RFC3339, args[0].text)
 		return l.number(kindTime, t.UnixMilli())
