@@ -98,6 +98,18 @@ func (e *emitter) open(op, typ byte) label {
 
 func (e *emitter) block() label { return e.open(wasmBlock, typeNone) }
 
+// until opens a block and in it a loop, to go on with top, that is left for behind
+// the block once the local at has reached end. Both are to be closed.
+func (e *emitter) until(at, end int) (top label) {
+	left := e.block()
+	top = e.open(wasmLoop, typeNone)
+	e.get(at)
+	e.get(end)
+	e.op(i32GeU)
+	e.brIf(left)
+	return top
+}
+
 func (e *emitter) end() {
 	e.op(wasmEnd)
 	e.known = e.labels[len(e.labels)-1]
