@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -107,7 +108,8 @@ func TestCommandLine(t *testing.T) {
 
 // A command that has no use for a setting does not speak of it.
 func TestCommandLineHelpNamesOnlyWhatIsUsed(t *testing.T) {
-	all := []string{"addr", "admin.addr", "data", "geo.database", "geo.reload", "http.prefix", "http.proxies", "node", "rules.keys", "rules.modules", "stream.max-bytes", "stream.max-record-bytes", "stream.window"}
+	var all []string
+	new(Config).settings().VisitAll(func(f *flag.Flag) { all = append(all, f.Name) })
 	client := []string{"data", "rules.keys", "rules.modules", "token", "url"}
 	tests := []struct {
 		command string

@@ -15,6 +15,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/nearside/nearside/collector"
 )
 
 // A Config is every setting of a node.
@@ -30,6 +32,8 @@ type Config struct {
 	Prefix string
 	// Proxies may say who the client is; anybody else's headers are ignored.
 	Proxies []netip.Prefix
+	// Limits are what clients and sites may have.
+	Limits Limits
 	// GeoDatabase is a GeoIP2-schema file; empty is the embedded country
 	// database.
 	GeoDatabase string
@@ -72,6 +76,7 @@ func defaults() Config {
 	}
 	return Config{
 		Addr: "127.0.0.1:8080", Data: "nearside-data", Node: node, Prefix: "/_near",
+		Limits:    Limits{Address: collector.DefaultAddressRate, Network: collector.DefaultNetworkRate},
 		GeoReload: 30 * time.Second, StreamWindow: 1500 * time.Microsecond,
 	}
 }
@@ -92,6 +97,7 @@ func (c *Config) settings() *flag.FlagSet {
 		c.Proxies, err = parseProxies(s)
 		return err
 	})
+	c.Limits.settings(fs)
 	fs.StringVar(&c.GeoDatabase, "geo.database", c.GeoDatabase, "GeoIP2-schema `file` (default the embedded country database)")
 	fs.Var((*span)(&c.GeoReload), "geo.reload", "`duration` between two looks at the file for a change, 1s to 24h")
 	fs.Var((*span)(&c.StreamWindow), "stream.window", "`duration` for which events wait for others before one fsync, 0s to 1s")
@@ -231,6 +237,7 @@ func (c *Config) Validate() error {
 	if len(c.Prefix) > 64 || !prefixPattern.MatchString(c.Prefix) {
 		bad("--http.prefix %q is not a path like /_near", c.Prefix)
 	}
+	c.Limits.validate(bad)
 	if c.GeoReload < time.Second || c.GeoReload > 24*time.Hour {
 		bad("--geo.reload %v, want 1s to 24h", c.GeoReload)
 	}

@@ -138,7 +138,7 @@ func (n *node) open(ctx context.Context) (err error) {
 	n.releases = newAdoption(n.engine, n.log)
 	n.server, err = collector.New(collector.Options{
 		Engine: n.engine, Publisher: n.events, Tag: tag.Script, DevTag: tag.DevScript, Prefix: n.cfg.Prefix,
-		TrustedProxies: n.cfg.Proxies, Logger: n.log, Ready: n.ready,
+		Tuning: n.cfg.tuning(), Logger: n.log, Ready: n.ready,
 	})
 	return err
 }

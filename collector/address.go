@@ -50,9 +50,30 @@ type peer struct {
 	addr netip.Addr
 	// secure means that the client spoke TLS, to us or to a trusted proxy.
 	secure bool
+	// footprint is what the client is counted by, zero if it is not.
+	footprint footprint
 }
 
-// peerOf says who sent a request. Without a trusted proxy that is the socket's
+// peerOf says who sent a request, as trusted proxies tell it.
+func (s *Server) peerOf(ctx *fasthttp.RequestCtx) peer {
+	addr, secure := s.tuning.Load().trusted.clientOf(ctx)
+	return peer{truncate(addr), secure, s.paces.footprint(addr)}
+}
+
+// pace reports whether a client may send another request now.
+func (s *Server) pace(p *peer) bool {
+	switch s.paces.take(p.footprint, s.tuning.Load()) {
+	case paceAddress:
+		s.metrics.limited.add(limitAddress)
+	case paceNetwork:
+		s.metrics.limited.add(limitNetwork)
+	default:
+		return true
+	}
+	return false
+}
+
+// clientOf says who sent a request, with the whole address. Without a trusted proxy that is the socket's
 // other end, and forwarding headers mean nothing. With one it is the right-most
 // address that is not ours, for those further left were written by the client.
 //
@@ -60,10 +81,10 @@ type peer struct {
 // different clients (a proxy that manages one lets the other through as the
 // client wrote it), leave the address unknown: the proxy's own is not the
 // client's, and a guess could be the client's choice.
-func (p proxies) peerOf(ctx *fasthttp.RequestCtx) peer {
+func (p proxies) clientOf(ctx *fasthttp.RequestCtx) (addr netip.Addr, secure bool) {
 	socket := socketAddr(ctx.RemoteAddr())
 	if len(p) == 0 || !p.trust(socket) {
-		return peer{truncate(socket), ctx.IsTLS()}
+		return socket, ctx.IsTLS()
 	}
 	header := &ctx.Request.Header
 	forwardedFor := header.PeekAll(headerForwardedFor)
@@ -74,11 +95,10 @@ func (p proxies) peerOf(ctx *fasthttp.RequestCtx) peer {
 		}
 		addr = other
 	}
-	secure := false
 	if lines := header.PeekAll(headerForwardedProto); len(lines) > 0 {
 		secure = lastElement(lines[len(lines)-1]) == "https"
 	}
-	return peer{truncate(addr), secure || ctx.IsTLS()}
+	return addr, secure || ctx.IsTLS()
 }
 
 func socketAddr(addr net.Addr) netip.Addr {

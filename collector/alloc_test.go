@@ -170,7 +170,7 @@ func BenchmarkStages(b *testing.B) {
 		run  func()
 	}{
 		{"headers", func() { x.headers.read(&d.ctx.Request.Header) }},
-		{"peer", func() { x.peer = d.options.trusted.peerOf(&d.ctx) }},
+		{"peer", func() { x.peer = d.peerOf(&d.ctx) }},
 		{"decode", func() { _ = x.decoder.DecodeBeacon(d.ctx.PostBody(), &x.beacon) }},
 		{"origin", func() { _, _ = d.admit(&d.ctx, x, x.beacon.Site) }},
 		{"device", func() { _, _, x.key = d.devices.read(&x.headers, x.key) }},

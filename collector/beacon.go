@@ -42,6 +42,7 @@ func (s *Server) answerBeacon(ctx *fasthttp.RequestCtx, x *exchange) error {
 	if err := x.describe(s, release); err != nil {
 		return err
 	}
+	s.ration(x)
 	if err := s.engine.Decide(&x.beacon, &x.request, &x.outcome); err != nil {
 		return err
 	}

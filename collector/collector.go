@@ -22,7 +22,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -64,8 +63,8 @@ type Options struct {
 	// Prefix is where the public addresses answer on a site's own origin, and
 	// the cookie's path: a slash and plain characters, DefaultPrefix if empty.
 	Prefix string
-	// TrustedProxies are the peers whose forwarding headers are believed.
-	TrustedProxies []netip.Prefix
+	// Tuning is what Tune may change later.
+	Tuning
 	// Ready says why the process cannot do its work, nil if it can. It is asked
 	// by /readyz and must be quick. Without it the process is always ready.
 	Ready  func() error
@@ -84,8 +83,6 @@ type Options struct {
 	// MaxConns bounds open connections, MaxConnsPerIP those of one IPv4 address
 	// or IPv6 /64 that is not a trusted proxy.
 	MaxConns, MaxConnsPerIP int
-
-	trusted proxies
 }
 
 // A Server is the public HTTP face. Make it with New.
@@ -100,6 +97,9 @@ type Server struct {
 	languages *languages
 	metrics   *metrics
 	door      *door
+	tuning    atomic.Pointer[tuning]
+	paces     *paces
+	rations   *rations
 	exchanges sync.Pool
 	draining  atomic.Bool
 	logBroken atomic.Bool // the publisher failed last time, and not for being slow
@@ -136,8 +136,12 @@ func New(o Options) (*Server, error) {
 	s := &Server{
 		options: o, engine: o.Engine, publisher: o.Publisher, script: plain, devScript: devScript,
 		devices: devices{newCache[deviceReading]()}, languages: newLanguages(), metrics: newMetrics(),
+		paces: newPaces(), rations: newRations(),
 	}
-	s.door = newDoor(&s.options, s.metrics)
+	if err := s.Tune(o.Tuning); err != nil {
+		return nil, err
+	}
+	s.door = newDoor(&s.options, &s.tuning, s.metrics)
 	s.routes = s.publicRoutes()
 	s.exchanges.New = func() any { return new(exchange) }
 	return s, nil
@@ -190,12 +194,6 @@ func (o *Options) complete() error {
 		if *n.value < n.least {
 			return fmt.Errorf("%s is below %d", n.name, n.least)
 		}
-	}
-	for _, p := range o.TrustedProxies {
-		if !p.IsValid() {
-			return errors.New("a trusted proxy is no address prefix")
-		}
-		o.trusted = append(o.trusted, p.Masked())
 	}
 	return nil
 }

@@ -42,8 +42,10 @@ func (x *exchange) free() {
 // begin reads the headers and finds out who asks.
 func (x *exchange) begin(s *Server, ctx *fasthttp.RequestCtx) error {
 	x.headers.read(&ctx.Request.Header)
-	x.peer = s.options.trusted.peerOf(ctx)
 	x.sameOrigin = false
+	if x.peer = s.peerOf(ctx); !s.pace(&x.peer) {
+		return errTooManyRequests
+	}
 	return checkContent(&x.headers)
 }
 

@@ -31,7 +31,7 @@ const v6NeighbourBits = 64
 // connections are open. It is safe for concurrent use.
 type door struct {
 	most, mostPerAddr int
-	trusted           proxies // they speak for many clients and have no limit of their own
+	tuning            *atomic.Pointer[tuning] // its proxies speak for many clients and have no limit of their own
 	metrics           *metrics
 
 	mu      sync.Mutex
@@ -39,9 +39,9 @@ type door struct {
 	perAddr map[netip.Addr]int
 }
 
-func newDoor(o *Options, m *metrics) *door {
+func newDoor(o *Options, t *atomic.Pointer[tuning], m *metrics) *door {
 	return &door{
-		most: o.MaxConns, mostPerAddr: o.MaxConnsPerIP, trusted: o.trusted, metrics: m,
+		most: o.MaxConns, mostPerAddr: o.MaxConnsPerIP, tuning: t, metrics: m,
 		open: map[*guest]struct{}{}, perAddr: map[netip.Addr]int{},
 	}
 }
@@ -83,7 +83,7 @@ func (d *doorway) Accept() (net.Conn, error) {
 // admit counts a connection in, or says which limit it met.
 func (d *door) admit(c net.Conn) (*guest, *refusal) {
 	addr := socketAddr(c.RemoteAddr())
-	if d.trusted.trust(addr) {
+	if d.tuning.Load().trusted.trust(addr) {
 		addr = netip.Addr{}
 	}
 	addr = neighbour(addr)

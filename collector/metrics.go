@@ -42,7 +42,16 @@ type metrics struct {
 	panics      atomic.Uint64
 	connections atomic.Int64
 	refused     labelled
+	limited     labelled
 }
+
+// The limits that a request or a beacon can meet.
+const (
+	limitAddress       = "address"
+	limitNetwork       = "network"
+	limitSiteDecisions = "site_decisions"
+	limitSiteEvents    = "site_events"
+)
 
 func newMetrics() *metrics {
 	codes := []string{"internal", "bad_request"}
@@ -51,7 +60,7 @@ func newMetrics() *metrics {
 	}
 	for _, r := range []*refusal{
 		errNotFound, errMethod, errMediaType, errEncoding, errBodyTooLarge, errHeaderTooLarge, errRequestTimeout,
-		errUnknownSite, errOriginMissing, errURLOrigin, errUnavailable, errNotReady,
+		errUnknownSite, errOriginMissing, errURLOrigin, errUnavailable, errNotReady, errTooManyRequests,
 	} {
 		codes = append(codes, r.code)
 	}
@@ -59,6 +68,7 @@ func newMetrics() *metrics {
 		errors:   newLabelled(codes...),
 		rejected: newLabelled(append(edge.RejectionCodes(), RejectedEvent, RejectedTime, RejectedSurplus)...),
 		refused:  newLabelled("all", "address"),
+		limited:  newLabelled(limitAddress, limitNetwork, limitSiteDecisions, limitSiteEvents),
 	}
 }
 
@@ -124,6 +134,8 @@ func (m *metrics) appendText(b []byte) []byte {
 	}
 	b = appendHelp(b, "nearside_connections_refused_total", "counter", "Connections refused, by the limit they met.")
 	b = m.refused.appendText(b, "nearside_connections_refused_total", "limit")
+	b = appendHelp(b, "nearside_limited_total", "counter", "Requests refused and beacons held to their site's quota, by the limit they met.")
+	b = m.limited.appendText(b, "nearside_limited_total", "limit")
 	for _, plain := range []struct {
 		name, kind, help string
 		value            uint64

@@ -43,6 +43,7 @@ var (
 	errNotReady        = &refusal{503, "not_ready", "", "the server is not ready to serve"}
 	errBusy            = &refusal{503, "too_many_connections", "", "the server has all the connections it can serve"}
 	errTooManyFromHere = &refusal{429, "too_many_connections", "", "too many connections come from this address"}
+	errTooManyRequests = &refusal{429, "too_many_requests", "", "too many requests come from this address"}
 	errInternal        = &refusal{500, "internal", "", "the server failed"}
 )
 

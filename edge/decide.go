@@ -188,6 +188,9 @@ func (d *decider) decide(number int, want BeaconSlot, r *Request) Decision {
 	if r.Bot {
 		return Decision{Slot: s.name, Reason: ReasonBot, Why: why}
 	}
+	if r.OverQuota {
+		return Decision{Slot: s.name, Reason: ReasonBudget, Why: why}
+	}
 	d.slot = number
 	return d.walk(s, s.ladder, want.Limit, why)
 }

@@ -16,7 +16,7 @@ const (
 	ReasonNoConsent                 // what the rules need was refused
 	ReasonNoAnswer                  // every rule ran and none chose
 	ReasonFailed                    // a rule failed
-	ReasonBudget                    // a rule spent its budget
+	ReasonBudget                    // a rule spent its budget, or the site its quota
 	ReasonCapped                    // shown often enough
 	ReasonSuppressed                // must not be promoted now
 	ReasonUnknownSlot               // the release has no such slot

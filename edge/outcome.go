@@ -45,6 +45,7 @@ const (
 	RejectedSize        = "too_large"       // the beacon's events exceed MaxStoredBytes
 	RejectedDecision    = "bad_decision"    // the decision token is not ours
 	RejectedUnavailable = "unavailable"     // the log is full or slow; send it again
+	RejectedQuota       = "over_quota"      // the site has had its quota; sending it again helps nobody
 )
 
 // RejectionCodes returns every code with which the engine or a full log refuses
@@ -52,7 +53,7 @@ const (
 func RejectionCodes() []string {
 	return []string{
 		RejectedNoConsent, RejectedTooOld, RejectedFuture, RejectedID, RejectedName, RejectedRepeat,
-		RejectedProps, RejectedSize, RejectedDecision, RejectedUnavailable,
+		RejectedProps, RejectedSize, RejectedDecision, RejectedUnavailable, RejectedQuota,
 	}
 }
 

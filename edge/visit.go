@@ -22,6 +22,8 @@ type Request struct {
 	Device Device
 	// Bot reports a known crawler: it gets defaults and is not counted.
 	Bot bool
+	// OverQuota says that the site has had what it may have for now: no rule runs.
+	OverQuota bool
 	// Lang is the site's language that suits the visitor best, "" for none;
 	// PageLang is the site's language of the page, "" for none.
 	Lang, PageLang string
