@@ -1,6 +1,6 @@
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run build test check bench fuzz race cover tag rules generate fmt lint deps
+.PHONY: help run build test check bench faults powercut fuzz race cover tag rules generate fmt lint deps
 
 FUZZTIME ?= 30s
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null)
@@ -24,6 +24,12 @@ bench: ## Benchmarks, the whole request first, modules and rules beside their pe
 	go test -run '^$$' -bench . -benchmem .
 	go test -run '^$$' -bench . -benchmem $$(go list ./... | tail -n +2)
 	cd bench && go test -run '^$$' -bench . -benchmem ./...
+
+faults: ## What faults under load cost: sent, acknowledged, stored, duplicated, lost
+	NEARSIDE_TEST_FAULTS=1 go test -v -count=1 -run '^TestFaults$$' .
+
+powercut: ## Only the power cut of faults; takes root and a loop device
+	NEARSIDE_TEST_FAULTS=1 go test -v -count=1 -run '^TestFaults$$/^power_cut' .
 
 fuzz: ## Every fuzz target for FUZZTIME (30s)
 	@scripts/fuzz.sh $(FUZZTIME)
