@@ -175,7 +175,7 @@ func BenchmarkStages(b *testing.B) {
 		{"origin", func() { _, _ = d.admit(&d.ctx, x, x.beacon.Site) }},
 		{"device", func() { _, _, x.key = d.devices.read(&x.headers, x.key) }},
 		{"language", func() { _, x.key = d.languages.match(release, &reader, x.key) }},
-		{"source", func() { _, _, x.text = readSource(page, x.beacon.Page.Ref, x.text[:0]) }},
+		{"source", func() { _, _, x.text = d.referrers.readSource(page, x.beacon.Page.Ref, x.text[:0]) }},
 		{"answer", func() { d.respond(&d.ctx, x, true) }},
 	} {
 		b.Run(stage.name, func(b *testing.B) {
@@ -188,7 +188,7 @@ func BenchmarkStages(b *testing.B) {
 	b.Run("device-uncached", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			readDevice([]string{desktopAgent, "?0", `"Windows"`, ""})
+			d.devices.work([]string{desktopAgent, "?0", `"Windows"`, ""})
 		}
 	})
 	b.Run("language-uncached", func(b *testing.B) {

@@ -93,8 +93,9 @@ type Server struct {
 	routes    []route
 	script    *script
 	devScript *script // nil without one
-	devices   devices
+	devices   *devices
 	languages *languages
+	referrers *referrers
 	metrics   *metrics
 	door      *door
 	tuning    atomic.Pointer[tuning]
@@ -135,7 +136,7 @@ func New(o Options) (*Server, error) {
 	}
 	s := &Server{
 		options: o, engine: o.Engine, publisher: o.Publisher, script: plain, devScript: devScript,
-		devices: devices{newCache[deviceReading]()}, languages: newLanguages(), metrics: newMetrics(),
+		devices: newDevices(), languages: newLanguages(), referrers: newReferrers(), metrics: newMetrics(),
 		paces: newPaces(), rations: newRations(),
 	}
 	if err := s.Tune(o.Tuning); err != nil {

@@ -34,7 +34,14 @@ type deviceReading struct {
 
 // devices tells devices by their headers and remembers what it told. It is safe
 // for concurrent use.
-type devices struct{ cache *cache[deviceReading] }
+type devices struct {
+	cache    *cache[deviceReading]
+	crawlers *crawlers
+}
+
+func newDevices() *devices {
+	return &devices{newCache[deviceReading](), newCrawlers()}
+}
 
 // read says which device sent a request and whether it is a crawler. Client
 // hints go before the User-Agent, which browsers freeze. scratch is used for
@@ -50,7 +57,7 @@ func (d *devices) read(h *headers, scratch []byte) (device edge.Device, bot bool
 	}
 	reading, ok := d.cache.find(key)
 	if !ok {
-		reading = readDevice(strings.Split(string(key), "\x00"))
+		reading = d.work(strings.Split(string(key), "\x00"))
 		d.cache.keep(key, reading)
 	}
 	device = edge.Device{Type: reading.kind, Model: reading.model, OSVersion: reading.osVersion}
@@ -63,14 +70,14 @@ func (d *devices) read(h *headers, scratch []byte) (device edge.Device, bot bool
 	return device, reading.bot, key
 }
 
-// readDevice works a reading out of the User-Agent and the hints for mobile,
+// work works a reading out of the User-Agent and the hints for mobile,
 // platform and form factors. A header cannot hold the byte that parted them.
-func readDevice(parts []string) deviceReading {
+func (d *devices) work(parts []string) deviceReading {
 	agent, mobile, platform, factors := parts[0], parts[1], unquote(parts[2]), parts[3]
 	ua := useragent.New(agent)
 	reading := deviceReading{
 		kind: cmp.Or(kindByToken(agent), kindByFactors(factors), kindByHints(mobile, platform), kindByAgent(agent, ua)),
-		bot:  ua.Bot() || looksLikeBot(agent),
+		bot:  d.crawlers.match(agent) || ua.Bot() || looksLikeBot(agent),
 	}
 	// A browser that sends hints has frozen its User-Agent, and every browser
 	// says the same version of macOS: what stands there is nobody's.

@@ -57,7 +57,7 @@ func TestDevices(t *testing.T) {
 		{name: "curl", give: headers{userAgent: "curl/8.14.1"}, want: edge.Device{Type: "other"}, bot: true},
 		{name: "Python", give: headers{userAgent: "python-requests/2.32"}, want: edge.Device{Type: "other"}, bot: true},
 	}
-	d := devices{newCache[deviceReading]()}
+	d := newDevices()
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			for _, way := range []string{"worked out", "remembered"} {
@@ -74,7 +74,7 @@ func TestDevices(t *testing.T) {
 }
 
 func TestDeviceReadingsDoNotReferToTheRequest(t *testing.T) {
-	d := devices{newCache[deviceReading]()}
+	d := newDevices()
 	agent := []byte("Mozilla/5.0 (Linux; Android 9; SM-T720) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/88.0.4324.152 Safari/537.36")
 	same := string(agent)
 	d.read(&headers{userAgent: view(agent)}, nil)
@@ -116,8 +116,9 @@ func FuzzDevice(f *testing.F) {
 	f.Add("Opera ()", "?0", `"`, `""`, `"\"`)
 	f.Add("Dalvik (Linux; ; ;", "?0", "", "", "")
 	f.Add("Mozilla/5.0 (Symbian) AppleWebKit", "", "", "", "")
+	known := newCrawlers()
 	f.Fuzz(func(t *testing.T, agent, mobile, platform, factors, model string) {
-		d := devices{newCache[deviceReading]()}
+		d := &devices{newCache[deviceReading](), known}
 		h := headers{userAgent: agent, mobile: mobile, platform: platform, formFactors: factors, model: model}
 		got, bot, _ := d.read(&h, nil)
 		switch got.Type {

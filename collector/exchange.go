@@ -75,7 +75,7 @@ func (x *exchange) describe(s *Server, release *edge.Release) error {
 	x.pageLang[0] = b.Page.Lang
 	text := question{prefers: x.pageLang[:], exact: true}
 	r.PageLang, x.key = s.languages.match(release, &text, x.key)
-	r.Ref, r.Source, x.text = readSource(page, b.Page.Ref, x.text[:0])
+	r.Ref, r.Source, x.text = s.referrers.readSource(page, b.Page.Ref, x.text[:0])
 	r.Preview = previewToken(page.query)
 	return nil
 }

@@ -98,9 +98,9 @@ func hostOf(authority string) string {
 // readSource says where a visit came from: by the page's own parameters, else
 // by the referring page. scratch holds values that had to be decoded; it is
 // returned for reuse and the source holds views of it.
-func readSource(page address, ref string, scratch []byte) (edge.Ref, edge.Source, []byte) {
+func (r *referrers) readSource(page address, ref string, scratch []byte) (edge.Ref, edge.Source, []byte) {
 	var source edge.Source
-	referrer := classify(ref, page.host)
+	referrer := r.classify(ref, page.host)
 	for pair := range strings.SplitSeq(page.query, "&") {
 		name, raw, _ := strings.Cut(pair, "=")
 		if raw == "" {
