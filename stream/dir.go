@@ -19,10 +19,12 @@ import (
 //	1  events and releases
 //	2  and modules, notes, the audit log and decision records. A program that
 //	   knows 1 would publish without an entry in the audit log.
+//	3  and marks of the log's readers, whom they must forget, and dead letters. A
+//	   program that knows 2 would show what is to be forgotten.
 //
 // Opening a directory of an older version brings it to this one; what it lacks
 // is made beside what it holds.
-const FormatVersion = 2
+const FormatVersion = 3
 
 // The parts of a data directory. Others may keep files of their own beside
 // them.

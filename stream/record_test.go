@@ -300,6 +300,8 @@ func TestStatsTellWhatLiesOnDisk(t *testing.T) {
 	putModule(t, s, []byte("module"))
 	putNote(t, s, "a", `1`, 0)
 	appendAudit(t, s, "shop", `1`)
+	putMark(t, s, "files", Mark{Seq: 1})
+	putDead(t, s, letter("files", 1, 0))
 	got := map[string]uint64{}
 	for _, size := range s.Stats().Stores {
 		got[size.Name] = size.Messages
@@ -309,7 +311,7 @@ func TestStatsTellWhatLiesOnDisk(t *testing.T) {
 	}
 	// A document is a chunk and its description; the reserve holds where the
 	// audit log ends.
-	if want := map[string]uint64{"audit": 1, "events": 1, "ledger": 1, "modules": 2, "pointers": 1, "records": 1, "releases": 2, "reserve": 1}; !reflect.DeepEqual(got, want) {
+	if want := map[string]uint64{"audit": 1, "dead": 1, "events": 1, "flow": 1, "ledger": 1, "modules": 2, "pointers": 1, "records": 1, "releases": 2, "reserve": 1}; !reflect.DeepEqual(got, want) {
 		t.Errorf("Stores = %v, want %v", got, want)
 	}
 	for range 2 { // and of a server that is gone the last that is known

@@ -26,6 +26,9 @@ const (
 	auditSubject  = "audit." // and the site
 	recordStream  = "RECORDS"
 	recordSubject = "records." // and the site
+	flowBucket    = "flow"
+	deadStream    = "DEAD"
+	deadSubject   = "dead." // and the site, the sink, the message and the place in it
 )
 
 // storeNames are all streams that there are, with the names that Stats gives
@@ -39,6 +42,8 @@ var storeNames = map[string]string{
 	"OBJ_" + moduleBucket: "modules",
 	"KV_" + noteBucket:    "ledger",
 	"KV_" + reserveBucket: "reserve",
+	"KV_" + flowBucket:    "flow",
+	deadStream:            "dead",
 }
 
 // Bounds on disk of what is kept for good. What is full refuses.
@@ -48,6 +53,8 @@ const (
 	maxModulesBytes = 16 << 30
 	maxReserveBytes = 256 << 20
 	maxAuditBytes   = 4 << 30
+	maxFlowBytes    = 256 << 20 // a forgetting takes about 250 bytes
+	maxDeadBytes    = 256 << 20 // past it the oldest dead letters go
 )
 
 // deletedAge is how long it is remembered that a note was deleted: what comes and
@@ -72,6 +79,8 @@ type stores struct {
 	reserve  jetstream.KeyValue // the reserved words' notes and the audit log's head
 	audit    jetstream.Stream
 	records  jetstream.Stream
+	flow     jetstream.KeyValue // marks of those who read the log, and whom they must forget
+	dead     jetstream.Stream
 }
 
 // open makes the streams or brings their settings up to date. It never makes
@@ -90,7 +99,10 @@ func (st *stores) open(js jetstream.JetStream, o *Options) error {
 	if err := st.openDocuments(ctx, js); err != nil {
 		return err
 	}
-	return st.openNotes(ctx, js, o)
+	if err := st.openNotes(ctx, js, o); err != nil {
+		return err
+	}
+	return st.openFlow(ctx, js, o)
 }
 
 // openLogs makes the streams that grow at the end.
@@ -176,6 +188,34 @@ func (st *stores) openNotes(ctx context.Context, js jetstream.JetStream, o *Opti
 		Storage: jetstream.FileStorage, History: 1, MaxBytes: maxReserveBytes, LimitMarkerTTL: deletedAge,
 	}); err != nil {
 		return fmt.Errorf("open ledger's reserve: %w", err)
+	}
+	return nil
+}
+
+// openFlow makes the stores of those who read the log from a mark.
+func (st *stores) openFlow(ctx context.Context, js jetstream.JetStream, o *Options) (err error) {
+	if st.flow, err = js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
+		Bucket: flowBucket, Description: "marks of the log's readers, and whom they must forget",
+		Storage: jetstream.FileStorage, History: 1, MaxBytes: maxFlowBytes, LimitMarkerTTL: deletedAge,
+	}); err != nil {
+		return fmt.Errorf("open marks: %w", err)
+	}
+	st.dead, err = js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
+		Name:        deadStream,
+		Description: "events that a sink could not take, one message per event",
+		Subjects:    []string{deadSubject + "*.*.*.*"},
+		Storage:     jetstream.FileStorage,
+		Retention:   jetstream.LimitsPolicy,
+		// What cannot be taken must not stop what can.
+		Discard:           jetstream.DiscardOld,
+		MaxBytes:          maxDeadBytes,
+		MaxAge:            o.MaxAge,
+		MaxMsgsPerSubject: 1, // a letter that is written again is the same letter
+		AllowMsgTTL:       true,
+		AllowDirect:       true,
+	})
+	if err != nil {
+		return fmt.Errorf("open dead letters: %w", err)
 	}
 	return nil
 }

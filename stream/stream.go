@@ -124,6 +124,7 @@ type Stream struct {
 	storing  *group // nil between commits
 	frames   frameMaker
 	recorder recorder
+	forgets  forgettings
 	queued   struct{ events, bytes int }
 	stats    Stats
 
@@ -193,6 +194,12 @@ func (s *Stream) start() (err error) {
 	}
 	ctx := context.Background()
 	if s.stored, s.stats.LogBytes, err = s.broker.lastSeq(ctx); err != nil {
+		return err
+	}
+	if err := s.loadForgettings(ctx); err != nil {
+		return err
+	}
+	if err := s.dropForgotten(ctx); err != nil {
 		return err
 	}
 	seq, err := s.rememberStored(ctx, time.Now())
