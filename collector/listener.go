@@ -31,6 +31,7 @@ const v6NeighbourBits = 64
 // connections are open. It is safe for concurrent use.
 type door struct {
 	most, mostPerAddr int
+	headerLimit       int                     // bytes
 	tuning            *atomic.Pointer[tuning] // its proxies speak for many clients and have no limit of their own
 	metrics           *metrics
 
@@ -41,7 +42,7 @@ type door struct {
 
 func newDoor(o *Options, t *atomic.Pointer[tuning], m *metrics) *door {
 	return &door{
-		most: o.MaxConns, mostPerAddr: o.MaxConnsPerIP, tuning: t, metrics: m,
+		most: o.MaxConns, mostPerAddr: o.MaxConnsPerIP, headerLimit: o.HeaderLimit, tuning: t, metrics: m,
 		open: map[*guest]struct{}{}, perAddr: map[netip.Addr]int{},
 	}
 }
@@ -100,7 +101,7 @@ func (d *door) admit(c net.Conn) (*guest, *refusal) {
 		}
 		d.perAddr[addr]++
 	}
-	g := &guest{Conn: c, door: d, addr: addr}
+	g := &guest{Conn: c, door: d, addr: addr, framing: framing{limit: d.headerLimit}}
 	d.open[g] = struct{}{}
 	d.metrics.connections.Store(int64(len(d.open)))
 	return g, nil
@@ -166,15 +167,46 @@ type guest struct {
 	spoke     atomic.Bool // something has come in
 	lingering atomic.Bool
 	closed    atomic.Bool
+	framing   framing
+	bad       *refusal // what was found wrong with the request that comes next
+	hinted    bool     // the reader knows that it comes
 }
 
-// Read implements net.Conn.
+// Read implements net.Conn. A request that could be read in two ways is never
+// seen by the reader, nor is anything after it: it gets the refusal as an error.
 func (g *guest) Read(b []byte) (int, error) {
+	if g.bad != nil {
+		return g.refuse(b)
+	}
 	n, err := g.Conn.Read(b)
-	if n > 0 && !g.spoke.Load() {
+	if n == 0 {
+		return n, err
+	}
+	if !g.spoke.Load() {
 		g.spoke.Store(true)
 	}
-	return n, err
+	good, bad := g.framing.follow(b[:n])
+	if bad == nil {
+		return n, err
+	}
+	g.bad = bad
+	g.door.metrics.framing.Add(1)
+	if good > 0 {
+		return good, nil
+	}
+	return g.refuse(b)
+}
+
+// refuse ends reading with a refusal. A reader that nothing of a request has
+// reached would take that for the connection's end, so it is given a byte
+// first; the error meets it while it waits for the rest.
+func (g *guest) refuse(b []byte) (int, error) {
+	if g.framing.fresh && !g.hinted {
+		g.hinted = true
+		b[0] = '?'
+		return 1, nil
+	}
+	return 0, g.bad
 }
 
 // A lingerer is a connection that can wait for what is still being sent.

@@ -41,6 +41,7 @@ type metrics struct {
 	bots        atomic.Uint64 // beacons of crawlers
 	panics      atomic.Uint64
 	connections atomic.Int64
+	framing     atomic.Uint64 // connections that ended at a request without a certain end
 	refused     labelled
 	limited     labelled
 }
@@ -61,6 +62,7 @@ func newMetrics() *metrics {
 	for _, r := range []*refusal{
 		errNotFound, errMethod, errMediaType, errEncoding, errBodyTooLarge, errHeaderTooLarge, errRequestTimeout,
 		errUnknownSite, errOriginMissing, errURLOrigin, errUnavailable, errNotReady, errTooManyRequests,
+		errVersion, errExpectation,
 	} {
 		codes = append(codes, r.code)
 	}
@@ -142,6 +144,7 @@ func (m *metrics) appendText(b []byte) []byte {
 	}{
 		{"nearside_events_accepted_total", "counter", "Events acknowledged: they are on disk.", m.accepted.Load()},
 		{"nearside_bot_beacons_total", "counter", "Beacons of crawlers.", m.bots.Load()},
+		{"nearside_framing_refused_total", "counter", "Connections closed at a request that could be read in two ways, or is none.", m.framing.Load()},
 		{"nearside_panics_total", "counter", "Handlers that panicked.", m.panics.Load()},
 		{"nearside_connections", "gauge", "Open connections.", uint64(max(0, m.connections.Load()))},
 	} {

@@ -98,9 +98,9 @@ func (r *refusal) write(ctx *fasthttp.RequestCtx) {
 	ctx.Response.SwapBody(r.appendJSON(body))
 }
 
-// refuseUnread answers a request that could not be read. The rest of one that
-// is too large is thrown away for a moment before the connection closes: a
-// client that is still sending would lose the answer otherwise.
+// refuseUnread answers a request that could not be read. What still comes is
+// thrown away for a moment before the connection closes: a client that is still
+// sending would lose the answer otherwise.
 func (s *Server) refuseUnread(ctx *fasthttp.RequestCtx, err error) {
 	r := refusalOf(err)
 	if r == errInternal {
@@ -108,7 +108,7 @@ func (s *Server) refuseUnread(ctx *fasthttp.RequestCtx, err error) {
 	}
 	s.refuse(ctx, r)
 	s.metrics.served(routeUnread, r.status)
-	if c, ok := ctx.Conn().(lingerer); ok && (r == errBodyTooLarge || r == errHeaderTooLarge) {
+	if c, ok := ctx.Conn().(lingerer); ok && r != errRequestTimeout {
 		c.linger()
 	}
 }
