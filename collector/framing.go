@@ -38,7 +38,7 @@ type framing struct {
 	left  int64  // of a body or a chunk
 	line  []byte // the beginning of a line that has not ended
 	fresh bool   // the request began in the bytes at hand
-	head  head
+	head  requestHead
 }
 
 // A place is what comes next of a request.
@@ -54,8 +54,8 @@ const (
 	atLastEnd
 )
 
-// A head is what is known of the head being read.
-type head struct {
+// A requestHead is what is known of the head being read.
+type requestHead struct {
 	bytes, lines  int
 	old           bool // HTTP/1.0
 	hosts         int
@@ -95,7 +95,7 @@ func (f *framing) follow(b []byte) (good int, bad *refusal) {
 			f.at = atRequest
 		default:
 			if f.at == atRequest && len(f.line) == 0 {
-				good, f.fresh, f.head = i, true, head{}
+				good, f.fresh, f.head = i, true, requestHead{}
 			}
 			end := bytes.IndexByte(b[i:], '\n')
 			if end < 0 {
@@ -124,7 +124,7 @@ func (f *framing) hold(part []byte) *refusal {
 	switch {
 	case f.at >= atChunkSize && len(f.line)+len(part) > maxChunkLineSize:
 		return errFraming
-	case f.head.bytes+len(f.line)+len(part) > f.limit:
+	case f.at <= atHeader && f.head.bytes+len(f.line)+len(part) > f.limit:
 		return errHeaderTooLarge
 	}
 	f.line = append(f.line, part...)
@@ -133,21 +133,21 @@ func (f *framing) hold(part []byte) *refusal {
 
 // read takes a whole line, its end included.
 func (f *framing) read(line []byte) *refusal {
-	if len(line) < 2 || line[len(line)-2] != '\r' {
+	switch {
+	case f.at <= atHeader && f.head.bytes+len(line) > f.limit:
+		return errHeaderTooLarge
+	case len(line) < 2 || line[len(line)-2] != '\r':
 		return errFraming
 	}
+	f.head.bytes += len(line)
 	line = line[:len(line)-2]
 	switch f.at {
 	case atRequest:
 		f.at = atHeader
-		if f.head.bytes = len(line) + 2; f.head.bytes > f.limit {
-			return errHeaderTooLarge
-		}
 		return f.head.request(line)
 	case atHeader:
 		if len(line) > 0 {
-			f.head.bytes += len(line) + 2
-			if f.head.lines++; f.head.lines > maxHeaderLines || f.head.bytes > f.limit {
+			if f.head.lines++; f.head.lines > maxHeaderLines {
 				return errHeaderTooLarge
 			}
 			return f.head.header(line)
@@ -214,7 +214,7 @@ func (f *framing) chunk(line []byte) *refusal {
 }
 
 // request reads a request line: METHOD SP target SP HTTP/1.x.
-func (h *head) request(line []byte) *refusal {
+func (h *requestHead) request(line []byte) *refusal {
 	method, rest, two := bytes.Cut(line, []byte{' '})
 	target, version, three := bytes.Cut(rest, []byte{' '})
 	if !two || !three || len(method) == 0 || len(target) == 0 || !allToken(method) || !allVisible(target) {
@@ -248,7 +248,7 @@ func (h *head) request(line []byte) *refusal {
 }
 
 // header reads a header line.
-func (h *head) header(line []byte) *refusal {
+func (h *requestHead) header(line []byte) *refusal {
 	colon := bytes.IndexByte(line, ':')
 	if colon <= 0 || !allToken(line[:colon]) {
 		return errFraming
