@@ -13,10 +13,12 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/nearside/nearside/collector"
+	"github.com/nearside/nearside/edge"
 )
 
 // A Config is every setting of a node.
@@ -42,8 +44,12 @@ type Config struct {
 	// StreamWindow is how long events wait for others before one fsync.
 	StreamWindow time.Duration
 	// StreamMaxBytes bounds the event log on disk; 0 is the stream's default,
-	// 32 GiB. A full log refuses events and keeps those it has.
+	// 32 GiB.
 	StreamMaxBytes int64
+	// StreamFull is what a full event log does, fullRefuse or fullDropOldest.
+	StreamFull string
+	// StreamRetain is how long events are kept at most, whatever their site says.
+	StreamRetain time.Duration
 	// StreamMaxRecordBytes bounds the decision records on disk; 0 is the stream's
 	// default, 8 GiB. Past it the oldest go before their time.
 	StreamMaxRecordBytes int64
@@ -78,6 +84,7 @@ func defaults() Config {
 		Addr: "127.0.0.1:8080", Data: "nearside-data", Node: node, Prefix: "/_near",
 		Limits:    Limits{Address: collector.DefaultAddressRate, Network: collector.DefaultNetworkRate},
 		GeoReload: 30 * time.Second, StreamWindow: 1500 * time.Microsecond,
+		StreamFull: fullRefuse, StreamRetain: edge.MaxRetainDays * day,
 	}
 }
 
@@ -102,6 +109,8 @@ func (c *Config) settings() *flag.FlagSet {
 	fs.Var((*span)(&c.GeoReload), "geo.reload", "`duration` between two looks at the file for a change, 1s to 24h")
 	fs.Var((*span)(&c.StreamWindow), "stream.window", "`duration` for which events wait for others before one fsync, 0s to 1s")
 	fs.Int64Var(&c.StreamMaxBytes, "stream.max-bytes", c.StreamMaxBytes, "bound of the event log on disk in `bytes`; 0 is 32 GiB")
+	fs.StringVar(&c.StreamFull, "stream.full", c.StreamFull, "what a full event log does, `"+fullRefuse+"` or "+fullDropOldest+": events are refused, and kept by the browsers for a while, or the oldest are lost")
+	fs.Var((*span)(&c.StreamRetain), "stream.retain", "how long events are kept at most, a `duration` like 90d, 1h to 400d; a site may have a shorter one")
 	fs.Int64Var(&c.StreamMaxRecordBytes, "stream.max-record-bytes", c.StreamMaxRecordBytes, "bound of the decision records on disk in `bytes`, past which the oldest go; 0 is 8 GiB")
 	fs.StringVar(&c.Modules, "rules.modules", c.Modules, "`directory` of rule modules beside the built-in ones (default DATA/modules)")
 	fs.Func("rules.keys", "trusted minisign public `keys` or files of them, comma-separated; with any, every module that is not built in must be signed (default none)", func(s string) error {
@@ -205,15 +214,34 @@ func parseProxies(list string) ([]netip.Prefix, error) {
 	return proxies, nil
 }
 
-// A span is a duration as a flag whose error says what one looks like.
+// What a full event log does.
+const (
+	fullRefuse     = "refuse"
+	fullDropOldest = "drop-oldest"
+)
+
+const day = 24 * time.Hour
+
+// A span is a duration as a flag whose error says what one looks like. Beside
+// Go's units it knows whole days, like 90d.
 type span time.Duration
 
-func (s *span) String() string { return time.Duration(*s).String() }
+func (s *span) String() string {
+	if d := time.Duration(*s); d > 0 && d%day == 0 {
+		return strconv.Itoa(int(d/day)) + "d"
+	}
+	return time.Duration(*s).String()
+}
 
 func (s *span) Set(text string) error {
 	d, err := time.ParseDuration(text)
+	if number, ok := strings.CutSuffix(text, "d"); ok {
+		var days uint64 // 16 bits are 179 years, which a duration holds
+		days, err = strconv.ParseUint(number, 10, 16)
+		d = time.Duration(days) * day
+	}
 	if err != nil {
-		return errors.New("a duration is a number with a unit, like 1.5ms, 30s or 1h")
+		return errors.New("a duration is a number with a unit, like 1.5ms, 30s, 1h or 90d")
 	}
 	*s = span(d)
 	return nil
@@ -246,6 +274,12 @@ func (c *Config) Validate() error {
 	}
 	if c.StreamMaxBytes < 0 {
 		bad("--stream.max-bytes is negative")
+	}
+	if c.StreamFull != fullRefuse && c.StreamFull != fullDropOldest {
+		bad("--stream.full %q, want %s or %s", c.StreamFull, fullRefuse, fullDropOldest)
+	}
+	if c.StreamRetain < time.Hour || c.StreamRetain > edge.MaxRetainDays*day {
+		bad("--stream.retain %v, want 1h to %dd", c.StreamRetain, edge.MaxRetainDays)
 	}
 	if c.StreamMaxRecordBytes < 0 {
 		bad("--stream.max-record-bytes is negative")

@@ -24,6 +24,8 @@ func writeStreamMetrics(w io.Writer, s stream.Stats) {
 	gauge(w, "nearside_stream_remembered", "events and transactions whose repeats would be known", uint64(s.Remembered))
 	counter(w, "nearside_stream_forgotten_total", "events forgotten as repeats before their day was over", s.Forgotten)
 	counter(w, "nearside_stream_damaged_total", "stored frames that could not be read", s.Damaged)
+	counter(w, "nearside_stream_expired_frames_total", "messages deleted because they had been kept long enough", s.Expired)
+	counter(w, "nearside_stream_dropped_frames_total", "messages of events that a full log dropped for newer ones", s.Dropped)
 	counter(w, "nearside_stream_records_stored_total", "decision records the disk acknowledged", s.RecordsStored)
 	counter(w, "nearside_stream_record_frames_total", "messages that hold the decision records", s.RecordFrames)
 	counter(w, "nearside_stream_records_dropped_total", "decision records there was no room for, or that failed", s.RecordsDropped)

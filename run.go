@@ -196,6 +196,7 @@ func (n *node) serve(ctx context.Context, handler fasthttp.RequestHandler, on li
 	start("watch releases", func() error { return n.watch(ctx) })
 	start("retry releases", func() error { return n.releases.retry(ctx) })
 	start("count", func() error { return n.count(ctx) })
+	start("expire", func() error { return n.expire(ctx) })
 	start("wait until ready", func() error {
 		if err := awaitReady(ctx, on.base()); err != nil {
 			return err
@@ -243,6 +244,31 @@ func (n *node) count(ctx context.Context) error {
 		case <-time.After(countRetry):
 		}
 	}
+}
+
+// expireEvery is the pause between two looks for what has been kept long enough.
+const expireEvery = time.Hour
+
+// expire deletes what has been kept long enough until ctx ends.
+func (n *node) expire(ctx context.Context) error {
+	for {
+		if err := n.events.Expire(ctx, n.retain); err != nil && ctx.Err() == nil {
+			n.log.Warn("what was kept long enough is deleted later", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(expireEvery):
+		}
+	}
+}
+
+// retain is how long the events of a site are kept, 0 where no release says.
+func (n *node) retain(site string) time.Duration {
+	if release, ok := n.engine.Release(site); ok {
+		return release.Retain()
+	}
+	return 0
 }
 
 // metrics writes what the parts count, for the admin listener.

@@ -48,6 +48,7 @@ func openWorkshop(cfg Config, log *slog.Logger, live publishing.Live) (*workshop
 	}
 	w.events, err = stream.Open(stream.Options{
 		Dir: cfg.Data, Node: cfg.Node, Window: cfg.StreamWindow, MaxLogBytes: cfg.StreamMaxBytes,
+		DropOldest: cfg.StreamFull == fullDropOldest, MaxAge: cfg.StreamRetain,
 		MaxRecordsBytes: cfg.StreamMaxRecordBytes, Logger: log,
 	})
 	if err != nil {

@@ -52,7 +52,7 @@ type Settings struct {
 	// Consent is the site's consent policy; its zero value is the strict one.
 	Consent consent.Policy `json:"consent"`
 	// RetainDays is how long an event may be read; 0 means DefaultRetainDays.
-	// Its bytes leave the disk after MaxRetainDays at the latest.
+	// Its bytes leave the disk within hours of when it has been stored that long.
 	RetainDays int `json:"retainDays,omitempty"`
 	// Why lets a page ask for an explanation of each decision.
 	Why bool `json:"why,omitempty"`
@@ -252,6 +252,9 @@ func (r *Release) Site() string { return r.doc.Site }
 
 // Number returns the release's number, from 1.
 func (r *Release) Number() uint64 { return r.doc.Number }
+
+// Retain returns how long the site's events are kept, 1 to MaxRetainDays days.
+func (r *Release) Retain() time.Duration { return r.retain }
 
 // Languages returns the site's languages, fallback first. It must not be
 // changed.

@@ -130,14 +130,14 @@ func (b *broker) healthOf(stream string) error {
 	return nil
 }
 
-// lastSeq returns the newest sequence number that the log has given out and
-// its size in bytes.
-func (b *broker) lastSeq(ctx context.Context) (seq, bytes uint64, err error) {
+// logState returns what the event log holds: LastSeq is the newest number that it
+// has given out.
+func (b *broker) logState(ctx context.Context) (jetstream.StreamState, error) {
 	info, err := b.events.Info(ctx)
 	if err != nil {
-		return 0, 0, fmt.Errorf("ask event log: %w", err)
+		return jetstream.StreamState{}, fmt.Errorf("ask event log: %w", err)
 	}
-	return info.State.LastSeq, info.State.Bytes, nil
+	return info.State, nil
 }
 
 // gone reports whether the broker has been closed.

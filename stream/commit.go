@@ -326,9 +326,11 @@ func (s *Stream) mend() error {
 func (s *Stream) dropUnacknowledged(b *broker, acknowledged uint64) (last uint64, err error) {
 	ctx, cancel := context.WithTimeout(b.life, commitWait)
 	defer cancel()
-	if last, _, err = b.lastSeq(ctx); err != nil {
+	log, err := b.logState(ctx)
+	if err != nil {
 		return 0, err
 	}
+	last = log.LastSeq
 	if last < acknowledged {
 		s.o.Logger.Error("the disk lost acknowledged events", "kept_to", last, "acknowledged_to", acknowledged)
 	}

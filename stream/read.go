@@ -151,7 +151,7 @@ const askAgain = 250 * time.Millisecond
 // emit hands the events of one message to the reader's function.
 func (r *reader) emit(m message) error {
 	frame, err := openFrame(m.data, frameVersion, eventMinBytes)
-	now := time.Now()
+	now := r.s.clock.now()
 	for i := 0; err == nil; i++ {
 		rec := LogEvent{Seq: m.seq, Index: i, Received: m.stored}
 		var more bool
@@ -202,19 +202,27 @@ func (s *Stream) damaged(m message, err error) {
 	s.o.Logger.Error("a stored frame is unreadable", "seq", m.seq, "subject", m.subject, "error", err)
 }
 
-// rememberStored fills the index with the events of the last day and returns
-// the number of the next group.
-func (s *Stream) rememberStored(ctx context.Context, now time.Time) (next uint32, err error) {
-	at := position{subject: eventSubject + "*", since: now.Add(-remember)}
+// rememberLeast is how many messages the index is filled from at least, however
+// old they say they are: their times are of a clock that may have jumped since.
+const rememberLeast = 20_000
+
+// rememberStored fills the index with the events of the day before last, when the
+// newest one was stored, and returns the number of the next group. They are
+// remembered as long as if that was now: how long ago it was a clock that may have
+// jumped does not say.
+func (s *Stream) rememberStored(ctx context.Context, last time.Time) (next uint32, err error) {
+	now := time.Now() // with a reading of the clock that never jumps
+	at := position{subject: eventSubject + "*", since: earlier(now, last).Add(-remember)}
 	scan, err := s.broker.scan(ctx, s.broker.events, at)
 	if err != nil {
 		return 0, err
 	}
 	defer func() { scan.close() }()
-	if all, limit := scan.found, uint64(s.o.DedupEvents); all > limit {
-		// Each message holds an event at least, so older ones would be forgotten.
+	// Each message holds an event at least, so older than DedupEvents would be
+	// forgotten.
+	if n := min(max(scan.found, rememberLeast), uint64(s.o.DedupEvents)); n != scan.found && n < s.stored {
 		scan.close()
-		at.seq = s.stored - min(limit, s.stored) + 1
+		at.seq = s.stored - n + 1
 		if scan, err = s.broker.scan(ctx, s.broker.events, at); err != nil {
 			return 0, err
 		}
@@ -222,12 +230,19 @@ func (s *Stream) rememberStored(ctx context.Context, now time.Time) (next uint32
 	h := hasher{seed: s.seed}
 	next = 1
 	err = scan.rest(ctx, func(m message) error {
-		s.index.open(next, m.stored)
+		s.index.open(next, now.Add(min(0, m.stored.Sub(last))))
 		s.rememberFrame(&h, m, next)
 		next++
 		return nil
 	})
 	return next, err
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
 }
 
 func (s *Stream) rememberFrame(h *hasher, m message, group uint32) {

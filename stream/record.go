@@ -132,7 +132,7 @@ func (r *recordReader) take(m message) error {
 		return errEnd
 	}
 	frame, err := openFrame(m.data, recordFrameVersion, recordMinBytes)
-	now := time.Now()
+	now := r.s.clock.now()
 	for err == nil {
 		var rec edge.StoredRecord
 		var more bool

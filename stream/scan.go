@@ -18,6 +18,7 @@ type position struct {
 	subject string
 	seq     uint64
 	since   time.Time
+	heads   bool // without the messages' data
 }
 
 // A message is one message of a stream. Its data is the receiver's.
@@ -74,6 +75,7 @@ func (b *broker) scan(ctx context.Context, from jetstream.Stream, at position) (
 		DeliverPolicy:     jetstream.DeliverAllPolicy,
 		InactiveThreshold: scanIdle,
 		MemoryStorage:     true,
+		HeadersOnly:       at.heads,
 	}
 	switch {
 	case at.seq > 0:

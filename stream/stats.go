@@ -36,6 +36,9 @@ type Stats struct {
 	// RecordFrames messages. RecordsDropped were not: there was no room, or their
 	// message failed.
 	RecordsStored, RecordFrames, RecordsDropped uint64
+	// Expired messages of events or records were deleted because they had been
+	// kept long enough. Dropped messages of events gave way to newer ones.
+	Expired, Dropped uint64
 	// Damaged counts stored frames that could not be read.
 	Damaged uint64
 	// RecordBytesQueued wait to be stored as decision records.
@@ -71,7 +74,7 @@ func (s *Stream) Stats() Stats {
 	b := s.held()
 	ctx, cancel := context.WithTimeout(b.life, statsWait)
 	defer cancel()
-	sizes := b.sizes(ctx)
+	sizes, first := b.sizes(ctx)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, size := range sizes {
@@ -81,6 +84,7 @@ func (s *Stream) Stats() Stats {
 	}
 	if len(sizes) > 0 {
 		s.stats.Stores = sizes
+		s.noteFront(first)
 	}
 	st := s.stats
 	st.QueuedEvents, st.QueuedBytes = s.queued.events, s.queued.bytes
@@ -91,19 +95,21 @@ func (s *Stream) Stats() Stats {
 	return st
 }
 
-// sizes asks the server for the size of each store. It returns nil when the
-// server does not answer.
-func (b *broker) sizes(ctx context.Context) []StoreSize {
-	var sizes []StoreSize
+// sizes asks the server for the size of each store, and for the number of the
+// oldest message of the event log. It returns nil when the server does not answer.
+func (b *broker) sizes(ctx context.Context) (sizes []StoreSize, first uint64) {
 	list := b.js.ListStreams(ctx)
 	for info := range list.Info() {
+		if info.Config.Name == eventStream {
+			first = info.State.FirstSeq
+		}
 		if name := storeNames[info.Config.Name]; name != "" {
 			sizes = append(sizes, StoreSize{name, info.State.Msgs, info.State.Bytes, uint64(max(0, info.Config.MaxBytes))})
 		}
 	}
 	if list.Err() != nil {
-		return nil
+		return nil, 0
 	}
 	slices.SortFunc(sizes, func(a, b StoreSize) int { return cmp.Compare(a.Name, b.Name) })
-	return sizes
+	return sizes, first
 }

@@ -9,8 +9,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
-
-	"github.com/nearside/nearside/edge"
 )
 
 // Names in the embedded JetStream. They are part of the data format.
@@ -105,6 +103,15 @@ func (st *stores) open(js jetstream.JetStream, o *Options) error {
 	return st.openFlow(ctx, js, o)
 }
 
+// whenFull is what a full event log does. What was acknowledged goes only if the
+// operator said so.
+func (o *Options) whenFull() jetstream.DiscardPolicy {
+	if o.DropOldest {
+		return jetstream.DiscardOld
+	}
+	return jetstream.DiscardNew
+}
+
 // openLogs makes the streams that grow at the end.
 func (st *stores) openLogs(ctx context.Context, js jetstream.JetStream, o *Options) (err error) {
 	st.events, err = js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
@@ -113,10 +120,10 @@ func (st *stores) openLogs(ctx context.Context, js jetstream.JetStream, o *Optio
 		Subjects:    []string{eventSubject + "*"},
 		Storage:     jetstream.FileStorage,
 		Retention:   jetstream.LimitsPolicy,
-		// A full log refuses what comes: what was acknowledged goes by age alone.
-		Discard:     jetstream.DiscardNew,
+		// Nothing goes by the server's MaxAge: a clock that jumps would empty the
+		// log at once. Expire deletes.
+		Discard:     o.whenFull(),
 		MaxBytes:    o.MaxLogBytes,
-		MaxAge:      o.MaxAge,
 		AllowDirect: true,
 	})
 	if err != nil {
@@ -145,7 +152,6 @@ func (st *stores) openLogs(ctx context.Context, js jetstream.JetStream, o *Optio
 		Retention:   jetstream.LimitsPolicy,
 		Discard:     jetstream.DiscardOld,
 		MaxBytes:    o.MaxRecordsBytes,
-		MaxAge:      edge.RecordAge,
 		AllowDirect: true,
 	})
 	if err != nil {
@@ -209,7 +215,6 @@ func (st *stores) openFlow(ctx context.Context, js jetstream.JetStream, o *Optio
 		// What cannot be taken must not stop what can.
 		Discard:           jetstream.DiscardOld,
 		MaxBytes:          maxDeadBytes,
-		MaxAge:            o.MaxAge,
 		MaxMsgsPerSubject: 1, // a letter that is written again is the same letter
 		AllowMsgTTL:       true,
 		AllowDirect:       true,

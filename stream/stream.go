@@ -26,7 +26,9 @@
 //
 // The package never looks into an event's JSON, a record or a module, never
 // retries a group, and never drops an acknowledged event before its time: a
-// full log refuses.
+// full log refuses, unless Options.DropOldest says otherwise. What has been kept
+// long enough goes with Expire, which a jump of the machine's clock does not
+// mislead.
 //
 // A Stream is safe for concurrent use. Two goroutines of its own commit events
 // and records; Close waits for them. A sync holds a processor of the Go
@@ -67,15 +69,20 @@ type Options struct {
 	// MaxQueuedEvents. A transaction counts as one more.
 	DedupEvents int
 	// MaxLogBytes bounds the event log on disk; default 32 GiB. A full log
-	// refuses events until old ones have reached MaxAge.
+	// refuses events until old ones have expired.
 	MaxLogBytes int64
+	// DropOldest lets a full event log drop its oldest events to take new ones,
+	// instead of refusing. They are counted in Stats, whoever has not read them
+	// yet never will.
+	DropOldest bool
 	// MaxRecordsBytes bounds the decision records on disk; default 8 GiB. Past
 	// it the oldest go before their time.
 	MaxRecordsBytes int64
 	// MaxLedgerBytes bounds the notes on disk, but for those of ReservedWord,
 	// which have room of their own; default 1 GiB. A full ledger refuses.
 	MaxLedgerBytes int64
-	// MaxAge is how long events are kept at most; default 400 days.
+	// MaxAge is how long events are kept at most; default 400 days. Expire deletes
+	// what is older.
 	MaxAge time.Duration
 	// Logger gets state changes and the server's own log; default none.
 	Logger *slog.Logger
@@ -119,6 +126,7 @@ type Stream struct {
 	stored   uint64        // the newest acknowledged message
 	mended   int           // how often unacknowledged messages were deleted
 	moved    chan struct{} // closed at the next change of stored, broker or closed; nil when nobody waits
+	front    uint64        // the oldest message that DropOldest had not dropped, when it was last looked at
 	index    *index
 	filling  *group
 	storing  *group // nil between commits
@@ -140,6 +148,7 @@ type Stream struct {
 	releases, modules, ledger, audits sync.Mutex
 
 	tickets sync.Pool
+	clock   *steadyClock
 }
 
 var _ edge.Publisher = (*Stream)(nil)
@@ -193,16 +202,19 @@ func (s *Stream) start() (err error) {
 		return err
 	}
 	ctx := context.Background()
-	if s.stored, s.stats.LogBytes, err = s.broker.lastSeq(ctx); err != nil {
+	log, err := s.broker.logState(ctx)
+	if err != nil {
 		return err
 	}
+	s.stored, s.front, s.stats.LogBytes = log.LastSeq, max(1, log.FirstSeq), log.Bytes
+	s.clock = newSteadyClock(systemClock(), log.LastTime, s.o.Logger)
 	if err := s.loadForgettings(ctx); err != nil {
 		return err
 	}
 	if err := s.dropForgotten(ctx); err != nil {
 		return err
 	}
-	seq, err := s.rememberStored(ctx, time.Now())
+	seq, err := s.rememberStored(ctx, log.LastTime)
 	s.filling = newGroup(seq)
 	return err
 }
