@@ -20,13 +20,15 @@ func (e *Engine) acceptEvents(d *decider, b *Beacon, r *Request, out *Outcome) {
 			out.Rejected = append(out.Rejected, Rejection{ID: ev.ID, Code: code, Field: field})
 			continue
 		}
+		var shown DecisionID
 		if slotEvent(ev.Name) {
-			if _, err := e.sealer.OpenDecisionID(b.Site, tokenMember(ev.Props)); err != nil {
+			var err error
+			if shown, d.tokens, err = e.sealer.openDecisionID(d.tokens, b.Site, tokenMember(ev.Props)); err != nil {
 				out.Rejected = append(out.Rejected, Rejection{ID: ev.ID, Code: RejectedDecision, Field: "props.decision"})
 				continue
 			}
 		}
-		d.events = append(d.events, *ev)
+		d.events, d.shown = append(d.events, *ev), append(d.shown, shown)
 	}
 	if d.visit.State == nil {
 		return

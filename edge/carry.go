@@ -15,7 +15,7 @@ func (e *Engine) openState(d *decider, r *Request, out *Outcome) {
 		return
 	}
 	if r.State != "" {
-		state, err := e.sealer.OpenState(d.release.Site(), r.State)
+		state, err := e.sealer.openState(&d.space, d.release.Site(), r.State)
 		if err == nil && r.Now.Sub(state.Last) < StateMaxAge {
 			d.visit.State = state
 		} else {
@@ -29,7 +29,8 @@ func (e *Engine) openState(d *decider, r *Request, out *Outcome) {
 		return
 	}
 	if d.visit.State == nil {
-		d.visit.State, d.changed, d.isNew = newState(r.Now), true, true
+		d.space.state.begin(r.Now)
+		d.visit.State, d.changed, d.isNew = &d.space.state, true, true
 		return
 	}
 	d.changed = d.visit.State.touch(r.Now)
@@ -38,7 +39,9 @@ func (e *Engine) openState(d *decider, r *Request, out *Outcome) {
 // sealState hands the moved state back to the browser.
 func (e *Engine) sealState(d *decider, out *Outcome) {
 	if d.changed {
-		out.State = e.sealer.SealState(d.release.Site(), d.visit.State)
+		from := len(out.text)
+		out.text = e.sealer.appendState(out.text, d.release.Site(), d.visit.State)
+		out.State = textOf(out.text[from:])
 		out.DropState = false
 	}
 }

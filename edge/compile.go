@@ -4,7 +4,6 @@ package edge
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -174,10 +173,9 @@ func (c *compiler) fields() {
 	for n := range FieldNumber(BuiltinFields + len(r.own)) {
 		if f := r.field(n); f.Purpose != consent.Personalise && !f.Internal() && n != FieldNow {
 			r.eventSet = r.eventSet.With(n)
-			r.eventOrder = append(r.eventOrder, n)
 		}
 	}
-	slices.SortFunc(r.eventOrder, func(a, b FieldNumber) int { return cmp.Compare(r.field(a).Name, r.field(b).Name) })
+	r.eventFields = newEventFields(r, r.eventSet)
 }
 
 // fieldSource checks where an own field's value comes from.

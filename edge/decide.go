@@ -58,7 +58,7 @@ func (e *Engine) Decide(b *Beacon, r *Request, out *Outcome) error {
 		if isPreview {
 			decision = previewed(decision)
 		} else {
-			e.sign(&decision, release, r.Now)
+			e.sign(out, &decision, release, r.Now)
 		}
 		out.Decisions = append(out.Decisions, decision)
 	}
@@ -88,6 +88,10 @@ type decider struct {
 	events  []BeaconEvent // those of the beacon that were accepted
 	untold  []BeaconEvent // those that the state may not learn of
 	views   []View        // one for each distinct set of fields, shared by rules
+	shown   []DecisionID  // of events, by number, what a slot event's token says
+	space   stateSpace    // of the visit's state
+	tokens  []byte        // texts of shown
+	key     [16]byte      // see person
 	changed bool          // the state is not the one the browser carries
 	isNew   bool          // there was none before
 	fuel    int64         // spent by the rules so far
@@ -141,7 +145,13 @@ func (d *decider) free() {
 	d.visit = Visit{Own: d.visit.Own[:0], Counts: d.visit.Counts[:0]}
 	clear(d.tries)
 	clear(d.rules)
-	*d = decider{visit: d.visit, events: d.events[:0], views: d.views[:0], tries: d.tries[:0], rules: d.rules[:0], holding: d.holding.free()}
+	clear(d.shown)
+	clear(d.tokens)
+	d.space.free()
+	*d = decider{
+		visit: d.visit, events: d.events[:0], views: d.views[:0], tries: d.tries[:0], rules: d.rules[:0], holding: d.holding.free(),
+		shown: d.shown[:0], tokens: d.tokens[:0], space: d.space,
+	}
 	deciders.Put(d)
 }
 

@@ -3,6 +3,7 @@
 package edge
 
 import (
+	"encoding/binary"
 	"strconv"
 	"unicode/utf8"
 )
@@ -27,7 +28,7 @@ func AppendString(b []byte, s string) []byte {
 func appendEscaped(b []byte, s string) []byte {
 	const hex = "0123456789abcdef"
 	from := 0
-	for i := 0; i < len(s); {
+	for i := plainWords(s); i < len(s); {
 		if plain[s[i]] {
 			i++
 			continue
@@ -50,6 +51,27 @@ func appendEscaped(b []byte, s string) []byte {
 		from = i
 	}
 	return append(b, s[from:]...)
+}
+
+// plainWords returns how many bytes of s, in steps of eight, stand for themselves
+// in a JSON string before the first that does not.
+func plainWords(s string) int {
+	const (
+		low  = 0x0101010101010101
+		high = 0x8080808080808080
+	)
+	n := 0
+	for ; n+8 <= len(s); n += 8 {
+		w := binary.LittleEndian.Uint64(bytesOf(s[n : n+8]))
+		// A high bit of stops marks a quote, a backslash, a "<", a control
+		// character or what is not ASCII (Hacker's Delight, section 6-1).
+		quote, slash, less := w^low*'"', w^low*'\\', w^low*'<'
+		stops := ((quote-low)&^quote | (slash-low)&^slash | (less-low)&^less | (w-low*' ')&^w | w) & high
+		if stops != 0 {
+			break
+		}
+	}
+	return n
 }
 
 // AppendJSON appends v as JSON; the unknown Value is null.

@@ -7,7 +7,6 @@ import (
 	"crypto/sha256"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -18,52 +17,68 @@ func (e *Engine) makeEvents(d *decider, b *Beacon, r *Request, out *Outcome) {
 		return
 	}
 	view := &d.views[d.view(d.release.eventSet.And(d.allowed))]
-	maker := eventMaker{engine: e, view: view, release: d.release, out: out, received: r.Now}
+	maker := eventMaker{engine: e, view: view, release: d.release, out: out, received: r.Now, key: d.person()}
 	if state := d.visit.State; state != nil {
-		maker.visitor = state.VisitorID()
-		maker.session = state.SessionID()
-		maker.key = visitorKey(d.release.Site(), maker.visitor)
+		maker.visitor, maker.state = state.VisitorID(), state
 	}
-	maker.shared = maker.appendShared(nil)
+	space := maker.appendShared(out.eventSpace[:0])
+	maker.shared = space // stays as it is when space moves
 	stored := 0
 	for i := range d.events {
 		ev := &d.events[i]
-		made := maker.event(ev, eventTime(b, ev, r.Now))
-		if stored += len(made.body); stored > MaxStoredBytes {
+		from := len(space)
+		space = maker.appendEvent(space, ev, &d.shown[i], eventTime(b, ev, r.Now))
+		body := space[from:len(space):len(space)]
+		if stored += len(body); stored > MaxStoredBytes {
 			out.Rejected = append(out.Rejected, Rejection{ID: ev.ID, Code: RejectedSize})
 			continue
 		}
-		out.Events = append(out.Events, made)
+		out.Events = append(out.Events, maker.event(ev, eventTime(b, ev, r.Now), body))
 	}
+	out.eventSpace = space
 }
 
 // visitorKey is what a person's events and records are found by.
 func visitorKey(site, visitor string) (key [16]byte) {
-	sum := sha256.Sum256([]byte(site + "\x00" + visitor))
+	var space [MaxSiteBytes + 1 + visitorTextBytes]byte // an id that is ours fits
+	sum := sha256.Sum256(append(append(append(space[:0], site...), 0), visitor...))
 	copy(key[:], sum[:])
 	return key
+}
+
+// person is the visitor's key, zero for nobody. It is worked out once a beacon.
+func (d *decider) person() [16]byte {
+	if d.visit.State != nil && d.key == ([16]byte{}) {
+		d.key = visitorKey(d.release.Site(), d.visit.State.VisitorID())
+	}
+	return d.key
 }
 
 // An eventMaker makes the events of one beacon. It holds a View, not the
 // visit: what was refused is out of its reach.
 type eventMaker struct {
-	engine           *Engine
-	view             *View
-	release          *Release
-	out              *Outcome
-	received         time.Time
-	visitor, session string
-	key              [16]byte
-	shared           []byte // members that all events of the beacon have in common
+	engine   *Engine
+	view     *View
+	release  *Release
+	out      *Outcome
+	received time.Time
+	state    *State // nil without one
+	visitor  string
+	key      [16]byte
+	shared   []byte // members that all events of the beacon have in common
 }
 
-// event is the stored form of one event.
-func (m *eventMaker) event(ev *BeaconEvent, at time.Time) Event {
-	out := Event{
-		site: m.release.Site(), id: strings.Clone(ev.ID), name: strings.Clone(ev.Name), visitor: m.key,
-		granted: m.view.granted, at: at, expires: at.Add(m.release.retain),
+// event is one event with its stored form.
+func (m *eventMaker) event(ev *BeaconEvent, at time.Time, body []byte) Event {
+	return Event{
+		site: m.release.Site(), id: ev.ID, name: ev.Name, txn: transaction(ev), visitor: m.key,
+		granted: m.view.granted, at: at, expires: at.Add(m.release.retain), body: body,
 	}
-	b := make([]byte, 0, 256+len(m.shared)+len(ev.Props))
+}
+
+// appendEvent appends the stored form of one event; shown is what a slot event's
+// token says.
+func (m *eventMaker) appendEvent(b []byte, ev *BeaconEvent, shown *DecisionID, at time.Time) []byte {
 	b = append(b, `{"v":1,"id":`...)
 	b = AppendString(b, ev.ID)
 	b = append(b, `,"name":`...)
@@ -72,11 +87,9 @@ func (m *eventMaker) event(ev *BeaconEvent, at time.Time) Event {
 	b = strconv.AppendInt(b, at.UnixMilli(), 10)
 	b = append(b, m.shared...)
 	if slotEvent(ev.Name) {
-		b = m.appendDecision(b, ev)
+		b = appendShown(b, ev, shown)
 	}
-	out.txn = transaction(ev)
-	out.body = append(m.appendProps(b, ev), '}')
-	return out
+	return append(m.appendProps(b, ev), '}')
 }
 
 // transaction returns what a purchase or a whole refund is known by beside its
@@ -118,9 +131,9 @@ func (m *eventMaker) appendShared(b []byte) []byte {
 		b = append(b, `,"view":`...)
 		b = AppendString(b, visit.Page.ID)
 	}
-	if m.session != "" {
-		b = append(b, `,"session":`...)
-		b = AppendString(b, m.session)
+	if m.state != nil {
+		b = append(b, `,"session":"`...)
+		b = append(m.state.appendSessionID(b), '"')
 	}
 	b = append(b, `,"origin":"first","consent":{"purposes":`...)
 	b = strconv.AppendUint(b, uint64(m.view.granted), 10)
@@ -133,50 +146,8 @@ func (m *eventMaker) appendShared(b []byte) []byte {
 	return m.appendFields(b)
 }
 
-// appendFields appends the view's fields, those with a common first word in
-// one object: page.path and page.type become "page":{"path":…,"type":…}. The
-// visitor's id joins the visitor's fields, which need the same purpose.
-func (m *eventMaker) appendFields(b []byte) []byte {
-	group := ""
-	for _, n := range m.release.eventOrder {
-		value := m.view.Peek(n)
-		if !value.Known() || value.empty() {
-			continue
-		}
-		first, rest, grouped := strings.Cut(m.release.field(n).Name, ".")
-		if group != "" && group != first {
-			b = append(b, '}')
-			group = ""
-		}
-		switch {
-		case !grouped:
-			b = AppendString(append(b, ','), first)
-		case group == "":
-			b = AppendString(append(b, ','), first)
-			b = append(b, ':', '{')
-			if first == "visitor" {
-				b = append(AppendString(append(b, `"id":`...), m.visitor), ',')
-			}
-			b = AppendString(b, rest)
-			group = first
-		default:
-			b = AppendString(append(b, ','), rest)
-		}
-		b = value.AppendJSON(append(b, ':'))
-	}
-	if group != "" {
-		b = append(b, '}')
-	}
-	return b
-}
-
-// appendDecision appends what the decision's token says was shown.
-func (m *eventMaker) appendDecision(b []byte, ev *BeaconEvent) []byte {
-	token := tokenMember(ev.Props)
-	id, err := m.engine.sealer.OpenDecisionID(m.release.Site(), token)
-	if err != nil {
-		return b // acceptEvents let none through
-	}
+// appendShown appends what the decision's token says was shown.
+func appendShown(b []byte, ev *BeaconEvent, id *DecisionID) []byte {
 	shown, _ := stringMember(ev.Props, "shown")
 	if !slices.Contains([]string{"variant", "default", "late"}, shown) {
 		shown = "default"
@@ -287,7 +258,7 @@ func tokenMember(props []byte) string {
 	token := ""
 	members(props, func(key, value []byte) bool {
 		if string(key) == "decision" && len(value) >= 2 && value[0] == '"' {
-			token = string(value[1 : len(value)-1])
+			token = textOf(value[1 : len(value)-1])
 		}
 		return token == ""
 	})

@@ -92,10 +92,7 @@ func (e *Engine) makeRecord(d *decider, r *Request, out *Outcome) {
 	if len(b) > MaxRecordBytes {
 		return
 	}
-	out.record = Record{site: d.release.Site(), at: r.Now, body: b}
-	if d.visit.State != nil {
-		out.record.visitor = visitorKey(d.release.Site(), d.visit.State.VisitorID())
-	}
+	out.record = Record{site: d.release.Site(), visitor: d.person(), at: r.Now, body: b}
 	out.Record = &out.record
 }
 

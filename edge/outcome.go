@@ -5,7 +5,8 @@ package edge
 import "github.com/nearside/nearside/edge/consent"
 
 // An Outcome is what came of one beacon. It is reused: Reset it, hand it to
-// Decide, read it, and keep nothing of it.
+// Decide, read it, and keep nothing of it: its texts and events are views of
+// memory that the next beacon writes to.
 type Outcome struct {
 	// Verdict is what was granted and on whose word.
 	Verdict consent.Verdict
@@ -27,6 +28,8 @@ type Outcome struct {
 
 	record      Record
 	recordSpace []byte
+	eventSpace  []byte
+	text        []byte // the state and the decisions' ids
 }
 
 // A Rejection is an event that was refused: its id, a stable code, and the
@@ -61,5 +64,7 @@ func RejectionCodes() []string {
 func (o *Outcome) Reset() {
 	clear(o.Decisions)
 	clear(o.Events)
-	*o = Outcome{Decisions: o.Decisions[:0], Events: o.Events[:0], Rejected: o.Rejected[:0], recordSpace: o.recordSpace[:0]}
+	clear(o.Rejected)
+	*o = Outcome{Decisions: o.Decisions[:0], Events: o.Events[:0], Rejected: o.Rejected[:0],
+		recordSpace: o.recordSpace[:0], eventSpace: o.eventSpace[:0], text: o.text[:0]}
 }

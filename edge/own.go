@@ -2,7 +2,11 @@
 
 package edge
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"strconv"
+	"unicode/utf8"
+)
 
 // maxOwnText and maxOwnList bound the value of a site's own field.
 const (
@@ -11,15 +15,26 @@ const (
 )
 
 // parseValue reads a JSON value as a field's type. What does not fit the type
-// or the bounds is unknown, never converted.
+// or the bounds is unknown, never converted. A text may be a view of raw. What
+// browsers usually send is read without encoding/json, which allocates.
 func parseValue(t Type, raw []byte) Value {
 	switch t {
 	case TypeInt:
+		if isPlainNumber(raw) {
+			if n, err := strconv.ParseInt(textOf(raw), 10, 64); err == nil {
+				return intValue(n)
+			}
+		}
 		var n int64
 		if json.Unmarshal(raw, &n) == nil && string(raw) != "null" {
 			return intValue(n)
 		}
 	case TypeFloat:
+		if isPlainNumber(raw) {
+			if f, err := strconv.ParseFloat(textOf(raw), 64); err == nil {
+				return floatValue(f)
+			}
+		}
 		var f float64
 		if json.Unmarshal(raw, &f) == nil && string(raw) != "null" {
 			return floatValue(f)
@@ -32,6 +47,9 @@ func parseValue(t Type, raw []byte) Value {
 			return boolValue(false)
 		}
 	case TypeString:
+		if text, ok := plainText(raw); ok && len(text) <= maxOwnText {
+			return stringValue(text)
+		}
 		var s string
 		if json.Unmarshal(raw, &s) == nil && len(s) <= maxOwnText {
 			return stringValue(s)
@@ -48,6 +66,39 @@ func parseValue(t Type, raw []byte) Value {
 		}
 	}
 	return Value{}
+}
+
+// isPlainNumber reports whether raw is a JSON number without an exponent.
+func isPlainNumber(raw []byte) bool {
+	if len(raw) > 0 && raw[0] == '-' {
+		raw = raw[1:]
+	}
+	digits, points := 0, 0
+	for i, c := range raw {
+		switch {
+		case c-'0' <= 9:
+			digits++
+		case c == '.' && points == 0 && i > 0 && i < len(raw)-1:
+			points++
+		default:
+			return false
+		}
+	}
+	return digits > 0 && (raw[0] != '0' || len(raw) == 1 || raw[1] == '.')
+}
+
+// plainText returns a view of a JSON string's text if it has no escapes.
+func plainText(raw []byte) (string, bool) {
+	if len(raw) < 2 || raw[0] != '"' || raw[len(raw)-1] != '"' {
+		return "", false
+	}
+	raw = raw[1 : len(raw)-1]
+	for _, c := range raw {
+		if c < ' ' || c == '"' || c == '\\' {
+			return "", false
+		}
+	}
+	return textOf(raw), utf8.Valid(raw)
 }
 
 // fillOwn sets the visit's own fields: from the release's settings, or from

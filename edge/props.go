@@ -48,10 +48,10 @@ func (f *propFilter) keeps(name string) bool {
 	return true
 }
 
-// keyText returns a member's name as it reads.
+// keyText returns a member's name as it reads. It may be a view of raw.
 func keyText(raw []byte) string {
 	if bytes.IndexByte(raw, '\\') < 0 {
-		return string(raw)
+		return textOf(raw)
 	}
 	var text string
 	if json.Unmarshal(slices.Concat([]byte{'"'}, raw, []byte{'"'}), &text) != nil {
@@ -100,15 +100,24 @@ func appendText(b, raw []byte) []byte {
 	if bytes.IndexByte(raw, '/') < 0 {
 		return append(b, raw...)
 	}
-	var text string
-	if json.Unmarshal(raw, &text) != nil {
+	text, ok := plainText(raw)
+	if !ok && json.Unmarshal(raw, &text) != nil {
 		return append(b, `""`...)
 	}
-	trimmed := strings.ToLower(strings.TrimSpace(text))
-	if strings.HasPrefix(trimmed, "http:") || strings.HasPrefix(trimmed, "https:") || strings.HasPrefix(trimmed, "/") {
+	if startsAddress(strings.TrimSpace(text)) {
 		if end := strings.IndexAny(text, "?#"); end >= 0 {
 			text = text[:end]
 		}
 	}
 	return AppendString(b, text)
+}
+
+// startsAddress reports whether a text begins as an address does.
+func startsAddress(text string) bool {
+	for _, start := range [...]string{"/", "http:", "https:"} {
+		if len(text) >= len(start) && strings.EqualFold(text[:len(start)], start) {
+			return true
+		}
+	}
+	return false
 }

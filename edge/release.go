@@ -173,9 +173,9 @@ type Release struct {
 	slots    map[string]*slot
 	compiled *compiledRules // nil without rules without code
 	// counting is what the rules without code count; nil where they are not loaded.
-	counting   *counting
-	eventSet   Mask          // fields an event may carry
-	eventOrder []FieldNumber // the same, by wire name
+	counting    *counting
+	eventSet    Mask         // fields an event may carry
+	eventFields []eventField // the same, by wire name
 }
 
 // An ownField is a site's field ready to be filled.

@@ -62,7 +62,7 @@ type sealBuffer struct {
 	bound [MaxSiteBytes + 3]byte
 	plain [MaxStateBytes]byte
 	raw   [MaxStateBytes]byte
-	text  [MaxStateBytes]byte
+	text  [MaxStateBytes]byte // sealed, to be opened
 }
 
 var sealBuffers = sync.Pool{New: func() any { return new(sealBuffer) }}
@@ -72,15 +72,21 @@ func (b *sealBuffer) binding(use byte, site string) []byte {
 	return append(append(b.bound[:0], sealVersion, sealKey, use), site...)
 }
 
-// seal returns plain sealed for a use and a site. plain has at most
+// appendSealed appends plain, sealed for a use and a site. plain has at most
 // maxSealedPlain bytes and site at most MaxSiteBytes.
-func (s *Sealer) seal(use byte, site string, plain []byte) string {
+func (s *Sealer) appendSealed(dst []byte, use byte, site string, plain []byte) []byte {
 	buf := sealBuffers.Get().(*sealBuffer)
-	defer sealBuffers.Put(buf)
 	out := append(buf.raw[:0], sealVersion, sealKey)[:2+nonceBytes]
 	rand.Read(out[2:]) // never fails: it ends the program instead (crypto/rand)
 	out = s.aead.Seal(out, out[2:], append(buf.plain[:0], plain...), buf.binding(use, site))
-	return string(base64.RawURLEncoding.AppendEncode(buf.text[:0], out))
+	dst = base64.RawURLEncoding.AppendEncode(dst, out)
+	sealBuffers.Put(buf)
+	return dst
+}
+
+// seal returns what appendSealed appends.
+func (s *Sealer) seal(use byte, site string, plain []byte) string {
+	return string(s.appendSealed(nil, use, site, plain))
 }
 
 // open returns what was sealed for a use and a site, appended to dst.

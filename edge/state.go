@@ -22,6 +22,8 @@ const (
 	maxSealedPlain = (MaxStateBytes*3)/4 - sealOverhead
 	visitorIDBytes = 16
 	sessionIDBytes = 8
+
+	visitorTextBytes = (visitorIDBytes*8 + 5) / 6 // in base64url
 )
 
 // A State is a visitor's own short history in one browser. It is read only
@@ -29,7 +31,6 @@ const (
 // browser carries it sealed, and no copy is kept.
 type State struct {
 	Visitor [visitorIDBytes]byte
-	visitor string // as text, once it was asked for
 	// First and Last are when the browser was first and last seen; Last is
 	// exact to a minute.
 	First, Last time.Time
@@ -49,6 +50,9 @@ type State struct {
 	// Counted are the keys of the events counted last, latest last: one that is
 	// sent again must not count twice.
 	Counted []uint32
+
+	visitor     string // as text, once it was asked for: a view of visitorText
+	visitorText [visitorTextBytes]byte
 }
 
 // A StateEvent is one commerce event remembered in the state.
@@ -91,10 +95,26 @@ func stateCode(name string) StateCode {
 
 // newState starts the history of a browser not seen before.
 func newState(now time.Time) *State {
-	s := &State{First: now}
+	s := &State{}
+	s.begin(now)
+	return s
+}
+
+// begin makes s the history of a browser not seen before.
+func (s *State) begin(now time.Time) {
+	s.reset()
+	s.First = now
 	rand.Read(s.Visitor[:])
 	s.startSession(now)
-	return s
+}
+
+// reset empties s and keeps its lists' memory, but no text that was in them.
+func (s *State) reset() {
+	clear(s.Events)
+	for i := range s.Counters {
+		s.Counters[i] = EventCount{Days: s.Counters[i].Days[:0]}
+	}
+	*s = State{Events: s.Events[:0], Counters: s.Counters[:0], Counted: s.Counted[:0]}
 }
 
 func (s *State) startSession(now time.Time) {
@@ -156,30 +176,63 @@ func (s *State) add(e StateEvent) bool {
 }
 
 // VisitorID returns the visitor id as text, for buckets and events. It is written
-// once; a State belongs to one request.
+// once, into the State itself, which belongs to one request: copy what must
+// outlive it.
 func (s *State) VisitorID() string {
 	if s.visitor == "" {
-		s.visitor = base64.RawURLEncoding.EncodeToString(s.Visitor[:])
+		base64.RawURLEncoding.Encode(s.visitorText[:], s.Visitor[:])
+		s.visitor = textOf(s.visitorText[:])
 	}
 	return s.visitor
 }
 
 // SessionID returns the session id as text.
-func (s *State) SessionID() string { return base64.RawURLEncoding.EncodeToString(s.Session[:]) }
+func (s *State) SessionID() string { return string(s.appendSessionID(nil)) }
+
+func (s *State) appendSessionID(b []byte) []byte {
+	return base64.RawURLEncoding.AppendEncode(b, s.Session[:])
+}
 
 // SealState returns the state sealed for a site.
 func (s *Sealer) SealState(site string, state *State) string {
+	return string(s.appendState(nil, site, state))
+}
+
+// appendState appends the state sealed for a site.
+func (s *Sealer) appendState(dst []byte, site string, state *State) []byte {
 	var space [MaxStateBytes]byte
-	return s.seal(sealedState, site, appendState(space[:0], state))
+	return s.appendSealed(dst, sealedState, site, appendState(space[:0], state))
 }
 
 // OpenState returns the state that was sealed for a site. A tampered state, or
 // another site's, is an error: the visitor starts fresh.
 func (s *Sealer) OpenState(site, sealed string) (*State, error) {
-	var space [MaxStateBytes]byte
-	plain, err := s.open(space[:0], sealedState, site, sealed)
+	var space stateSpace
+	return s.openState(&space, site, sealed)
+}
+
+// A stateSpace is the memory of one state after another.
+type stateSpace struct {
+	state State
+	plain []byte // the state's texts are views of it
+}
+
+// free forgets the state and keeps the memory.
+func (s *stateSpace) free() {
+	s.state.reset()
+	clear(s.plain)
+}
+
+// openState is OpenState in a space: the state is valid until the space is used
+// again.
+func (s *Sealer) openState(space *stateSpace, site, sealed string) (*State, error) {
+	plain, err := s.open(space.plain[:0], sealedState, site, sealed)
+	space.plain = plain
 	if err != nil {
 		return nil, err
 	}
-	return parseState(plain)
+	if err := readState(&space.state, plain); err != nil {
+		return nil, err
+	}
+	return &space.state, nil
 }

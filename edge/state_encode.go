@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"math"
+	"slices"
 	"time"
 )
 
@@ -113,22 +114,33 @@ func appendSeconds(dst []byte, t time.Time) []byte {
 var errState = errors.New("state is malformed")
 
 // parseState reads the plain form of a state, of this version or the one before.
-// It copies what it keeps.
+// It shares plain's memory.
 func parseState(plain []byte) (*State, error) {
+	s := &State{}
+	if err := readState(s, plain); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// readState is parseState in the memory of s, whatever was in it. After an error s
+// means nothing.
+func readState(s *State, plain []byte) error {
+	s.reset()
 	r := byteReader{b: plain}
 	version := r.byte()
 	if version != stateVersion && version != stateVersion1 {
-		return nil, errState
+		return errState
 	}
-	s := &State{}
 	copy(s.Visitor[:], r.take(visitorIDBytes))
 	copy(s.Session[:], r.take(sessionIDBytes))
 	s.First, s.Last, s.Started, s.PreviousLast = r.time(), r.time(), r.time(), r.time()
 	s.Visits = r.uint32()
 	n := int(r.byte())
 	if n > MaxStateEvents {
-		return nil, errState
+		return errState
 	}
+	s.Events = slices.Grow(s.Events, n)
 	for range n {
 		var e StateEvent
 		if version == stateVersion1 {
@@ -137,7 +149,7 @@ func parseState(plain []byte) (*State, error) {
 			e = r.event(s.Events)
 		}
 		if e.Code == 0 || int(e.Code) >= len(stateCodes) || e.Price > maxStatePrice || len(e.Item) > maxStateItem || len(e.Category) > maxStateWord {
-			return nil, errState
+			return errState
 		}
 		s.Events = append(s.Events, e)
 	}
@@ -145,9 +157,9 @@ func parseState(plain []byte) (*State, error) {
 		r.counters(s)
 	}
 	if r.bad || len(r.b) > 0 {
-		return nil, errState
+		return errState
 	}
-	return s, nil
+	return nil
 }
 
 // event reads an event that follows those before it.
@@ -157,7 +169,7 @@ func (r *byteReader) event(before []StateEvent) StateEvent {
 	e.Item = r.text()
 	n := int(r.byte())
 	if same := n - sameCategory; same < 0 {
-		e.Category = string(r.take(n))
+		e.Category = textOf(r.take(n))
 	} else if same < len(before) {
 		e.Category = before[same].Category
 	} else {
@@ -177,14 +189,15 @@ func (r *byteReader) counters(s *State) {
 		return
 	}
 	s.CountZone = r.uint32()
-	s.Counters = make([]EventCount, 0, n)
-	for range n {
-		c := r.counter()
-		if last := len(s.Counters) - 1; !validEventName(c.Event) || last >= 0 && s.Counters[last].Event >= c.Event {
+	s.Counters = slices.Grow(s.Counters, n)
+	for i := range n {
+		s.Counters = s.Counters[:i+1] // its days' memory may be there already
+		c := &s.Counters[i]
+		r.counter(c)
+		if !validEventName(c.Event) || i > 0 && s.Counters[i-1].Event >= c.Event {
 			r.bad = true
 			return
 		}
-		s.Counters = append(s.Counters, c)
 	}
 	if n = int(r.byte()); n > MaxEvents {
 		r.bad = true
@@ -195,28 +208,25 @@ func (r *byteReader) counters(s *State) {
 	}
 }
 
-func (r *byteReader) counter() EventCount {
-	c := EventCount{Event: r.text()}
+func (r *byteReader) counter(c *EventCount) {
+	*c = EventCount{Event: r.text(), Days: c.Days[:0]}
 	day := Day(min(r.uvarint(), maxDay))
 	c.From = day
 	n := int(r.byte())
 	if n > maxCountDays || n > len(r.b) {
 		r.bad = true
-		return c
+		return
 	}
-	if n > 0 {
-		c.Days = make([]DayCount, 0, n)
-	}
+	c.Days = slices.Grow(c.Days, n)
 	for i := range n {
 		step, count := r.uvarint(), r.uvarint()
 		day += Day(min(step, maxDay))
 		if i > 0 && step == 0 || day > maxDay || count == 0 || count > math.MaxUint32 {
 			r.bad = true
-			return c
+			return
 		}
 		c.Days = append(c.Days, DayCount{day, uint32(count)})
 	}
-	return c
 }
 
 // A byteReader reads b from the front. What is read after the end is zero, and
@@ -261,7 +271,8 @@ func (r *byteReader) uvarint() uint64 {
 	return n
 }
 
-func (r *byteReader) text() string { return string(r.take(int(r.byte()))) }
+// text reads a text; it is a view of b.
+func (r *byteReader) text() string { return textOf(r.take(int(r.byte()))) }
 
 func (r *byteReader) time() time.Time {
 	seconds := r.uint32()

@@ -221,10 +221,28 @@ func TestPricesKeepTheirCents(t *testing.T) {
 	}
 }
 
-func TestStateAllocs(t *testing.T) {
-	sealer, s := testSealer(t), busyState(time.Now())
-	if got := testing.AllocsPerRun(100, func() { sealer.SealState("shop", s) }); got > 3 {
-		t.Errorf("SealState allocates %v times, budget 3", got)
+// What one visitor's state leaves in a work space is not in the next one's.
+func TestStateSpaceForgets(t *testing.T) {
+	now := time.Date(2026, 11, 22, 9, 30, 0, 0, time.UTC)
+	sealer := testSealer(t)
+	var space stateSpace
+	for range 2 {
+		for _, want := range []*State{busyState(now), newState(now), {First: now, Events: []StateEvent{{Code: StatePurchase, Item: "a"}}}} {
+			got, err := sealer.openState(&space, "shop", sealer.SealState("shop", want))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got.VisitorID() != want.VisitorID() {
+				t.Errorf("visitor %s, want %s", got.VisitorID(), want.VisitorID())
+			}
+			if again, first := appendState(nil, got), appendState(nil, want); !bytes.Equal(again, first) {
+				t.Errorf("read %x, want %x", again, first)
+			}
+			space.free()
+			if left := bytes.Trim(space.plain, "\x00"); len(left) > 0 {
+				t.Errorf("%d bytes of the state are left", len(left))
+			}
+		}
 	}
 }
 
@@ -242,10 +260,17 @@ func FuzzParseState(f *testing.F) {
 	old = append(old, 1, 2, 3, 4, 5, 6, 7, 8, 1, 1, 9, 0, 0, 0, 0, 0, 0, 0, 1, 'a', 1, 'b') // and no counters
 	old[0] = stateVersion1
 	f.Add(old)
+	used := &State{}
 	f.Fuzz(func(t *testing.T, plain []byte) {
 		s, err := parseState(plain)
+		if errUsed := readState(used, plain); (err == nil) != (errUsed == nil) {
+			t.Fatalf("%v in new memory, %v in used", err, errUsed)
+		}
 		if err != nil {
 			return
+		}
+		if fresh, same := appendState(nil, s), appendState(nil, used); !bytes.Equal(fresh, same) {
+			t.Fatalf("read in used memory it is %x, in new %x", same, fresh)
 		}
 		if len(s.Events) > MaxStateEvents || len(s.Counters) > MaxEventWindows || len(s.Counted) > MaxEvents {
 			t.Fatalf("%d events, %d counters, %d keys", len(s.Events), len(s.Counters), len(s.Counted))
@@ -274,18 +299,20 @@ func FuzzOpenState(f *testing.F) {
 
 func BenchmarkSealState(b *testing.B) {
 	sealer, s := testSealer(b), busyState(time.Now())
+	var text []byte
 	b.ReportAllocs()
 	for b.Loop() {
-		sealer.SealState("shop", s)
+		text = sealer.appendState(text[:0], "shop", s)
 	}
 }
 
 func BenchmarkOpenState(b *testing.B) {
 	sealer := testSealer(b)
 	sealed := sealer.SealState("shop", busyState(time.Now()))
+	var space stateSpace
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := sealer.OpenState("shop", sealed); err != nil {
+		if _, err := sealer.openState(&space, "shop", sealed); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -24,9 +24,9 @@ type DecisionID struct {
 
 const decisionIDVersion = 1
 
-// sign gives a decision its id. A slot the release does not have gets none:
+// sign gives a decision of an outcome its id. A slot the release does not have gets none:
 // nothing was shown on our word.
-func (e *Engine) sign(d *Decision, release *Release, now time.Time) {
+func (e *Engine) sign(out *Outcome, d *Decision, release *Release, now time.Time) {
 	if d.Reason == ReasonUnknownSlot {
 		return
 	}
@@ -40,18 +40,30 @@ func (e *Engine) sign(d *Decision, release *Release, now time.Time) {
 	if d.Campaign != "" { // last, so that whoever does not know it reads the rest
 		plain = append(append(plain, byte(len(d.Campaign))), d.Campaign...)
 	}
-	d.ID = e.sealer.seal(sealedDecision, release.Site(), plain)
+	from := len(out.text)
+	out.text = e.sealer.appendSealed(out.text, sealedDecision, release.Site(), plain)
+	d.ID = textOf(out.text[from:])
 }
 
 var errDecisionID = errors.New("decision id is malformed")
 
 // OpenDecisionID reads a decision's id that this site's key sealed.
 func (s *Sealer) OpenDecisionID(site, id string) (DecisionID, error) {
-	var space [512]byte
-	plain, err := s.open(space[:0], sealedDecision, site, id)
-	if err != nil {
-		return DecisionID{}, err
+	d, _, err := s.openDecisionID(nil, site, id)
+	return d, err
+}
+
+// openDecisionID is OpenDecisionID with memory for the texts, to which it appends
+// and which it returns: they are views of that.
+func (s *Sealer) openDecisionID(space []byte, site, id string) (d DecisionID, rest []byte, err error) {
+	from := len(space)
+	if space, err = s.open(space, sealedDecision, site, id); err == nil {
+		d, err = parseDecisionID(space[from:])
 	}
+	return d, space, err
+}
+
+func parseDecisionID(plain []byte) (DecisionID, error) {
 	if len(plain) < 6 || plain[0] != decisionIDVersion || int(plain[1]) >= len(reasonNames) {
 		return DecisionID{}, errDecisionID
 	}

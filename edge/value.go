@@ -74,8 +74,12 @@ type Entry struct {
 // empty reports whether the value is a list, items or a map of nothing.
 func (v *Value) empty() bool {
 	switch v.Type {
-	case TypeList, TypeItems, TypeMap:
-		return len(v.List)+len(v.Items)+len(v.Map) == 0
+	case TypeList:
+		return len(v.List) == 0
+	case TypeItems:
+		return len(v.Items) == 0
+	case TypeMap:
+		return len(v.Map) == 0
 	}
 	return false
 }

@@ -19,7 +19,7 @@ func EncodeView(v *edge.View, dst []byte) []byte {
 	dst = append(dst, "record "...)
 	dst = append(strconv.AppendInt(dst, int64(edge.BuiltinFields), 10), '\n')
 	for n := v.Mask().Next(0); n >= 0; n = v.Mask().Next(n + 1) {
-		if value := v.Value(n); value.Known() {
+		if value := v.Peek(n); value.Known() {
 			dst = append(strconv.AppendInt(dst, int64(n), 10), '=')
 			dst = append(append(dst, value.Type.String()...), ' ')
 			dst = append(value.AppendJSON(dst), '\n')
