@@ -1,6 +1,6 @@
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run build test check bench faults powercut fuzz race cover tag rules generate fmt lint deps
+.PHONY: help run build test check bench faults powercut fuzz race cover tag rules generate fmt lint deps peers
 
 FUZZTIME ?= 30s
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null)
@@ -20,10 +20,10 @@ test: deps check ## Everything CI runs: deps, check and every test
 check: ## Format, vet, lint, types; built and generated files unchanged
 	@scripts/check.sh
 
-bench: ## Benchmarks, the whole request first, modules and rules beside their peers last
-	go test -run '^$$' -bench . -benchmem .
-	go test -run '^$$' -bench . -benchmem $$(go list ./... | tail -n +2)
-	cd bench && go test -run '^$$' -bench . -benchmem ./...
+bench: peers ## Benchmarks: whole requests beside peers, then the parts
+	cd bench/front && go run . bench $(FRONT)
+	go test -run '^$$' -bench . -benchmem ./...
+	cd bench && go test -run '^$$' -bench . -benchmem .
 
 faults: ## What faults under load cost: sent, acknowledged, stored, duplicated, lost
 	NEARSIDE_TEST_FAULTS=1 go test -v -count=1 -run '^TestFaults$$' .
@@ -58,3 +58,6 @@ lint: ## Only the linter
 
 deps: ## Install what the tests need and is not here (apt-get)
 	@scripts/deps.sh
+
+peers: ## Install what bench measures beside and is not here (apt-get)
+	@-scripts/deps.sh bench

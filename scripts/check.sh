@@ -68,12 +68,16 @@ types() {
   go run -modfile=tools.mod -gcflags="$checker/...=-N -l" "$checker/cmd/tsgo" -p tag
 }
 
+# benches is a module of its own, whose peers nothing else compiles.
+benches() (cd bench && go vet ./... && go mod tidy -diff)
+
 lint() { go tool -modfile=tools.mod golangci-lint run; }
 
 check format format
 check readme readme
 check vet go vet ./...
 check modules go mod tidy -diff
+check benches benches
 check generated generated
 if command -v clang-14 >/dev/null && command -v wasm-ld-14 >/dev/null && [ -e /usr/lib/rustlib/wasm32-unknown-unknown/lib ]; then
   check guests guests

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests need and is not here: a browser, the compilers of the
-# guest modules, Node for AssemblyScript, and fonts for the shop's languages.
+# guest modules, Node for AssemblyScript, and fonts for the shop's languages; with
+# "bench" what the benches measure beside: nginx with its Lua and GeoIP2 modules.
 # Says nothing and does nothing if all of it is here.
 set -euo pipefail
 
@@ -16,20 +17,42 @@ need() {
   missing+=("$package")
 }
 
-need chromium chromium chromium-browser google-chrome google-chrome-stable headless-shell
-need clang-14 clang-14
-need lld-14 wasm-ld-14
-# Debian's rustc: another version gives other bytes, and another place has no
-# library for WebAssembly.
-if [ ! -x /usr/bin/rustc ]; then missing+=(rustc); fi
-if [ ! -e /usr/lib/rustlib/wasm32-unknown-unknown/lib ]; then missing+=(libstd-rust-dev-wasm32); fi
-need nodejs node
-need npm npm
-for font in fonts-noto-core fonts-noto-cjk; do
-  if command -v dpkg-query >/dev/null && ! dpkg-query -W "$font" >/dev/null 2>&1; then
-    missing+=("$font")
-  fi
-done
+# has FILE PACKAGE adds the package unless the file is here.
+has() { if [ ! -e "$1" ]; then missing+=("$2"); fi; }
+
+tests() {
+  need chromium chromium chromium-browser google-chrome google-chrome-stable headless-shell
+  need clang-14 clang-14
+  need lld-14 wasm-ld-14
+  # Debian's rustc: another version gives other bytes, and another place has no
+  # library for WebAssembly.
+  has /usr/bin/rustc rustc
+  has /usr/lib/rustlib/wasm32-unknown-unknown/lib libstd-rust-dev-wasm32
+  need nodejs node
+  need npm npm
+  for font in fonts-noto-core fonts-noto-cjk; do
+    if command -v dpkg-query >/dev/null && ! dpkg-query -W "$font" >/dev/null 2>&1; then
+      missing+=("$font")
+    fi
+  done
+}
+
+bench() {
+  need util-linux taskset
+  has /usr/sbin/nginx nginx-light
+  local modules=/usr/lib/nginx/modules
+  has $modules/ngx_http_lua_module.so libnginx-mod-http-lua
+  has $modules/ngx_http_geoip2_module.so libnginx-mod-http-geoip2
+  if ! compgen -G '/usr/lib/*/lua/5.1/cjson.so' >/dev/null; then missing+=(lua-cjson); fi
+}
+
+case "${1:-tests}" in
+tests | bench) "${1:-tests}" ;;
+*)
+  echo "deps: say tests or bench, not $1" >&2
+  exit 2
+  ;;
+esac
 
 if [ ${#missing[@]} -eq 0 ]; then exit 0; fi
 

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/nearside/nearside/bench/traffic"
+)
+
+// beaconPath is where beacons go.
+const beaconPath = "/v1/beacon"
+
+// measureOnly is what an event alone needs.
+const measureOnly = 2
+
+// The beacons of ours that are measured.
+var (
+	decideShape   = traffic.Shape{Path: beaconPath, Granted: traffic.GrantsContext, Slots: 3}
+	recordedShape = traffic.Shape{Path: beaconPath, Granted: traffic.GrantsRecorded, Slots: 3}
+	collectShape  = traffic.Shape{Path: beaconPath, Granted: measureOnly, Events: 1}
+	pageShape     = traffic.Shape{Path: beaconPath, Granted: traffic.GrantsAll, Events: 1, Slots: 2}
+)
+
+// A subject is one kind of request at one server.
+type subject struct {
+	name   string
+	server *server // nil if it is not here
+	stream func() *stream
+	warm   bool
+}
+
+// A house is every server of a run and what is sent to them.
+type house struct {
+	corpus   *traffic.Corpus
+	conns    int
+	numbers  numbers
+	servers  []*server
+	subjects map[string]*subject
+}
+
+// openHouse starts every server that is here. What is missing is said to out and
+// left out.
+func openHouse(ctx context.Context, dir string, c *traffic.Corpus, conns int, first uint64, out io.Writer) (_ *house, err error) {
+	h := &house{corpus: c, conns: conns, numbers: numbers{first}, subjects: map[string]*subject{}}
+	defer func() {
+		if err != nil {
+			h.close()
+		}
+	}()
+	program, err := buildNearside(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
+	features, err := c.GrowthBook()
+	if err != nil {
+		return nil, err
+	}
+	for _, one := range []struct {
+		start    func() (*server, error)
+		subjects []*subject
+	}{
+		{func() (*server, error) { return startPeer(dir, "serve-raw", nil) }, []*subject{h.beacons("raw", decideShape, 204, nil)}},
+		{func() (*server, error) { return startNearside(ctx, dir, program, c) }, []*subject{
+			h.beacons("decide", decideShape, 200, readDecisions), h.beacons("recorded", recordedShape, 200, readDecisions),
+			h.beacons("collect", collectShape, 204, nil), h.pages("pageview"),
+		}},
+		{func() (*server, error) { return startPixel(dir) }, []*subject{h.pixels("pixel")}},
+		{func() (*server, error) { return startLua(ctx, dir, c) }, []*subject{h.beacons("lua", decideShape, 200, readDecisions)}},
+		{func() (*server, error) { return startPeer(dir, "serve-growthbook", features) }, []*subject{h.contexts("growthbook")}},
+		{func() (*server, error) { return startPeer(dir, "serve-opa", []byte(c.Rego())) }, []*subject{h.contexts("opa")}},
+	} {
+		s, err := one.start()
+		if err != nil && !errors.Is(err, errMissing) {
+			return nil, err
+		}
+		if err != nil {
+			fmt.Fprintf(out, "SKIPPED %s: %v\n", one.subjects[0].name, err)
+		} else {
+			h.servers = append(h.servers, s)
+		}
+		for _, subject := range one.subjects {
+			subject.server = s
+			h.subjects[subject.name] = subject
+		}
+	}
+	return h, nil
+}
+
+func (h *house) close() {
+	for _, s := range h.servers {
+		s.stop()
+	}
+}
+
+// beacons sends one shape of beacon.
+func (h *house) beacons(name string, shape traffic.Shape, status int, read judge) *subject {
+	return h.subject(name, func(s *stream) {
+		s.status, s.read, s.slots = status, read, shape.Slots
+	}, func(v int) traffic.Template { return h.corpus.Template(v, shape) })
+}
+
+// pages sends page views with their visitors' state.
+func (h *house) pages(name string) *subject {
+	return h.subject(name, func(s *stream) {
+		s.read, s.slots = readDecisions, pageShape.Slots
+		s.stateful()
+	}, func(v int) traffic.Template { return h.corpus.Template(v, pageShape) })
+}
+
+// pixels asks for an image.
+func (h *house) pixels(name string) *subject {
+	return h.subject(name, func(*stream) {}, func(v int) traffic.Template { return h.corpus.Pixel(v) })
+}
+
+// contexts sends twenty fields.
+func (h *house) contexts(name string) *subject {
+	return h.subject(name, func(s *stream) {
+		s.read, s.slots = readVariants, len(traffic.Slots)
+	}, func(v int) traffic.Template { return h.corpus.Context(v, "/decide") })
+}
+
+func (h *house) subject(name string, settle func(*stream), template func(visitor int) traffic.Template) *subject {
+	var made *stream
+	return &subject{name: name, stream: func() *stream {
+		if made == nil {
+			made = newStream(h.corpus, h.numbers.take(), h.conns, template)
+			settle(made)
+		}
+		return made
+	}}
+}
