@@ -51,12 +51,15 @@ var architecture = map[string]folder{
 		outside: []string{"github.com/valyala/fasthttp", "github.com/mssola/useragent", "golang.org/x/text"},
 	},
 	"geo": {
-		ours:    []string{"edge", "edge/consent", "geo/internal/pack"},
-		outside: []string{"github.com/oschwald/geoip2-golang/v2", "github.com/oschwald/maxminddb-golang/v2"},
-		tests:   []string{"github.com/maxmind/mmdbwriter", "go4.org/netipx"},
+		ours:    []string{"edge", "edge/consent", "geo/internal/fold", "geo/internal/pack"},
+		outside: []string{"github.com/oschwald/maxminddb-golang/v2"},
+		tests:   []string{"github.com/maxmind/mmdbwriter", "github.com/oschwald/geoip2-golang/v2", "go4.org/netipx"},
 	},
+	"geo/internal/fold":      {outside: []string{"golang.org/x/text"}},
+	"geo/internal/npm":       {},
+	"geo/internal/genplaces": {ours: []string{"geo/internal/fold", "geo/internal/npm"}},
 	"geo/internal/gencountry": {
-		ours: []string{"geo/internal/pack"},
+		ours: []string{"geo/internal/npm", "geo/internal/pack"},
 		outside: []string{
 			"github.com/maxmind/mmdbwriter", "github.com/oschwald/maxminddb-golang/v2", "go4.org/netipx",
 		},

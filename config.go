@@ -36,8 +36,8 @@ type Config struct {
 	Proxies []netip.Prefix
 	// Limits are what clients and sites may have.
 	Limits Limits
-	// GeoDatabase is a GeoIP2-schema file; empty is the embedded country
-	// database.
+	// GeoDatabase is a database file, or two parted by a comma, or a directory
+	// of them (package geo says which); empty is the embedded country database.
 	GeoDatabase string
 	// GeoReload is how often the file is looked at for a change.
 	GeoReload time.Duration
@@ -105,7 +105,7 @@ func (c *Config) settings() *flag.FlagSet {
 		return err
 	})
 	c.Limits.settings(fs)
-	fs.StringVar(&c.GeoDatabase, "geo.database", c.GeoDatabase, "GeoIP2-schema `file` (default the embedded country database)")
+	fs.StringVar(&c.GeoDatabase, "geo.database", c.GeoDatabase, "database `file` of places, two of IPv4 and IPv6 parted by a comma, or their directory (default the embedded country database)")
 	fs.Var((*span)(&c.GeoReload), "geo.reload", "`duration` between two looks at the file for a change, 1s to 24h")
 	fs.Var((*span)(&c.StreamWindow), "stream.window", "`duration` for which events wait for others before one fsync, 0s to 1s")
 	fs.Int64Var(&c.StreamMaxBytes, "stream.max-bytes", c.StreamMaxBytes, "bound of the event log on disk in `bytes`; 0 is 32 GiB")
@@ -307,4 +307,16 @@ func loopback(addr string) bool {
 		return ip.IsLoopback()
 	}
 	return host == "localhost"
+}
+
+// geoFiles are the paths that GeoDatabase names.
+func (c Config) geoFiles() []string {
+	if c.GeoDatabase == "" {
+		return nil
+	}
+	paths := strings.Split(c.GeoDatabase, ",")
+	for i, path := range paths {
+		paths[i] = strings.TrimSpace(path)
+	}
+	return paths
 }

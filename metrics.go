@@ -53,9 +53,22 @@ func writeStoreMetrics(w io.Writer, stores []stream.StoreSize) {
 	}
 }
 
-// writeGeoMetrics writes the state of the place database.
+// writeGeoMetrics writes which place database serves, one series a file: there
+// are two at most, and their types come from the operator's own files.
 func writeGeoMetrics(w io.Writer, s geo.Status) {
-	counter(w, "nearside_geo_reload_errors_total", "database files that were refused", s.ReloadErrors)
+	family(w, "gauge", "nearside_geo_built_timestamp_seconds", "when a database file was built by its maker")
+	for _, f := range s.Files {
+		fmt.Fprintf(w, "nearside_geo_built_timestamp_seconds{type=%q,shape=%q} %d\n", f.Type, f.Shape.String(), f.Built.Unix())
+	}
+	family(w, "gauge", "nearside_geo_networks", "networks of a database file by address family")
+	for _, f := range s.Files {
+		fmt.Fprintf(w, "nearside_geo_networks{type=%q,family=\"ipv4\"} %d\n", f.Type, f.NetworksIPv4)
+		fmt.Fprintf(w, "nearside_geo_networks{type=%q,family=\"ipv6\"} %d\n", f.Type, f.NetworksIPv6)
+	}
+	gauge(w, "nearside_geo_places", "different places that addresses lead to", uint64(s.Places))
+	gauge(w, "nearside_geo_table_bytes", "memory that the table of addresses and places takes", s.Bytes)
+	counter(w, "nearside_geo_reloads_total", "times that changed database files were taken into service", s.Reloads)
+	counter(w, "nearside_geo_reload_errors_total", "times that changed database files were refused", s.ReloadErrors)
 }
 
 func counter(w io.Writer, name, help string, value uint64) { metric(w, "counter", name, help, value) }

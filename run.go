@@ -125,7 +125,7 @@ func (on listeners) console() string {
 
 // open opens what the node has beside the workshop.
 func (n *node) open(ctx context.Context) (err error) {
-	n.places, err = geo.Open(geo.Options{File: n.cfg.GeoDatabase, ReloadEvery: n.cfg.GeoReload, Logger: n.log})
+	n.places, err = geo.Open(geo.Options{Files: n.cfg.geoFiles(), ReloadEvery: n.cfg.GeoReload, Logger: n.log})
 	if err != nil {
 		return fmt.Errorf("open places: %w", err)
 	}

@@ -4,6 +4,7 @@ package geo
 
 import (
 	"bytes"
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -130,4 +131,33 @@ func mustOpen(t testing.TB, opts Options) *DB {
 		}
 	})
 	return db
+}
+
+// bytesOf is a source of data that is in memory.
+func bytesOf(name string, data []byte) source {
+	return source{name, func() ([]byte, error) { return data, nil }}
+}
+
+// buildFlat returns the bytes of a database in the flat schema of ip-location-db.
+func buildFlat(t testing.TB, version int, records ...testRecord) []byte {
+	t.Helper()
+	opts := mmdbwriter.Options{DatabaseType: fmt.Sprintf("city ipv%d", version), IPVersion: version}
+	return buildWith(t, opts, func(tree *mmdbwriter.Tree) {
+		for _, r := range records {
+			insertRecord(t, tree, r.network, r.flat())
+		}
+	})
+}
+
+// flat is the record as ip-location-db writes it: every member is there, and
+// what is not known is empty.
+func (r testRecord) flat() mmdbtype.Map {
+	record := mmdbtype.Map{
+		"country_code": mmdbtype.String(r.country), "state1": mmdbtype.String(r.region), "state2": mmdbtype.String(""),
+		"city": mmdbtype.String(r.city), "postcode": mmdbtype.String(r.postcode), "timezone": mmdbtype.String(r.zone),
+	}
+	if r.lat != 0 || r.lon != 0 {
+		record["latitude"], record["longitude"] = mmdbtype.Float32(r.lat), mmdbtype.Float32(r.lon)
+	}
+	return record
 }

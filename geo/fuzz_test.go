@@ -24,7 +24,9 @@ func FuzzDatabase(f *testing.F) {
 	f.Add(city[len(city)/2:])
 	f.Add([]byte("\xAB\xCD\xEFMaxMind.com"))
 	f.Add([]byte(nil))
-	countries, err := newCountryZones()
+	f.Add(buildFlat(f, 4, flatParis, flatDenver, flatHome))
+	f.Add(buildFlat(f, 6, flatOsaka))
+	known, err := newTables()
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -33,22 +35,20 @@ func FuzzDatabase(f *testing.F) {
 		netip.MustParseAddr("223.255.255.0"), netip.MustParseAddr("2400:4050::"), netip.MustParseAddr("2a00::"),
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		d, err := openDatabase(data, "fuzz", countries)
+		d, err := openDatabase(known, bytesOf("fuzz", data))
 		if err != nil {
 			return
 		}
-		if err := d.verify(data); err != nil {
-			return
-		}
+		plain := newPlainReader(t, known, data, d.files[0].Shape)
 		for _, addr := range addrs {
-			place, err := d.locate(addr)
-			if err != nil {
-				continue
-			}
+			place := d.locate(addr)
 			if place.Country != code(place.Country, 2, 2) || len(place.City) > maxCityBytes ||
 				len(place.Postcode) > maxPostcodeBytes || len(place.Region) > maxRegionBytes ||
 				place.HasPoint && !(place.Lat >= -90 && place.Lat <= 90 && place.Lon >= -180 && place.Lon <= 180) {
 				t.Errorf("locate(%v) = %+v", addr, place)
+			}
+			if want := plain.locate(t, addr); !samePlace(place, want) {
+				t.Errorf("locate(%v) = %+v, and the file's reader says %+v", addr, place, want)
 			}
 		}
 	})
@@ -84,21 +84,21 @@ func TestATreeWhoseBranchesMeetIsRefusedSoon(t *testing.T) {
 		insertRecord(t, tree, "4000::/128", parisRecord.geoIP2())
 		insertRecord(t, tree, "8000::/128", parisRecord.geoIP2())
 	})
-	countries, err := newCountryZones()
+	known, err := newTables()
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, err := openDatabase(data, "test", countries)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := d.verify(data); err != nil {
+	if _, err := openDatabase(known, bytesOf("test", data)); err != nil {
 		t.Fatalf("the file is refused before it is changed: %v", err)
+	}
+	before, err := maxminddb.OpenBytes(data)
+	if err != nil {
+		t.Fatal(err)
 	}
 
 	// Every node below the root's left has one child; give it the same twice,
 	// down to the last, which gets no record.
-	nodes := uint32(d.reader.Metadata().NodeCount)
+	nodes := uint32(before.Metadata.NodeCount)
 	branch := func(node, side uint32) []byte { return data[node*8+side*4:][:4] }
 	next := binary.BigEndian.Uint32(branch(0, 0))
 	for range 127 {
@@ -118,8 +118,8 @@ func TestATreeWhoseBranchesMeetIsRefusedSoon(t *testing.T) {
 		t.Fatalf("the structure is refused, so this test shows nothing: %v", err)
 	}
 	start := time.Now()
-	if err := d.verify(data); !errors.Is(err, ErrDatabase) {
-		t.Errorf("verify error = %v, want %v", err, ErrDatabase)
+	if _, err := openDatabase(known, bytesOf("test", data)); !errors.Is(err, ErrDatabase) {
+		t.Errorf("open error = %v, want %v", err, ErrDatabase)
 	}
 	if took := time.Since(start); took > 5*time.Second {
 		t.Errorf("it took %v to refuse the file", took)

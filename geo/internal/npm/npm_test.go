@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package npm
 
 import (
 	"archive/tar"
@@ -9,25 +9,27 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
-func TestReadPackageRefusesAnyOtherPackage(t *testing.T) {
-	path := filepath.Join(t.TempDir(), packageFile)
-	if err := os.WriteFile(path, tarOf(t, sourceName, "another database"), 0o600); err != nil {
+func TestAnyOtherPackageIsRefused(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "some.tgz")
+	if err := os.WriteFile(path, tarOf(t, "package/data", "another database"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := readPackage(path); !errors.Is(err, errIntegrity) {
-		t.Errorf("readPackage error = %v, want %v", err, errIntegrity)
+	pinned := Package{Spec: "@some/data@1.0.0", Integrity: "sha512-" + strings.Repeat("A", 86) + "=="}
+	if _, err := pinned.File(path, "package/data"); !errors.Is(err, ErrIntegrity) {
+		t.Errorf("File error = %v, want %v", err, ErrIntegrity)
 	}
 }
 
 func TestExtract(t *testing.T) {
-	got, err := extract(tarOf(t, sourceName, "the database"), sourceName)
+	got, err := extract(tarOf(t, "package/data", "the database"), "package/data")
 	if err != nil || string(got) != "the database" {
 		t.Errorf("extract = %q, %v", got, err)
 	}
-	if _, err := extract(tarOf(t, "package/other", "x"), sourceName); err == nil {
+	if _, err := extract(tarOf(t, "package/other", "x"), "package/data"); err == nil {
 		t.Error("extract of a file that is not there gave no error")
 	}
 }
@@ -56,4 +58,15 @@ func tarOf(t *testing.T, name, content string) []byte {
 		t.Fatal(err)
 	}
 	return out.Bytes()
+}
+
+func TestFileNameIsNpms(t *testing.T) {
+	for spec, want := range map[string]string{
+		"@some/data@1.0.0": "some-data-1.0.0.tgz",
+		"data@1.0.0":       "data-1.0.0.tgz",
+	} {
+		if got := (Package{Spec: spec}).fileName(); got != want {
+			t.Errorf("fileName of %s = %s, want %s", spec, got, want)
+		}
+	}
 }
