@@ -188,7 +188,7 @@ func BenchmarkStages(b *testing.B) {
 	b.Run("device-uncached", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			d.devices.work([]string{desktopAgent, "?0", `"Windows"`, ""})
+			d.devices.work([]string{desktopAgent, "?0", `"Windows"`, "", ""})
 		}
 	})
 	b.Run("language-uncached", func(b *testing.B) {

@@ -20,11 +20,9 @@ const (
 	deviceOther   = "other" // watches, headsets, consoles in the hand, cars, and what cannot be told
 )
 
-// What is read of a header, in bytes. Browsers stay far below.
-const (
-	maxUserAgentBytes = 512
-	maxHintBytes      = 64
-)
+// maxUserAgentBytes bounds what is read of a User-Agent. Browsers stay far
+// below.
+const maxUserAgentBytes = 512
 
 // A deviceReading is what headers say of a device.
 type deviceReading struct {
@@ -52,65 +50,68 @@ func newDevices() *devices {
 func (d *devices) read(h *headers, scratch []byte) (device edge.Device, bot bool, rest []byte) {
 	key := append(scratch[:0], cut(h.userAgent, maxUserAgentBytes)...)
 	for _, hint := range [...]string{h.mobile, h.platform, h.formFactors} {
-		key = append(key, 0)
-		key = append(key, cut(hint, maxHintBytes)...)
+		key = append(append(key, 0), cut(hint, maxHintBytes)...)
 	}
+	key = append(append(key, 0), cut(h.brands, maxBrandsBytes+1)...)
 	reading, ok := d.cache.find(key)
 	if !ok {
 		reading = d.work(strings.Split(string(key), "\x00"))
 		d.cache.keep(key, reading)
 	}
 	device = edge.Device{Type: reading.kind, Model: reading.model, OSVersion: reading.osVersion}
-	if model := unquote(h.model); model != "" {
+	if model := hintText(h.model); model != "" {
 		device.Model = model
 	}
-	if version := unquote(h.platformVersion); version != "" {
+	if version := hintText(h.platformVersion); version != "" {
 		device.OSVersion = version
 	}
 	return device, reading.bot, key
 }
 
-// work works a reading out of the User-Agent and the hints for mobile,
-// platform and form factors. A header cannot hold the byte that parted them.
+// work works a reading out of the User-Agent and the hints for mobile, platform,
+// form factors and brands. A header cannot hold the byte that parted them.
 func (d *devices) work(parts []string) deviceReading {
-	agent, mobile, platform, factors := parts[0], parts[1], unquote(parts[2]), parts[3]
+	agent, mobile, platform, factors, brands := parts[0], parts[1], hintText(parts[2]), parts[3], parts[4]
 	ua := useragent.New(agent)
+	model, part := modelIn(agent)
 	reading := deviceReading{
-		kind: cmp.Or(kindByToken(agent), kindByFactors(factors), kindByHints(mobile, platform), kindByAgent(agent, ua)),
-		bot:  d.crawlers.match(agent) || ua.Bot() || looksLikeBot(agent),
+		kind: cmp.Or(kindByToken(agent), kindByFactors(factors), kindByHints(mobile, platform), kindByAgent(agent, part, ua)),
+		bot:  d.isBot(agent, part, ua) || contradicts(brands, agent),
 	}
 	// A browser that sends hints has frozen its User-Agent, and every browser
 	// says the same version of macOS: what stands there is nobody's.
 	if platform != "" || strings.Contains(agent, "Macintosh") {
 		return reading
 	}
-	// Of desks mssola makes up models, of all else both.
-	switch reading.kind {
-	case devicePhone, deviceTablet:
-		reading.model = ua.Model()
-		fallthrough
-	case deviceDesktop:
-		if version := ua.OSInfo().Version; strings.Trim(version, "0123456789.") == "" {
-			reading.osVersion = version
-		}
+	if reading.kind == devicePhone || reading.kind == deviceTablet {
+		reading.model = model
 	}
+	reading.osVersion = versionIn(agent)
 	return reading
 }
 
-// kindByFactors reads Sec-CH-UA-Form-Factors, a list of quoted words.
+// kindByFactors reads Sec-CH-UA-Form-Factors, a list of words of which a device
+// has one or more. What is a tablet is also Mobile to some.
 func kindByFactors(factors string) string {
-	switch {
-	case factors == "":
-		return ""
-	case strings.Contains(factors, `"Tablet"`):
-		return deviceTablet
-	case strings.Contains(factors, `"Mobile"`):
-		return devicePhone
-	case strings.Contains(factors, `"Desktop"`):
-		return deviceDesktop
-	default:
-		return deviceOther
+	kind := ""
+	for rest := factors; rest != ""; {
+		factor, _, more, ok := cutHint(rest)
+		if !ok {
+			return ""
+		}
+		switch {
+		case factor == "Tablet":
+			return deviceTablet
+		case factor == "Mobile":
+			kind = devicePhone
+		case factor == "Desktop" && kind != devicePhone:
+			kind = deviceDesktop
+		case kind == "":
+			kind = deviceOther
+		}
+		rest = more
 	}
+	return kind
 }
 
 // kindByHints reads Sec-CH-UA-Mobile and Sec-CH-UA-Platform. Chromium calls a
@@ -134,28 +135,75 @@ func kindByHints(mobile, platform string) string {
 }
 
 // kindByAgent reads the User-Agent. mssola tells mobile systems from others,
-// but it calls every Android mobile and does not know tablets.
-func kindByAgent(agent string, ua *useragent.UserAgent) string {
+// but it calls every Android mobile and does not know tablets. model is the part
+// that names the device.
+func kindByAgent(agent, model string, ua *useragent.UserAgent) string {
 	has := func(token string) bool { return strings.Contains(agent, token) }
 	switch {
+	case hasTabletWord(model):
+		return deviceTablet
+	case has("iPad"), has("PlayBook"), has("TouchPad"):
+		return deviceTablet
 	case has("iPhone"), has("iPod"), has("Windows Phone"), has("Opera Mini"), has("KAIOS"):
 		return devicePhone
-	case has("iPad"), has("Tablet") && !has("Tablet PC"), has("PlayBook"), has("Kindle"), has("Silk/") && !has("Mobile"):
+	case has("Tablet") && !has("Tablet PC"), has("Kindle"), has("Silk/") && !has("Mobile"):
 		return deviceTablet
 	case has("Android"):
-		if has("Mobile") {
+		// Browsers leave Mobile out on a tablet. Apps of other engines leave it out
+		// everywhere, and there are many more phones.
+		if has("Mobile") || !has("AppleWebKit") && !has("Gecko/") {
 			return devicePhone
 		}
 		return deviceTablet
 	case has("Macintosh") && has(" Mobile/"):
 		return deviceTablet // a web view of iPadOS, which says it is a Mac
+	case has("Windows CE"), hasPhoneWord(agent):
+		return devicePhone
 	case has("Windows NT"), has("Macintosh"), has("X11"), has("CrOS"):
 		return deviceDesktop
-	case ua.Mobile(), has("Mobi"):
+	case model != "", ua.Mobile(), has("Mobi"):
 		return devicePhone
+	case has("Windows"):
+		return deviceDesktop
 	default:
 		return deviceOther
 	}
+}
+
+// hasTabletWord reports whether a model's name says that it is a tablet. Those
+// of before Android 4 and many cheap ones say Mobile all the same.
+func hasTabletWord(model string) bool {
+	lower := strings.ToLower(model)
+	if strings.Contains(lower, "padfone") || strings.Contains(lower, "coolpad") {
+		return false // a phone that is put into a pad, and a maker of phones
+	}
+	for _, word := range [...]string{"tablet", "pad"} {
+		if strings.Contains(lower, word) {
+			return true
+		}
+	}
+	_, rest, found := strings.Cut(lower, "tab")
+	return found && (rest == "" || (rest[0]-'a' > 'z'-'a'))
+}
+
+// phoneWords are of the mobile web before smartphones; no other device has them.
+// A User-Agent of that time begins with the maker, or names a browser, a profile
+// or a system that was made for phones.
+var phoneWords = [...]string{
+	"MIDP", "UP.Browser", "UP.Link", "Profile/", "J2ME", "BREW", "Brew MP", "Obigo", "Openwave", "Teleca", "Dorado", "IEMobile", "PalmOS", "Palm OS",
+	"Symbian", "Series60", "Series40", "Series 60", "UCWEB", "UCBrowser", "NetFront/3", "NetFront/4", "Opera Mobi", "Fennec", "MAUI", "WAP", "i-mode",
+	"DoCoMo", "KDDI-", "J-PHONE", "Vodafone/", "SoftBank/", "BlackBerry", "BB10", "webOS/", "hpwOS/", "Bada/", "MeeGo", "Maemo", "Sailfish", "MQQBrowser",
+	"Nokia", "NOKIA", "SonyEricsson", "SAMSUNG-", "SEC-", "LGE-", "LG-", "LG/", "MOT-", "Motorola", "SIE-", "ALCATEL", "Alcatel", "HTC", "HUAWEI", "Huawei",
+	"ZTE", "Kyocera", "KYOCERA", "KWC-", "Pantech", "PANTECH", "AMOI", "BIRD", "SAGEM", "Sagem", "SHARP-", "Sprint", "iBrowser", "Smartphone", "SmartPhone",
+}
+
+func hasPhoneWord(agent string) bool {
+	for _, word := range phoneWords {
+		if strings.Contains(agent, word) {
+			return true
+		}
+	}
+	return false
 }
 
 // tokenKinds are words of a User-Agent that tell a device whatever else it
@@ -166,7 +214,7 @@ var tokenKinds = [...]struct{ token, kind string }{
 	{"Google TV", deviceTV}, {"Android TV", deviceTV}, {"BRAVIA", deviceTV}, {"; AFT", deviceTV},
 	{"Roku", deviceTV}, {"CrKey", deviceTV}, {"NetCast", deviceTV}, {"Web0S", deviceTV},
 	{"VIDAA", deviceTV}, {"PhilipsTV", deviceTV}, {"NETTV", deviceTV}, {"Viera", deviceTV},
-	{"DTV", deviceTV}, {"PlayStation Vita", deviceOther}, {"PlayStation", deviceTV}, {"Xbox", deviceTV},
+	{"DTV", deviceTV}, {"PlayStation Vita", deviceOther}, {"PlayStation", deviceTV}, {"PLAYSTATION 3", deviceTV}, {"WebTV", deviceTV}, {"Xbox", deviceTV},
 	{"Nintendo", deviceOther}, {"OculusBrowser", deviceOther}, {"Quest", deviceOther}, {"Apple Watch", deviceOther},
 	{"watchOS", deviceOther}, {"Wear OS", deviceOther},
 }
@@ -178,46 +226,6 @@ func kindByToken(agent string) string {
 		}
 	}
 	return ""
-}
-
-// botWords are parts of the User-Agents of crawlers, previews and automation
-// that mssola takes for browsers, in lower case. People do not drive a headless
-// browser.
-var botWords = [...]string{
-	"bot", "crawl", "spider", "slurp", "headless", "lighthouse", "pagespeed", "google-inspectiontool", "googleother",
-	"mediapartners", "facebookexternalhit", "meta-externalagent", "bingpreview", "web preview", "embedly", "archiver",
-	"chatgpt-user", "claude-user", "perplexity-user", "phantomjs", "puppeteer", "playwright", "selenium", "python-",
-	"curl/", "wget/", "go-http-client", "java/", "libwww", "httpclient", "node-fetch", "axios/", "scrapy", "pingdom",
-	"uptime", "validator",
-}
-
-// notBotWords are words of browsers that contain a bot word.
-var notBotWords = [...]string{"cubot"}
-
-func looksLikeBot(agent string) bool {
-	lower := strings.ToLower(agent)
-	for _, word := range notBotWords {
-		lower = strings.ReplaceAll(lower, word, "")
-	}
-	for _, word := range botWords {
-		if strings.Contains(lower, word) {
-			return true
-		}
-	}
-	return false
-}
-
-// unquote returns the contents of a header's quoted string (RFC 9651, 3.3.3)
-// that needs no unescaping and is not too long, else nothing.
-func unquote(s string) string {
-	if len(s) < 2 || len(s) > maxHintBytes || s[0] != '"' || s[len(s)-1] != '"' {
-		return ""
-	}
-	s = s[1 : len(s)-1]
-	if strings.ContainsAny(s, `"\`) {
-		return ""
-	}
-	return s
 }
 
 // cut returns at most most bytes of s.

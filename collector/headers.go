@@ -15,7 +15,7 @@ type headers struct {
 	origin, fetchSite                          string
 	userAgent, acceptLanguage, gpc             string
 	// User-Agent Client Hints: https://wicg.github.io/ua-client-hints/
-	mobile, platform, formFactors, model, platformVersion string
+	brands, mobile, platform, formFactors, model, platformVersion string
 }
 
 // read picks the headers in one pass. Of a header that comes twice the last one
@@ -46,6 +46,8 @@ func (h *headers) read(from *fasthttp.RequestHeader) {
 			if h.gpc != "1" { // of several, one that asks for privacy is enough
 				h.gpc = view(value)
 			}
+		case "Sec-Ch-Ua":
+			h.brands = view(value)
 		case "Sec-Ch-Ua-Mobile":
 			h.mobile = view(value)
 		case "Sec-Ch-Ua-Platform":
