@@ -18,6 +18,7 @@ package collector
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -80,6 +81,14 @@ type Options struct {
 	// ReadTimeout bounds the arrival of a whole request, WriteTimeout the
 	// writing of an answer, IdleTimeout the wait for another request.
 	ReadTimeout, WriteTimeout, IdleTimeout time.Duration
+	// TLS is what to speak on every listener, nil for plain HTTP. Its callbacks
+	// may change what it answers while the server runs.
+	TLS *tls.Config
+	// ProxyProtocol says that every connection of a trusted proxy begins with a
+	// PROXY protocol header, of version 1 or 2. Nobody else may connect then, but
+	// for this machine's own loopback addresses, without a header.
+	ProxyProtocol bool
+
 	// MaxConns bounds open connections, MaxConnsPerIP those of one IPv4 address
 	// or IPv6 /64 that is not a trusted proxy.
 	MaxConns, MaxConnsPerIP int
@@ -237,7 +246,7 @@ func (s *Server) Serve(ln net.Listener, h fasthttp.RequestHandler) error {
 		NoDefaultContentType:         true,
 		CloseOnShutdown:              true,
 	}
-	way := &doorway{Listener: ln, door: s.door}
+	way := &doorway{Listener: ln, door: s.door, tls: o.TLS, proxied: o.ProxyProtocol}
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()

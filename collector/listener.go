@@ -50,9 +50,11 @@ func newDoor(o *Options, t *atomic.Pointer[tuning], m *metrics) *door {
 // A doorway is a listener whose connections pass the door.
 type doorway struct {
 	net.Listener
-	door *door
-	once sync.Once
-	err  error
+	door    *door
+	tls     *tls.Config // nil for plain HTTP
+	proxied bool        // the trusted proxies speak the PROXY protocol
+	once    sync.Once
+	err     error
 }
 
 // Close stops the listener, once.
@@ -69,39 +71,56 @@ func (d *doorway) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		g, refused := d.door.admit(c)
+		g, refused := d.door.admit(c, d)
 		if refused != nil {
-			turnAway(c, refused)
+			d.turnAway(c, refused)
 			continue
 		}
-		if secure, ok := c.(*tls.Conn); ok {
+		if secure, ok := g.Conn.(*tls.Conn); ok {
 			return &secureGuest{g, secure}, nil
 		}
 		return g, nil
 	}
 }
 
+// wrap returns a connection as its requests are read: behind the proxy's header
+// and the encryption.
+func (d *doorway) wrap(c net.Conn, fromProxy bool) net.Conn {
+	if d.proxied && fromProxy {
+		c = &proxied{Conn: c, metrics: d.door.metrics}
+	}
+	if d.tls != nil {
+		c = tls.Server(c, d.tls)
+	}
+	return c
+}
+
 // admit counts a connection in, or says which limit it met.
-func (d *door) admit(c net.Conn) (*guest, *refusal) {
+func (d *door) admit(c net.Conn, through *doorway) (*guest, *refusal) {
 	addr := socketAddr(c.RemoteAddr())
-	if d.tuning.Load().trusted.trust(addr) {
+	fromProxy := d.tuning.Load().trusted.trust(addr)
+	if through.proxied && !fromProxy && !addr.IsLoopback() { // this machine asks after our health
+		d.metrics.refused.add(refusedStranger)
+		return nil, errNotAProxy
+	}
+	if fromProxy {
 		addr = netip.Addr{}
 	}
 	addr = neighbour(addr)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if len(d.open) >= d.most {
-		d.metrics.refused.add("all")
+		d.metrics.refused.add(refusedAll)
 		return nil, errBusy
 	}
 	if addr.IsValid() {
 		if d.perAddr[addr] >= d.mostPerAddr {
-			d.metrics.refused.add("address")
+			d.metrics.refused.add(refusedAddress)
 			return nil, errTooManyFromHere
 		}
 		d.perAddr[addr]++
 	}
-	g := &guest{Conn: c, door: d, addr: addr, framing: framing{limit: d.headerLimit}}
+	g := &guest{Conn: through.wrap(c, fromProxy), door: d, addr: addr, framing: framing{limit: d.headerLimit}}
 	d.open[g] = struct{}{}
 	d.metrics.connections.Store(int64(len(d.open)))
 	return g, nil
@@ -151,8 +170,8 @@ func neighbour(addr netip.Addr) netip.Addr {
 
 // turnAway answers a connection that no request is read from. A TLS connection
 // is just closed: it would need a handshake first.
-func turnAway(c net.Conn, why *refusal) {
-	if _, secure := c.(*tls.Conn); !secure {
+func (d *doorway) turnAway(c net.Conn, why *refusal) {
+	if d.tls == nil {
 		_ = c.SetWriteDeadline(time.Now().Add(refuseTime))
 		_, _ = c.Write(why.appendHTTP(nil))
 	}
@@ -236,7 +255,18 @@ type secureGuest struct {
 }
 
 // Handshake runs the TLS handshake, once.
-func (g *secureGuest) Handshake() error { return g.tls.Handshake() }
+func (g *secureGuest) Handshake() error {
+	if g.tls.ConnectionState().HandshakeComplete {
+		return nil
+	}
+	err := g.tls.Handshake()
+	if err != nil {
+		g.door.metrics.handshakes.add(handshakeFailed)
+		return err
+	}
+	g.door.metrics.handshakes.add(tls.VersionName(g.tls.ConnectionState().Version))
+	return nil
+}
 
 // ConnectionState returns what the handshake agreed on.
 func (g *secureGuest) ConnectionState() tls.ConnectionState { return g.tls.ConnectionState() }

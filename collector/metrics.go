@@ -3,6 +3,7 @@
 package collector
 
 import (
+	"crypto/tls"
 	"io"
 	"slices"
 	"strconv"
@@ -33,18 +34,28 @@ const reasonCount = int(edge.ReasonPreview) + 1
 // metrics counts what the collector does. Labels come from closed lists, never
 // from a client. It is safe for concurrent use.
 type metrics struct {
-	requests    [routeCount][5]atomic.Uint64 // by status class
-	errors      labelled
-	rejected    labelled
-	decisions   [reasonCount]atomic.Uint64
-	accepted    atomic.Uint64 // events that are on disk
-	bots        atomic.Uint64 // beacons of crawlers
-	panics      atomic.Uint64
-	connections atomic.Int64
-	framing     atomic.Uint64 // connections that ended at a request without a certain end
-	refused     labelled
-	limited     labelled
+	requests     [routeCount][5]atomic.Uint64 // by status class
+	errors       labelled
+	rejected     labelled
+	decisions    [reasonCount]atomic.Uint64
+	accepted     atomic.Uint64 // events that are on disk
+	bots         atomic.Uint64 // beacons of crawlers
+	panics       atomic.Uint64
+	connections  atomic.Int64
+	framing      atomic.Uint64 // connections that ended at a request without a certain end
+	refused      labelled
+	limited      labelled
+	handshakes   labelled
+	proxyHeaders atomic.Uint64 // that were missing or malformed
 }
+
+// Why a connection is refused, and how a TLS handshake ends that fails.
+const (
+	refusedAll      = "all"
+	refusedAddress  = "address"
+	refusedStranger = "not_a_proxy"
+	handshakeFailed = "failed"
+)
 
 // The limits that a request or a beacon can meet.
 const (
@@ -67,10 +78,11 @@ func newMetrics() *metrics {
 		codes = append(codes, r.code)
 	}
 	return &metrics{
-		errors:   newLabelled(codes...),
-		rejected: newLabelled(append(edge.RejectionCodes(), RejectedEvent, RejectedTime, RejectedSurplus)...),
-		refused:  newLabelled("all", "address"),
-		limited:  newLabelled(limitAddress, limitNetwork, limitSiteDecisions, limitSiteEvents),
+		errors:     newLabelled(codes...),
+		rejected:   newLabelled(append(edge.RejectionCodes(), RejectedEvent, RejectedTime, RejectedSurplus)...),
+		refused:    newLabelled(refusedAll, refusedAddress, refusedStranger),
+		handshakes: newLabelled(tls.VersionName(tls.VersionTLS13), tls.VersionName(tls.VersionTLS12), handshakeFailed),
+		limited:    newLabelled(limitAddress, limitNetwork, limitSiteDecisions, limitSiteEvents),
 	}
 }
 
@@ -138,6 +150,8 @@ func (m *metrics) appendText(b []byte) []byte {
 	b = m.refused.appendText(b, "nearside_connections_refused_total", "limit")
 	b = appendHelp(b, "nearside_limited_total", "counter", "Requests refused and beacons held to their site's quota, by the limit they met.")
 	b = m.limited.appendText(b, "nearside_limited_total", "limit")
+	b = appendHelp(b, "nearside_tls_handshakes_total", "counter", "TLS handshakes by the version agreed on, or failed.")
+	b = m.handshakes.appendText(b, "nearside_tls_handshakes_total", "result")
 	for _, plain := range []struct {
 		name, kind, help string
 		value            uint64
@@ -145,6 +159,7 @@ func (m *metrics) appendText(b []byte) []byte {
 		{"nearside_events_accepted_total", "counter", "Events acknowledged: they are on disk.", m.accepted.Load()},
 		{"nearside_bot_beacons_total", "counter", "Beacons of crawlers.", m.bots.Load()},
 		{"nearside_framing_refused_total", "counter", "Connections closed at a request that could be read in two ways, or is none.", m.framing.Load()},
+		{"nearside_proxy_headers_refused_total", "counter", "Connections of trusted proxies without a good PROXY protocol header.", m.proxyHeaders.Load()},
 		{"nearside_panics_total", "counter", "Handlers that panicked.", m.panics.Load()},
 		{"nearside_connections", "gauge", "Open connections.", uint64(max(0, m.connections.Load()))},
 	} {

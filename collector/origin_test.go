@@ -143,8 +143,10 @@ func TestATrustedProxyMaySayThatTheClientSpokeTLS(t *testing.T) {
 func TestTLSIsSeenThroughTheDoor(t *testing.T) {
 	certified := httptest.NewTLSServer(nil) // for its certificate
 	certified.Close()
-	h := newHouse(t, func(o *Options) { o.MaxConns = 1 })
-	ln, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: certified.TLS.Certificates})
+	h := newHouse(t, func(o *Options) {
+		o.MaxConns, o.TLS = 1, &tls.Config{Certificates: certified.TLS.Certificates}
+	})
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -44,6 +44,7 @@ var (
 	errBusy            = &refusal{503, "too_many_connections", "", "the server has all the connections it can serve"}
 	errTooManyFromHere = &refusal{429, "too_many_connections", "", "too many connections come from this address"}
 	errTooManyRequests = &refusal{429, "too_many_requests", "", "too many requests come from this address"}
+	errNotAProxy       = &refusal{403, "not_a_proxy", "", "only the proxies in front of this server may connect to it"}
 	errInternal        = &refusal{500, "internal", "", "the server failed"}
 )
 
