@@ -303,6 +303,8 @@ func BenchmarkFraming(b *testing.B) {
 	f := framing{limit: DefaultHeaderLimit}
 	b.ReportAllocs()
 	for b.Loop() {
-		f.follow(request)
+		if _, bad := f.follow(request); bad != nil {
+			b.Fatal(bad)
+		}
 	}
 }
