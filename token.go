@@ -38,7 +38,7 @@ func createTokenCommand(ctx context.Context, args []string, io stdio) error {
 	var role string
 	var sites []string
 	var valid time.Duration
-	fs.StringVar(&role, "role", "", "what it may do: `"+strings.Join(publishing.Roles(), ", ")+"`, each what those before it may")
+	fs.StringVar(&role, "role", "", "what it may do: `"+strings.Join(publishing.Roles(), ", ")+"`; server sends events and asks for decisions and no more, of the others each may what those before it may")
 	fs.Func("site", "the `ID` of a site at which it counts, * for every one; may be given several times", func(s string) error {
 		sites = append(sites, s)
 		return nil

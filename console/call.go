@@ -61,6 +61,10 @@ func (q *call) admit(r *route, identify identity) error {
 	if err := identify(q); err != nil {
 		return err
 	}
+	if q.actor.Role < publishing.Viewer {
+		q.actor = publishing.Actor{} // a server's key says nothing here
+		return errRole(r.role, "")
+	}
 	site := q.site
 	switch r.scope {
 	case anywhere:

@@ -32,6 +32,9 @@ func (c *Console) signIn(q *call) error {
 	}
 	next := safeNext(q.r.PostFormValue("next"))
 	token, err := c.options.Desk.Authenticate(q.ctx(), strings.TrimSpace(q.r.PostFormValue("token")))
+	if err == nil && token.Actor.Role < publishing.Viewer {
+		err = errNoCredentials // a server's: there is nothing here for it
+	}
 	if err != nil {
 		p := q.newPage(q.say("signin.title"), signInForm{next})
 		p.Status = refusalOf(err).status

@@ -8,23 +8,27 @@ import (
 	"strings"
 )
 
-// A Role is what an actor may do. Each may do what those before it may. The
-// zero value is no role and may do nothing.
+// A Role is what an actor may do. From Viewer on each may do what those before
+// it may. The zero value is no role and may do nothing.
 type Role uint8
 
 // The roles.
 const (
-	Viewer    Role = iota + 1 // sees status, history, counts and the audit log
-	Editor                    // checks, tests and uploads modules, makes previews, replays decisions
-	Approver                  // approves and rejects what others propose
-	Publisher                 // publishes, shadows, rolls out, rolls back
-	Admin                     // hands out and revokes tokens
+	// Server is a program's: it sends events and asks for decisions at its sites
+	// (Actor.Serves) and may do nothing of what the others may, nor they that. It
+	// stands below them, so that whatever asks for one of them refuses it.
+	Server    Role = iota + 1
+	Viewer         // sees status, history, counts and the audit log
+	Editor         // checks, tests and uploads modules, makes previews, replays decisions
+	Approver       // approves and rejects what others propose
+	Publisher      // publishes, shadows, rolls out, rolls back
+	Admin          // hands out and revokes tokens
 )
 
-var roleNames = [...]string{Viewer: "viewer", Editor: "editor", Approver: "approver", Publisher: "publisher", Admin: "admin"}
+var roleNames = [...]string{Server: "server", Viewer: "viewer", Editor: "editor", Approver: "approver", Publisher: "publisher", Admin: "admin"}
 
-// Roles returns the roles' names, least first.
-func Roles() []string { return slices.Clone(roleNames[Viewer:]) }
+// Roles returns the roles' names: Server's, then people's, least first.
+func Roles() []string { return slices.Clone(roleNames[Server:]) }
 
 // ParseRole returns the role called name.
 func ParseRole(name string) (Role, error) {
@@ -73,6 +77,12 @@ func Operator() Actor { return Actor{Name: "operator", Role: Admin, Sites: []str
 // Sees reports whether the actor's role counts at a site.
 func (a Actor) Sees(site string) bool {
 	return a.Role >= Viewer && (slices.Contains(a.Sites, site) || slices.Contains(a.Sites, AnySite))
+}
+
+// Serves reports whether the actor is a program that may send events of a site
+// and ask for its decisions.
+func (a Actor) Serves(site string) bool {
+	return a.Role == Server && (slices.Contains(a.Sites, site) || slices.Contains(a.Sites, AnySite))
 }
 
 // May reports whether the actor has at least a role at a site.

@@ -26,6 +26,9 @@ const tokenPrefix = "near_"
 // tokenBytes are what nobody guesses.
 const tokenBytes = 32
 
+// maxSecretBytes bounds what is taken for a secret; ours have 48.
+const maxSecretBytes = 128
+
 // maxActorSites bounds the sites of one token, maxMakers how often a token may
 // be made by one that was made by one.
 const (
@@ -97,7 +100,7 @@ func (a Actor) mayHandOut(actor Actor) error {
 		return refuse(CodeInvalid, "name", "the name %.70q is not letters, digits and . _ @ + -, at most 64", actor.Name)
 	case actor.Name == Operator().Name:
 		return refuse(CodeInvalid, "name", "the name %q is the one of who runs the node", actor.Name)
-	case actor.Role < Viewer || actor.Role > Admin:
+	case actor.Role < Server || actor.Role > Admin:
 		return refuse(CodeInvalid, "role", "the role is not one of %s", strings.Join(Roles(), ", "))
 	case len(actor.Sites) == 0 || len(actor.Sites) > maxActorSites:
 		return refuse(CodeInvalid, "sites", "%d sites, want 1 to %d, or %s for every one", len(actor.Sites), maxActorSites, AnySite)
@@ -165,7 +168,7 @@ func (d *Desk) RevokeToken(ctx context.Context, by Actor, id string) error {
 // hash: how long it takes says nothing about other secrets. The error says no
 // more than that the secret is not good.
 func (d *Desk) Authenticate(ctx context.Context, secret string) (Token, error) {
-	if len(secret) > 128 || !strings.HasPrefix(secret, tokenPrefix) {
+	if len(secret) > maxSecretBytes || !strings.HasPrefix(secret, tokenPrefix) {
 		return Token{}, errNoToken()
 	}
 	value, _, err := d.o.Notes.Note(ctx, tokenKey(hashOf([]byte(secret))))
@@ -184,6 +187,45 @@ func (d *Desk) Authenticate(ctx context.Context, secret string) (Token, error) {
 	}
 	token.Actor.makers = token.Makers
 	return token, nil
+}
+
+// A SecretHash is the SHA-256 of a token's secret, which stands for it.
+type SecretHash [sha256.Size]byte
+
+// HashSecret returns the hash of what may be a secret; false is for a text that
+// cannot be one. Whether it is one, the hash must be looked up for.
+func HashSecret(secret string) (SecretHash, bool) {
+	if len(secret) > maxSecretBytes || !strings.HasPrefix(secret, tokenPrefix) {
+		return SecretHash{}, false
+	}
+	var space [maxSecretBytes]byte
+	return sha256.Sum256(append(space[:0], secret...)), true
+}
+
+// ServerTokens returns every token with the role Server, by its secret's hash,
+// those that have expired left out. It is for a node that has to know them
+// without asking for each request; no actor is told.
+func (d *Desk) ServerTokens(ctx context.Context) (map[SecretHash]Token, error) {
+	notes, err := d.o.Notes.Notes(ctx, tokenNotes)
+	if err != nil {
+		return nil, storeError(err, "", "tokens")
+	}
+	now, found := d.now(), make(map[SecretHash]Token)
+	for _, n := range notes {
+		var t Token
+		if err := read(n, &t); err != nil {
+			return nil, storeError(err, "", "tokens")
+		}
+		if t.Actor.Role != Server || t.expired(now) {
+			continue
+		}
+		hash, err := hex.DecodeString(strings.TrimPrefix(n.Key, tokenKey("")))
+		if err != nil || len(hash) != sha256.Size {
+			return nil, fmt.Errorf("%s: not a secret's hash", n.Key)
+		}
+		found[SecretHash(hash)] = t
+	}
+	return found, nil
 }
 
 // TokenByID returns a token that still counts, for who has seen its secret

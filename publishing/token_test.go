@@ -133,3 +133,53 @@ func TestATokenReachesNoFurtherThanItsMaker(t *testing.T) {
 		}
 	}
 }
+
+// A server's token opens two public routes and nothing of the desk's.
+func TestServersAreKnownByTheirTokens(t *testing.T) {
+	b := newBench(t)
+	op := publishing.Operator()
+	secret, token, err := b.CreateToken(t.Context(), op, actor("till-7", publishing.Server), b.now.Add(time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := b.CreateToken(t.Context(), op, actor("ada", publishing.Admin), time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	hash, ok := publishing.HashSecret(secret)
+	known := func() map[publishing.SecretHash]publishing.Token {
+		t.Helper()
+		all, err := b.ServerTokens(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return all
+	}
+	if all := known(); !ok || len(all) != 1 || all[hash].ID != token.ID {
+		t.Errorf("servers %+v, want till-7 alone", all)
+	}
+	if a := token.Actor; !a.Serves("shop") || a.Serves("blog") || a.Sees("shop") || a.May(publishing.Viewer, "shop") {
+		t.Errorf("%+v does not serve shop alone", a)
+	}
+	if everywhere := (publishing.Actor{Role: publishing.Server, Sites: []string{publishing.AnySite}}); !everywhere.Serves("blog") {
+		t.Error("a server of every site does not serve blog")
+	}
+	for _, role := range []publishing.Role{0, publishing.Viewer, publishing.Admin} {
+		if actor("ada", role).Serves("shop") || publishing.Operator().Serves("shop") {
+			t.Errorf("%q is taken for a server", role)
+		}
+	}
+	b.now = b.now.Add(time.Hour)
+	if all := known(); len(all) != 0 {
+		t.Errorf("after its hour: %+v", all)
+	}
+	b.now = b.now.Add(-time.Minute)
+	checkCode(t, "revoke", b.RevokeToken(t.Context(), op, token.ID), "", "")
+	if all := known(); len(all) != 0 {
+		t.Errorf("revoked: %+v", all)
+	}
+	for _, none := range []string{"", "near", "Bearer " + secret, "near_" + strings.Repeat("A", 200)} {
+		if _, ok := publishing.HashSecret(none); ok {
+			t.Errorf("%.20q is taken for a secret", none)
+		}
+	}
+}
