@@ -36,7 +36,7 @@ var (
 // one word: an own field must not start with one.
 var reservedWords = []string{
 	"v", "id", "name", "at", "site", "node", "received", "view", "visitor", "session", "profile",
-	"origin", "consent", "release", "bot", "decision", "items", "value", "currency", "props",
+	"system", "origin", "origins", "purposes", "consent", "release", "bot", "decision", "items", "value", "currency", "props",
 	"lang", "surface", "viewport", "screen", "tz", "interests", "counters", "recent", "bought", "cart", "now", "counts",
 }
 
@@ -141,7 +141,7 @@ func (c *compiler) fields() {
 	for i, spec := range r.doc.Fields {
 		f := ownField{
 			Field: Field{Number: FieldNumber(BuiltinFields + i), Name: spec.Name, Type: ParseType(spec.Type)},
-			event: spec.Event, prop: spec.Prop,
+			event: spec.Event, prop: spec.Prop, origin: spec.Origin,
 		}
 		if !ownFieldPattern.MatchString(spec.Name) {
 			c.bad("fields: %q is not like shop.season", spec.Name)
@@ -157,10 +157,11 @@ func (c *compiler) fields() {
 			c.bad("fields: %q: purpose: %v", spec.Name, err)
 		}
 		f.Purpose = p
-		if !slices.Contains([]string{"first", "second", "third", "zero"}, spec.Origin) {
+		if !slices.Contains(Origins[:], spec.Origin) {
 			c.bad("fields: %q: origin %q is not first, second, third or zero", spec.Name, spec.Origin)
 		}
 		c.fieldSource(&f, spec)
+		r.ownProps = r.ownProps || spec.From == "event"
 		r.own = append(r.own, f)
 	}
 	for granted := range r.allowed {

@@ -67,7 +67,7 @@ func FuzzMakeEvent(f *testing.F) {
 			return
 		}
 		view := NewView(&Visit{}, Mask{}, consent.Measure)
-		m := eventMaker{engine: engine, view: view, release: release, out: &Outcome{}, received: time.UnixMilli(1795305600000)}
+		m := eventMaker{engine: engine, view: view, release: release, received: time.UnixMilli(1795305600000)}
 		m.shared = m.appendShared(nil)
 		stored := m.appendEvent(nil, &BeaconEvent{ID: "a.1", Name: "purchase", Props: props}, nil, m.received)
 		if !json.Valid(stored) {

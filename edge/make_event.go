@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"github.com/nearside/nearside/edge/consent"
 )
 
 // makeEvents builds the stored form of every accepted event. A crawler's are
@@ -17,7 +19,7 @@ func (e *Engine) makeEvents(d *decider, b *Beacon, r *Request, out *Outcome) {
 		return
 	}
 	view := &d.views[d.view(d.release.eventSet.And(d.allowed))]
-	maker := eventMaker{engine: e, view: view, release: d.release, out: out, received: r.Now, key: d.person()}
+	maker := eventMaker{engine: e, view: view, release: d.release, verdict: out.Verdict, received: r.Now, key: d.person()}
 	if state := d.visit.State; state != nil {
 		maker.visitor, maker.state = state.VisitorID(), state
 	}
@@ -60,10 +62,12 @@ type eventMaker struct {
 	engine   *Engine
 	view     *View
 	release  *Release
-	out      *Outcome
+	verdict  consent.Verdict
 	received time.Time
-	state    *State // nil without one
+	state    *State // whose session it is, nil for none
 	visitor  string
+	profile  string // "" but where a server names a customer
+	telling  telling
 	key      [16]byte
 	shared   []byte // members that all events of the beacon have in common
 }
@@ -89,7 +93,7 @@ func (m *eventMaker) appendEvent(b []byte, ev *BeaconEvent, shown *DecisionID, a
 	if slotEvent(ev.Name) {
 		b = appendShown(b, ev, shown)
 	}
-	return append(m.appendProps(b, ev), '}')
+	return append(m.appendOrigins(m.appendProps(b, ev), ev), '}')
 }
 
 // transaction returns what a purchase or a whole refund is known by beside its
@@ -135,12 +139,22 @@ func (m *eventMaker) appendShared(b []byte) []byte {
 		b = append(b, `,"session":"`...)
 		b = append(m.state.appendSessionID(b), '"')
 	}
-	b = append(b, `,"origin":"first","consent":{"purposes":`...)
+	if m.profile != "" {
+		b = append(b, `,"profile":`...)
+		b = AppendString(b, m.profile)
+	}
+	if m.telling.system != "" {
+		b = append(b, `,"system":`...)
+		b = AppendString(b, m.telling.system)
+	}
+	b = append(b, `,"origin":`...)
+	b = AppendString(b, orElse(m.telling.origin, Origins[0]))
+	b = append(b, `,"consent":{"purposes":`...)
 	b = strconv.AppendUint(b, uint64(m.view.granted), 10)
 	b = append(b, `,"authority":`...)
-	b = AppendString(b, m.out.Verdict.Authority.String())
+	b = AppendString(b, m.verdict.Authority.String())
 	b = append(b, `,"policy":`...)
-	b = AppendString(b, m.out.Verdict.Policy.String())
+	b = AppendString(b, m.verdict.Policy.String())
 	b = append(b, `},"release":`...)
 	b = strconv.AppendUint(b, m.release.Number(), 10)
 	return m.appendFields(b)

@@ -39,7 +39,7 @@ type Rejection struct{ ID, Code, Field string }
 // The codes of rejected events.
 const (
 	RejectedNoConsent   = "no_consent"      // measure is not granted
-	RejectedTooOld      = "event_too_old"   // happened longer ago than MaxEventAge
+	RejectedTooOld      = "event_too_old"   // happened longer ago than MaxEventAge; a server's, than the site keeps events
 	RejectedFuture      = "event_in_future" // happened after it was sent
 	RejectedID          = "bad_id"          // the id is empty or malformed
 	RejectedName        = "bad_name"        // the name is empty or malformed
@@ -47,6 +47,7 @@ const (
 	RejectedProps       = "bad_props"       // props break a limit or a type
 	RejectedSize        = "too_large"       // the beacon's events exceed MaxStoredBytes
 	RejectedDecision    = "bad_decision"    // the decision token is not ours
+	RejectedState       = "bad_state"       // a server's event names its visitor by a state that is not ours
 	RejectedUnavailable = "unavailable"     // the log is full or slow; send it again
 	RejectedQuota       = "over_quota"      // the site has had its quota; sending it again helps nobody
 )
@@ -56,7 +57,7 @@ const (
 func RejectionCodes() []string {
 	return []string{
 		RejectedNoConsent, RejectedTooOld, RejectedFuture, RejectedID, RejectedName, RejectedRepeat,
-		RejectedProps, RejectedSize, RejectedDecision, RejectedUnavailable, RejectedQuota,
+		RejectedProps, RejectedSize, RejectedDecision, RejectedState, RejectedUnavailable, RejectedQuota,
 	}
 }
 

@@ -169,6 +169,7 @@ type Release struct {
 	zone     *time.Location
 	retain   time.Duration
 	own      []ownField
+	ownProps bool                  // some own field is fed by an event's property
 	allowed  [consent.All + 1]Mask // by granted purposes
 	slots    map[string]*slot
 	compiled *compiledRules // nil without rules without code
@@ -182,6 +183,7 @@ type Release struct {
 type ownField struct {
 	Field
 	event, prop string
+	origin      string
 	fixed       Value
 }
 

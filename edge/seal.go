@@ -36,9 +36,12 @@ const (
 // errSealed reports a text that this site's key did not seal for this use.
 var errSealed = errors.New("not sealed by this site")
 
-// A Sealer seals state and decision ids with one key, bound to the site. It is
-// safe for concurrent use.
-type Sealer struct{ aead cipher.AEAD }
+// A Sealer seals state and decision ids with one key, bound to the site, and
+// names customers by it. It is safe for concurrent use.
+type Sealer struct {
+	aead     cipher.AEAD
+	profiles [32]byte // the key of ProfileID
+}
 
 // NewSealer returns a sealer with a key of KeyBytes bytes.
 func NewSealer(key []byte) (*Sealer, error) {
@@ -53,7 +56,7 @@ func NewSealer(key []byte) (*Sealer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sealing key: %w", err)
 	}
-	return &Sealer{aead: aead}, nil
+	return &Sealer{aead: aead, profiles: profileKey(key)}, nil
 }
 
 // A sealBuffer is the work space of one seal or open. It is pooled because
