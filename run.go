@@ -139,6 +139,7 @@ func (n *node) open(ctx context.Context) (err error) {
 	n.server, err = collector.New(collector.Options{
 		Engine: n.engine, Publisher: n.events, Tag: tag.Script, DevTag: tag.DevScript, Prefix: n.cfg.Prefix,
 		Tuning: n.cfg.tuning(), Logger: n.log, Ready: n.ready,
+		Keys: newServerKeys(n.desk, n.log),
 	})
 	return err
 }

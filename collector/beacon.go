@@ -3,7 +3,6 @@
 package collector
 
 import (
-	"errors"
 	"strings"
 
 	"github.com/valyala/fasthttp"
@@ -68,12 +67,7 @@ func (s *Server) keep(x *exchange) bool {
 	if len(x.beacon.Slots) == 0 {
 		wait = s.options.PublishPatience
 	}
-	err := s.publisher.Publish(x.outcome.Events, wait)
-	broken := err != nil && !errors.Is(err, edge.ErrUnavailable)
-	if broken != s.logBroken.Load() && s.logBroken.CompareAndSwap(!broken, broken) && broken {
-		s.options.Logger.Error("publish events", "error", err) // once, until it works again
-	}
-	return err == nil
+	return s.store(x.outcome.Events, wait) == nil
 }
 
 // respond writes what came of the beacon: 204 when there is nothing to say.

@@ -61,6 +61,10 @@ type Options struct {
 	// it may say on the console what a developer should know; Tag if empty.
 	DevTag []byte
 
+	// Keys knows the keys of the sites' servers. Without it there are no addresses
+	// for servers.
+	Keys Keys
+
 	// Prefix is where the public addresses answer on a site's own origin, and
 	// the cookie's path: a slash and plain characters, DefaultPrefix if empty.
 	Prefix string
@@ -111,6 +115,7 @@ type Server struct {
 	paces     *paces
 	rations   *rations
 	exchanges sync.Pool
+	batches   sync.Pool
 	draining  atomic.Bool
 	logBroken atomic.Bool // the publisher failed last time, and not for being slow
 
@@ -154,6 +159,7 @@ func New(o Options) (*Server, error) {
 	s.door = newDoor(&s.options, &s.tuning, s.metrics)
 	s.routes = s.publicRoutes()
 	s.exchanges.New = func() any { return new(exchange) }
+	s.batches.New = func() any { return new(batchCall) }
 	return s, nil
 }
 
@@ -245,6 +251,9 @@ func (s *Server) Serve(ln net.Listener, h fasthttp.RequestHandler) error {
 		NoDefaultServerHeader:        true,
 		NoDefaultContentType:         true,
 		CloseOnShutdown:              true,
+	}
+	if o.Keys != nil {
+		server.HeaderReceived = s.bodyLimits
 	}
 	way := &doorway{Listener: ln, door: s.door, tls: o.TLS, proxied: o.ProxyProtocol}
 	s.mu.Lock()

@@ -18,6 +18,7 @@ type routeLabel uint8
 const (
 	routeBeacon routeLabel = iota
 	routeWithdraw
+	routeEvents
 	routeTag
 	routeHealth
 	routeReady
@@ -26,7 +27,10 @@ const (
 	routeCount
 )
 
-var routeNames = [routeCount]string{"beacon", "withdraw", "tag", "healthz", "readyz", "none", "unread"}
+var routeNames = [routeCount]string{"beacon", "withdraw", "events", "tag", "healthz", "readyz", "none", "unread"}
+
+// forServers reports whether a route is for the sites' servers, who have keys.
+func (r routeLabel) forServers() bool { return r == routeEvents }
 
 // reasonCount covers the closed list of reasons.
 const reasonCount = int(edge.ReasonPreview) + 1
@@ -74,12 +78,13 @@ func newMetrics() *metrics {
 		errNotFound, errMethod, errMediaType, errEncoding, errBodyTooLarge, errHeaderTooLarge, errRequestTimeout,
 		errUnknownSite, errOriginMissing, errURLOrigin, errUnavailable, errNotReady, errTooManyRequests,
 		errVersion, errExpectation,
+		errBrowser, errKeyInURL, errNoKey, errForeignSite, errOverQuota,
 	} {
 		codes = append(codes, r.code)
 	}
 	return &metrics{
 		errors:     newLabelled(codes...),
-		rejected:   newLabelled(append(edge.RejectionCodes(), RejectedEvent, RejectedTime, RejectedSurplus)...),
+		rejected:   newLabelled(slices.Concat(edge.RejectionCodes(), rejectedValues, []string{RejectedEvent, RejectedTime, RejectedSurplus})...),
 		refused:    newLabelled(refusedAll, refusedAddress, refusedStranger),
 		handshakes: newLabelled(tls.VersionName(tls.VersionTLS13), tls.VersionName(tls.VersionTLS12), handshakeFailed),
 		limited:    newLabelled(limitAddress, limitNetwork, limitSiteDecisions, limitSiteEvents),

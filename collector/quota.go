@@ -90,15 +90,8 @@ func spend(done *atomic.Int64, perSecond, n int, now int64) bool {
 // ration holds a beacon to its site's quota: over it the events are rejected
 // and the slots will show their defaults. The site must have a release.
 func (s *Server) ration(x *exchange) {
-	t := s.tuning.Load()
-	if !t.rationed {
-		return
-	}
 	b := &x.beacon
-	quota, own := t.Quotas[b.Site]
-	if !own {
-		quota = t.Quota
-	}
+	quota := s.quotaOf(b.Site)
 	if !quota.limits() {
 		return
 	}
@@ -111,6 +104,32 @@ func (s *Server) ration(x *exchange) {
 		s.metrics.limited.add(limitSiteDecisions)
 		x.request.OverQuota = true
 	}
+}
+
+// quotaOf returns a site's quota as it is tuned now.
+func (s *Server) quotaOf(site string) Quota {
+	t := s.tuning.Load()
+	if !t.rationed {
+		return Quota{}
+	}
+	if quota, own := t.Quotas[site]; own {
+		return quota
+	}
+	return t.Quota
+}
+
+// rationEvents takes a server's events from its site's quota, all or none. Unlike
+// a page a server can wait: over the quota its batch is refused and nothing lost.
+func (s *Server) rationEvents(site string, events int) bool {
+	quota := s.quotaOf(site)
+	if quota.Events == 0 || events == 0 {
+		return true
+	}
+	if spend(&s.rations.of(site).events, quota.Events, events, int64(time.Since(s.rations.begin))) {
+		return true
+	}
+	s.metrics.limited.add(limitSiteEvents)
+	return false
 }
 
 // rejectAll moves a beacon's events to the rejected ones.

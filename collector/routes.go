@@ -19,13 +19,17 @@ type route struct {
 // publicRoutes are all there are: what is not here is not public.
 func (s *Server) publicRoutes() []route {
 	const get = "GET, HEAD"
-	return []route{
+	routes := []route{
 		{"/v1/beacon", "POST", routeBeacon, s.beacon},
 		{"/v1/withdraw", "POST", routeWithdraw, s.withdraw},
 		{"/tag.js", get, routeTag, s.tag},
 		{"/healthz", get, routeHealth, s.healthz},
 		{"/readyz", get, routeReady, s.readyz},
 	}
+	if s.options.Keys != nil {
+		routes = append(routes, route{"/v1/events", "POST", routeEvents, s.serverEvents})
+	}
+	return routes
 }
 
 // handle answers one request of the public listener.
@@ -57,6 +61,8 @@ func (s *Server) route(path string) *route {
 func (s *Server) serveRoute(ctx *fasthttp.RequestCtx, r *route) error {
 	method := view(ctx.Method())
 	switch {
+	case method == fasthttp.MethodOptions && r.label.forServers():
+		return errBrowser // whose page asks whether it may
 	case method == fasthttp.MethodOptions:
 		return s.preflight(ctx, r.methods)
 	case !allows(r.methods, method):

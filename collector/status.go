@@ -30,7 +30,7 @@ var (
 	errMethod          = &refusal{405, "method_not_allowed", "", "this address does not answer that method"}
 	errMediaType       = &refusal{415, "unsupported_media_type", "Content-Type", "send JSON as text/plain or application/json"}
 	errEncoding        = &refusal{415, "unsupported_encoding", "Content-Encoding", "send the body uncompressed"}
-	errBodyTooLarge    = &refusal{413, "body_too_large", "", "the body is larger than " + strconv.Itoa(edge.MaxBeaconBytes) + " bytes"}
+	errBodyTooLarge    = &refusal{413, "body_too_large", "", "the body is larger than this address takes"}
 	errHeaderTooLarge  = &refusal{431, "header_too_large", "", "the request's headers are too large"}
 	errRequestTimeout  = &refusal{408, "request_timeout", "", "the request did not arrive in time"}
 	errBadRequest      = &refusal{400, "bad_request", "", "this is not an HTTP request that can be read"}
@@ -94,6 +94,9 @@ func (r *refusal) write(ctx *fasthttp.RequestCtx) {
 	setHeader(header, "Cache-Control", "no-store")
 	if r.status == fasthttp.StatusServiceUnavailable || r.status == fasthttp.StatusTooManyRequests {
 		setHeader(header, "Retry-After", retryAfter)
+	}
+	if r.status == fasthttp.StatusUnauthorized {
+		setHeader(header, "WWW-Authenticate", "Bearer")
 	}
 	body := ctx.Response.SwapBody(nil)[:0]
 	ctx.Response.SwapBody(r.appendJSON(body))
