@@ -14,12 +14,12 @@ import (
 	"github.com/nearside/nearside/publishing"
 )
 
-// Times of what a node knows of servers' keys. A key that is revoked opens
-// nothing after keysAge, where requests come often, and after the first request
-// where they do not; one that is new opens at once.
+// Times of what a node knows of servers' keys. One that is made or revoked at this
+// node counts at once; another node's counts after keysAge, or keysStale where
+// there is little to do.
 const (
 	keysAge   = time.Second
-	keysAgain = 250 * time.Millisecond // after a look at the store, for a key that is not known
+	keysAgain = 250 * time.Millisecond // between looks at the store for keys that are not known
 	keysStale = 3 * time.Second        // what is older is waited for
 	keysDead  = time.Minute            // what is older, for the store cannot be read, opens nothing
 	keysTime  = 2 * time.Second        // for one look at the store
@@ -46,6 +46,7 @@ type serverKeys struct {
 type knownKeys struct {
 	at     time.Time // when they were read
 	tried  time.Time // when reading them was last tried
+	change uint64    // of the desk's, before they were read
 	tokens map[publishing.SecretHash]publishing.Token
 }
 
@@ -64,6 +65,8 @@ func (k *serverKeys) Key(secret string) (collector.Grant, error) {
 	now := k.now()
 	known := k.known.Load()
 	switch age := now.Sub(known.tried); {
+	case known.change != k.desk.TokenChanges():
+		known = k.read(now, 0)
 	case age >= keysStale:
 		known = k.read(now, keysAge)
 	case age >= keysAge && k.reading.TryLock(): // the others need not wait for it
@@ -89,11 +92,12 @@ func grantOf(a publishing.Actor) collector.Grant {
 	return collector.Grant{Every: a.Serves(publishing.AnySite), Sites: a.Sites}
 }
 
-// read reads the store unless somebody else did within an age.
+// read reads the store unless somebody else did within an age or, with none, since
+// the last change.
 func (k *serverKeys) read(now time.Time, age time.Duration) *knownKeys {
 	k.reading.Lock()
 	defer k.reading.Unlock()
-	if known := k.known.Load(); now.Sub(known.tried) < age {
+	if known := k.known.Load(); now.Sub(known.tried) < age || age == 0 && known.change == k.desk.TokenChanges() {
 		return known
 	}
 	return k.readLocked(now)
@@ -104,8 +108,9 @@ func (k *serverKeys) read(now time.Time, age time.Duration) *knownKeys {
 func (k *serverKeys) readLocked(now time.Time) *knownKeys {
 	ctx, cancel := context.WithTimeout(context.Background(), keysTime)
 	defer cancel()
+	change := k.desk.TokenChanges()
 	tokens, err := k.desk.ServerTokens(ctx)
-	known := &knownKeys{now, now, tokens}
+	known := &knownKeys{now, now, change, tokens}
 	if failed := err != nil; failed != k.failing {
 		if k.failing = failed; failed {
 			k.log.Error("read servers' keys", "error", err) // once, until it works again

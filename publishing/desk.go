@@ -5,6 +5,7 @@ package publishing
 import (
 	"encoding/json"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/nearside/nearside/edge"
@@ -46,6 +47,7 @@ type Options struct {
 type Desk struct {
 	o        Options
 	builtins builtinReports
+	tokens   atomic.Uint64 // how often one was made or revoked at this desk
 }
 
 // New returns a desk.

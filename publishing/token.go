@@ -86,6 +86,7 @@ func (d *Desk) CreateToken(ctx context.Context, by, actor Actor, expires time.Ti
 		}
 		return err
 	})
+	d.tokens.Add(1)
 	if err != nil {
 		return "", Token{}, storeError(err, "", "token")
 	}
@@ -159,9 +160,11 @@ func (d *Desk) RevokeToken(ctx context.Context, by Actor, id string) error {
 	if err != nil {
 		return err
 	}
-	return storeError(d.withEntries(ctx, by, token.entries(ActRevoke), func() error {
+	err = d.withEntries(ctx, by, token.entries(ActRevoke), func() error {
 		return d.o.Notes.DeleteNote(ctx, tokenKey(hash), revision)
-	}), "id", "the token")
+	})
+	d.tokens.Add(1)
+	return storeError(err, "id", "the token")
 }
 
 // Authenticate returns the token that a secret is, which is one look-up by
@@ -227,6 +230,10 @@ func (d *Desk) ServerTokens(ctx context.Context) (map[SecretHash]Token, error) {
 	}
 	return found, nil
 }
+
+// TokenChanges counts how often a token was made or revoked at this desk, for who
+// remembers ServerTokens. Other desks of the same store are not counted.
+func (d *Desk) TokenChanges() uint64 { return d.tokens.Load() }
 
 // TokenByID returns a token that still counts, for who has seen its secret
 // before and remembers its ID only.
