@@ -18,7 +18,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/nearside/nearside/stream"
+	"github.com/nearside/nearside/console"
 )
 
 // An apiRequest is one request of the admin API.
@@ -183,8 +183,13 @@ func (c *apiClient) putRelease(ctx context.Context, site string, follows uint64,
 }
 
 // events copies stored events to w as JSON lines, for as long as they come.
-func (c *apiClient) events(ctx context.Context, q stream.Query, w io.Writer) error {
+func (c *apiClient) events(ctx context.Context, q console.EventQuery, w io.Writer) error {
 	query := url.Values{"site": {q.Site}, "follow": {strconv.FormatBool(q.Follow)}}
+	for name, id := range map[string]string{"visitor": q.Visitor, "profile": q.Profile} {
+		if id != "" {
+			query.Set(name, id)
+		}
+	}
 	if !q.Since.IsZero() {
 		query.Set("since", q.Since.Format(time.RFC3339Nano))
 	}

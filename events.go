@@ -11,7 +11,7 @@ import (
 	"regexp"
 	"time"
 
-	"github.com/nearside/nearside/stream"
+	"github.com/nearside/nearside/console"
 )
 
 // eventsCommand prints stored events as JSON lines, oldest first: from the
@@ -19,13 +19,21 @@ import (
 func eventsCommand(ctx context.Context, args []string, io stdio) error {
 	cfg := defaults()
 	fs := cfg.flags("events [settings]", io.out, clientSettings...)
-	var query stream.Query
+	var query console.EventQuery
 	var since time.Duration
 	fs.StringVar(&query.Site, "site", "", "only this `site`'s events")
 	fs.Var((*span)(&since), "since", "only events stored within this `duration` until now, like 1h; 0s is all")
+	fs.StringVar(&query.Visitor, "visitor", "", "only events of the site's visitor with this `id`, as they happened")
+	fs.StringVar(&query.Profile, "profile", "", "only events of the customer that the site knows by this `id`, and of the browsers linked to it, as they happened")
 	fs.BoolVar(&query.Follow, "follow", false, "go on with events as they are stored")
 	if err := cfg.parse(fs, args); err != nil {
 		return err
+	}
+	switch {
+	case query.Visitor != "" && query.Profile != "":
+		return usagef("give --visitor or --profile")
+	case (query.Visitor != "" || query.Profile != "") && query.Site == "":
+		return usagef("--site is missing: a visitor or a customer is one of a site's")
 	}
 	if since > 0 {
 		query.Since = time.Now().Add(-since)

@@ -90,12 +90,7 @@ func (w *workshop) close() error {
 // console is the face of the workshop for who runs it and who has a token.
 func (w *workshop) console(metrics ...func(io.Writer) error) (*console.Console, error) {
 	return console.New(console.Options{
-		Desk: w.desk, Logger: w.log, Metrics: metrics,
-		Events: func(ctx context.Context, q console.EventQuery, emit func([]byte) error) error {
-			return w.events.Events(ctx, stream.Query{Site: q.Site, Since: q.Since, Follow: q.Follow}, func(r stream.LogEvent) error {
-				return emit(r.JSON)
-			})
-		},
+		Desk: w.desk, Logger: w.log, Metrics: metrics, Events: w.storedEvents,
 	})
 }
 

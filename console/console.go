@@ -40,6 +40,10 @@ type EventQuery struct {
 	Site   string    // "" for all sites
 	Since  time.Time // of receipt; zero for all
 	Follow bool      // go on with events as they come
+	// Visitor and Profile are one person of the site, by the id that its events
+	// have or by the site's own id of a customer; "" for everybody. Without Follow
+	// the events come in the order in which they happened.
+	Visitor, Profile string
 }
 
 // Limits of a connection. A release document may take readTime to arrive; a

@@ -69,10 +69,16 @@ func (q *call) still(ctx context.Context) bool {
 	return err == nil || refusalOf(err).status >= 500
 }
 
-// parseEventQuery reads site, since and follow. Since is a time (RFC 3339) or
-// how long ago ("90m").
+// maxPersonBytes bounds a visitor's or a customer's id.
+const maxPersonBytes = 256
+
+// parseEventQuery reads site, visitor, profile, since and follow. Since is a time
+// (RFC 3339) or how long ago ("90m"). A person is one of a site's.
 func parseEventQuery(args url.Values, now time.Time) (EventQuery, error) {
-	query := EventQuery{Site: args.Get("site")}
+	query := EventQuery{Site: args.Get("site"), Visitor: args.Get("visitor"), Profile: args.Get("profile")}
+	if person := query.Visitor + query.Profile; person != "" && query.Site == "" || len(person) > maxPersonBytes || query.Visitor != "" && query.Profile != "" {
+		return query, errQuery
+	}
 	if since := args.Get("since"); since != "" {
 		at, err := time.Parse(time.RFC3339, since)
 		if ago, agoErr := time.ParseDuration(since); agoErr == nil && ago >= 0 {

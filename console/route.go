@@ -55,7 +55,7 @@ func (c *Console) table() []route {
 	return []route{
 		{"GET", "/healthz", none, anywhere, noBody, "`ok` while the process serves requests", c.health},
 		{"GET", "/metrics", viewer, everywhere, noBody, "what the node counts, as Prometheus reads it", c.metrics},
-		{"GET", "/v1/events", viewer, atQuery, noBody, "stored events as JSON lines; `?site=`, `?since=` (RFC 3339, or `90m` ago), `?follow=true`", c.events},
+		{"GET", "/v1/events", viewer, atQuery, noBody, "stored events as JSON lines; `?site=`, `?since=` (RFC 3339, or `90m` ago), `?follow=true`, and of one person of a site `?visitor=` or `?profile=` (the customer's id), in the order in which they happened", c.events},
 		{"POST", "/v1/replay", editor, anywhere, maxJSONBytes, "answers a recorded decision again: `{\"decision\"}`", c.replay},
 
 		{"GET", "/v1/sites", viewer, anywhere, noBody, "the sites that have a release", c.sites},

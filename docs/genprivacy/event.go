@@ -31,7 +31,11 @@ var memberTexts = map[string]string{
 	"view":              "the page view's id, random for each page view",
 	"visitor.id":        "the visitor's id on this site, random",
 	"session":           "the session's id, random",
-	"origin":            "whose data it is: `first` party",
+	"profile":           "a customer's id as the site's server names it, hashed under this server's key",
+	"system":            "which of the site's systems told it, in the site's own word",
+	"origin":            "whose data it is: `first`, `second`, `third` or `zero` party; a page's is `first`",
+	"origins":           "by property, whose data it is where that is not the event's",
+	"purposes":          "by property, which purpose unlocked it where that is not `measure`",
 	"consent.purposes":  "what was granted when it happened",
 	"consent.authority": "on whose word",
 	"consent.policy":    "which defaults were in force",
@@ -80,6 +84,7 @@ func eventMembers() ([]member, error) {
 			}
 		}
 	}
+	delete(needs, "purposes") // it is there for the property of which it tells
 	var list []member
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		said, ok := memberTexts[name]
@@ -115,6 +120,7 @@ func newVisitor() (*visitor, error) {
 	v := &visitor{engine: edge.New(edge.Options{Node: "node", Locator: everywhere{}, Loader: holder{}, Sealer: sealer})}
 	_, err = v.engine.Publish([]byte(`{"schema":1,"site":"` + site + `","number":1,
 		"settings":{"origins":["https://shop.example"],"languages":["en"]},
+		"fields":[{"name":"own.tier","type":"string","purpose":"context","origin":"second","from":"event","event":"loyalty","prop":"tier"}],
 		"campaigns":[{"name":"c","state":"live"}],
 		"slots":[{"name":"hero","kind":"text","ladder":[{"rung":"context","rules":[{"name":"r","show":[{"variant":"v"}],"campaign":"c"}]}]}],
 		"variants":[{"slot":"hero","name":"v","state":"live","content":{"en":{"text":"t"}}}],"modules":[],
@@ -149,16 +155,26 @@ func (v *visitor) members(granted consent.Purposes) (map[string]bool, error) {
 	if err != nil {
 		return nil, err
 	}
+	told, err := v.told(granted)
+	if err != nil {
+		return nil, err
+	}
 	names := make(map[string]bool)
-	for _, event := range out.Events {
+	for _, event := range append(out.Events, told...) {
 		var document map[string]json.RawMessage
 		if err := json.Unmarshal(event.JSON(), &document); err != nil {
 			return nil, fmt.Errorf("event: %w", err)
 		}
 		for name, value := range document {
 			var inner map[string]json.RawMessage
-			if name == "props" || json.Unmarshal(value, &inner) != nil {
+			if name == "own" {
+				continue // a site's own fields are not everybody's
+			}
+			if name == "props" || name == "origins" || name == "purposes" || json.Unmarshal(value, &inner) != nil {
 				names[name] = true
+			}
+			if name == "origins" || name == "purposes" {
+				continue // by the properties' names
 			}
 			for second := range inner {
 				names[name+"."+second] = true
@@ -167,6 +183,31 @@ func (v *visitor) members(granted consent.Purposes) (map[string]bool, error) {
 	}
 	delete(names, "props.")
 	return names, nil
+}
+
+// told are the events of a site's server about the same visitor.
+func (v *visitor) told(granted consent.Purposes) ([]edge.Event, error) {
+	batch := edge.Batch{
+		Site:     site,
+		Consents: []consent.Signals{signals(granted)},
+		Events: []edge.BatchEvent{{
+			BeaconEvent: edge.BeaconEvent{ID: "c", Name: "loyalty", AtMillis: nextVisit.UnixMilli(), Props: []byte(`{"tier":"gold","shoe":"44"}`)},
+			System:      "till", Origins: []byte(`{"shoe":"zero"}`), State: v.state, Profile: "customer",
+		}},
+	}
+	var out edge.BatchOutcome
+	if err := v.engine.Accept(&batch, nextVisit, &out); err != nil {
+		return nil, err
+	}
+	if len(out.Rejected) > 0 && granted.Has(consent.Measure) {
+		return nil, fmt.Errorf("a server's event refused: %v", out.Rejected)
+	}
+	return out.Events, nil
+}
+
+// signals are those of a visitor who answered the site's prompt.
+func signals(granted consent.Purposes) consent.Signals {
+	return consent.Signals{Claimed: consent.All, Owner: consent.Choice{Granted: granted, Refused: consent.All &^ granted}}
 }
 
 // visit is one page view of a visitor who answered the site's prompt.
@@ -178,13 +219,10 @@ func (v *visitor) visit(granted consent.Purposes, now time.Time, events []edge.B
 		Site:       site,
 		Page:       edge.BeaconPage{ID: "p", Title: "t", Type: "t", Category: "c", Item: "i", Lang: "en", Tags: []string{"t"}},
 		SentMillis: now.UnixMilli(),
-		Consent: consent.Signals{
-			Claimed: consent.All,
-			Owner:   consent.Choice{Granted: granted, Refused: consent.All &^ granted},
-		},
-		Client: edge.BeaconClient{Langs: []string{"en"}, Viewport: [2]int{800, 600}, Screen: [2]int{800, 600}, TimeZone: "Asia/Tokyo"},
-		Events: events,
-		Slots:  []edge.BeaconSlot{{Name: "hero"}},
+		Consent:    signals(granted),
+		Client:     edge.BeaconClient{Langs: []string{"en"}, Viewport: [2]int{800, 600}, Screen: [2]int{800, 600}, TimeZone: "Asia/Tokyo"},
+		Events:     events,
+		Slots:      []edge.BeaconSlot{{Name: "hero"}},
 	}
 	request := edge.Request{
 		Now:    now,
