@@ -45,11 +45,14 @@ func (s *Server) answerBeacon(ctx *fasthttp.RequestCtx, x *exchange) error {
 	if err := s.engine.Decide(&x.beacon, &x.request, &x.outcome); err != nil {
 		return err
 	}
+	asks := asks(len(x.beacon.Slots))
+	s.metrics.decideTook[asks].observe(sinceRead(ctx))
 	kept := s.keep(x)
 	if !kept && len(x.beacon.Slots) == 0 {
 		return edge.ErrUnavailable
 	}
 	s.respond(ctx, x, kept)
+	s.metrics.answerTook[asks].observe(sinceRead(ctx))
 	return nil
 }
 

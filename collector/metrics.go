@@ -51,6 +51,9 @@ type metrics struct {
 	limited      labelled
 	handshakes   labelled
 	proxyHeaders atomic.Uint64 // that were missing or malformed
+	// decideTook is the time until all was decided, answerTook until the answer
+	// was there too, its wait for the disk included.
+	decideTook, answerTook [asksCount]latency
 }
 
 // Why a connection is refused, and how a TLS handshake ends that fails.
@@ -150,6 +153,14 @@ func (m *metrics) appendText(b []byte) []byte {
 		if n := m.decisions[reason].Load(); n > 0 {
 			b = appendSample(b, "nearside_decisions_total", "reason", edge.Reason(reason).String(), n)
 		}
+	}
+	b = appendHelp(b, "nearside_decide_seconds", "histogram", "Beacons decided, by the time from the last byte read to all slots decided and all events made.")
+	for asks := range m.decideTook {
+		b = m.decideTook[asks].appendText(b, "nearside_decide_seconds", "asks", asksNames[asks])
+	}
+	b = appendHelp(b, "nearside_answer_seconds", "histogram", "Beacons answered, by the time from the last byte read to the answer, the wait for the disk included.")
+	for asks := range m.answerTook {
+		b = m.answerTook[asks].appendText(b, "nearside_answer_seconds", "asks", asksNames[asks])
 	}
 	b = appendHelp(b, "nearside_connections_refused_total", "counter", "Connections refused, by the limit they met.")
 	b = m.refused.appendText(b, "nearside_connections_refused_total", "limit")
