@@ -3,12 +3,10 @@
 package collector
 
 import (
-	"cmp"
 	"encoding/binary"
 	"maps"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -16,9 +14,6 @@ import (
 
 	"github.com/nearside/nearside/edge"
 )
-
-// maxAcceptLanguageBytes bounds what is read of Accept-Language.
-const maxAcceptLanguageBytes = 256
 
 // languages matches what visitors read to what sites speak, and remembers what
 // it found. It is safe for concurrent use.
@@ -34,7 +29,16 @@ type languages struct {
 type siteLanguages struct {
 	release *edge.Release
 	number  uint64 // unique, so that a cached match never outlives its release
+	names   []string
 	matcher language.Matcher
+}
+
+func newSiteLanguages(names []string) *siteLanguages {
+	tags := make([]language.Tag, len(names))
+	for i, name := range names {
+		tags[i] = language.Make(name)
+	}
+	return &siteLanguages{names: names, matcher: language.NewMatcher(tags)}
 }
 
 func newLanguages() *languages {
@@ -63,7 +67,7 @@ func (l *languages) match(release *edge.Release, q *question, scratch []byte) (b
 	for _, tag := range q.prefers {
 		key = append(append(key, 0), tag...) // neither a tag nor a header can hold the bytes 0 and 1
 	}
-	key = append(append(key, 1), cut(q.accept, maxAcceptLanguageBytes)...)
+	key = append(append(key, 1), cut(q.accept, maxAcceptLanguageBytes+1)...)
 
 	i, ok := l.cache.find(key)
 	if !ok {
@@ -88,12 +92,8 @@ func (l *languages) of(release *edge.Release) *siteLanguages {
 		return site // learnt while we waited
 	}
 	l.last++
-	site := &siteLanguages{release: release, number: l.last}
-	tags := make([]language.Tag, 0, len(release.Languages()))
-	for _, name := range release.Languages() {
-		tags = append(tags, language.Make(name))
-	}
-	site.matcher = language.NewMatcher(tags)
+	site := newSiteLanguages(release.Languages())
+	site.release, site.number = release, l.last
 	next := maps.Clone(*l.sites.Load())
 	next[release.Site()] = site
 	l.sites.Store(&next)
@@ -101,59 +101,46 @@ func (l *languages) of(release *edge.Release) *siteLanguages {
 }
 
 // match works an answer out: the first language in order of preference that the
-// site speaks, else the first whose readers get by in one that it speaks. The
-// matcher is asked about one at a time, for asked about all at once it takes a
-// perfect match further down for better: of "zh-HK, zh" it answers the second.
+// site speaks, else the first whose readers get by in one that it speaks, else
+// any if any will do. The matcher is asked about one at a time, for asked about
+// all at once it takes a perfect match further down for better: of "zh-HK, zh"
+// it answers the second. What the header refuses is no answer, but for what the
+// tag's own list names.
 func (s *siteLanguages) match(q *question) int {
-	wanted := make([]language.Tag, 0, edge.MaxLangs)
-	for _, name := range slices.Concat(q.prefers, acceptedLanguages(cut(q.accept, maxAcceptLanguageBytes))) {
-		if len(wanted) == edge.MaxLangs {
+	header := readAcceptance(q.accept)
+	getsBy := -1
+	if len(s.names) == 0 {
+		return getsBy
+	}
+	for n, name := range slices.Concat(q.prefers, header.names) {
+		if n == edge.MaxLangs {
 			break
 		}
-		if tag, err := language.Parse(name); err == nil && len(name) <= edge.MaxLangBytes && tag != language.Und {
-			wanted = append(wanted, tag)
+		tag, err := language.Parse(name)
+		if err != nil || len(name) > edge.MaxLangBytes || tag == language.Und {
+			continue
 		}
-	}
-	getsBy := -1
-	for _, tag := range wanted {
 		found, i, confidence := s.matcher.Match(tag)
-		base, _ := tag.Base()
-		if same, _ := found.Base(); base == same && confidence >= language.High {
+		refused := header.refuses(s.names[i])
+		if sameLanguage(tag, found) && confidence >= language.High && (!refused || n < len(q.prefers)) {
 			return i
 		}
-		if getsBy < 0 && confidence >= language.Low && !q.exact {
+		if getsBy < 0 && confidence >= language.Low && !q.exact && !refused && !header.none {
 			getsBy = i
 		}
+	}
+	if getsBy < 0 && header.any {
+		return slices.IndexFunc(s.names, func(name string) bool { return !header.refuses(name) })
 	}
 	return getsBy
 }
 
-// acceptedLanguages returns the languages of an Accept-Language header in order
-// of preference (RFC 9110, 12.5.4). What cannot be read is passed over.
-func acceptedLanguages(header string) []string {
-	type weighted struct {
-		name   string
-		weight float64
-	}
-	var list []weighted
-	for entry := range strings.SplitSeq(header, ",") {
-		name, parameters, _ := strings.Cut(entry, ";")
-		w := weighted{trimSpace(name), 1}
-		if value, ok := strings.CutPrefix(trimSpace(parameters), "q="); ok {
-			q, err := strconv.ParseFloat(trimSpace(value), 64)
-			if err != nil || !(q > 0 && q <= 1) {
-				continue
-			}
-			w.weight = q
-		}
-		if w.name != "" && w.name != "*" {
-			list = append(list, w)
-		}
-	}
-	slices.SortStableFunc(list, func(a, b weighted) int { return cmp.Compare(b.weight, a.weight) })
-	names := make([]string, len(list))
-	for i, w := range list {
-		names[i] = w.name
-	}
-	return names
+// sameLanguage reports whether two tags are of one language, by whatever codes:
+// browsers say nb where most sites say no.
+func sameLanguage(a, b language.Tag) bool {
+	first, _ := language.All.Canonicalize(a)
+	second, _ := language.All.Canonicalize(b)
+	x, _ := first.Base()
+	y, _ := second.Base()
+	return x == y
 }

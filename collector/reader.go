@@ -38,3 +38,13 @@ func (r *Reader) Device(a *Agent) (device edge.Device, bot bool) {
 // Referrer says of a referring page's address its host and class, for a page of
 // the host pageHost.
 func (r *Reader) Referrer(ref, pageHost string) edge.Ref { return r.referrers.classify(ref, pageHost) }
+
+// Language returns which of a site's languages suits a reader best, "" for none:
+// prefers in order of preference, then what the Accept-Language header accepts.
+// It remembers nothing.
+func (r *Reader) Language(site, prefers []string, accept string) string {
+	if i := newSiteLanguages(site).match(&question{prefers: prefers, accept: accept}); i >= 0 {
+		return site[i]
+	}
+	return ""
+}
