@@ -259,6 +259,6 @@ func madeOf(ref ModuleRef) (made ruleMade) {
 	if len(ref.Settings) > 0 {
 		made.settings = sha256.Sum256(ref.Settings)
 	}
-	made.id = strings.Clone(ref.ID())
+	made.madeMark = madeMark{strings.Clone(ref.ID()), markOf(made.module, made.settings)}
 	return made
 }

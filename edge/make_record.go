@@ -4,8 +4,6 @@ package edge
 
 import (
 	"encoding/binary"
-	"hash/fnv"
-	"math/bits"
 	"slices"
 
 	"github.com/nearside/nearside/edge/consent"
@@ -15,25 +13,39 @@ import (
 // their size, texts and bytes have their length before them.
 //
 //	record   = version:u8 at:milliseconds release granted builtins rules views decisions
-//	rule     = id module:32 bytes settings:32 bytes
-//	view     = mask:32 bytes, the record as the rule received it
+//	rule     = id mark:u64
+//	view     = words:u8 word:u64… packed
 //	decision = slot reason:u8 variant rule key tries
-//	try      = rung:u8 place:u8 rule view reason:u8 variant:u8 score fuel output:u64
+//	try      = rung:u8 place:u8 rule view what:u8 [variant:u8 score fuel] [output:u64]
 //
 // Lists have their count before them. builtins is how many built-in fields there
 // were: the site's own are numbered after them, in masks as in the record a rule
-// received. A try's rule is a number in rules, its view one more than a number in
-// views, 0 when the rule did not run. key is the beginning of the decision's id.
+// received. A rule's mark tells what it was made of. A view is its mask, without
+// the zero words at the end, and the record as the rule received it, packed. A
+// try's rule is a number in rules, its view one more than a number in views, 0 when
+// the rule did not run; what is its reason and whether it has an answer and an
+// output, which are 0 otherwise. key is the beginning of the decision's id.
 //
 // A rung's rules without code are one try, whose place is codelessPlace: its rule
 // is what they were compiled to, its variant one more than the number of the
 // candidate that won and its output a checksum of all that held in the slot.
 //
+// Until version 2 a rule was id module:32 bytes settings:32 bytes, a view mask:32
+// bytes and the record as it was, and a try had all its members:
+//
+//	try      = rung:u8 place:u8 rule view reason:u8 variant:u8 score fuel output:u64
+//
 // Version 1 had no rules without code and did not tell builtins, which were
 // FirstBuiltinFields.
 const (
-	recordVersion    = 2
+	recordVersion    = 3
 	decisionKeyChars = 16 // 80 bits of the id's nonce
+
+	tryAnswers = 0x80 // in what: variant, score and fuel follow
+	trySays    = 0x40 // in what: output follows
+
+	// maxUnpacked bounds what a record's views are together, unpacked.
+	maxUnpacked = 1 << 20
 )
 
 // An attempt is one rule's part in a decision.
@@ -72,24 +84,18 @@ func (e *Engine) makeRecord(d *decider, r *Request, out *Outcome) {
 	b = binary.AppendUvarint(b, uint64(BuiltinFields))
 	b = binary.AppendUvarint(b, uint64(len(rules)))
 	for _, rule := range rules {
-		b = appendSized(b, rule.made.id)
-		b = append(append(b, rule.made.module[:]...), rule.made.settings[:]...)
+		b = binary.LittleEndian.AppendUint64(appendSized(b, rule.made.id), rule.made.sum)
 	}
 	b = binary.AppendUvarint(b, uint64(len(d.views)))
+	unpacked := 0
 	for i := range d.views {
 		v := &d.views[i]
-		for _, word := range v.mask {
-			b = binary.LittleEndian.AppendUint64(b, word)
-		}
-		if v.encoded {
-			b = appendSized(b, v.record)
-		} else {
-			b = append(b, 0)
-		}
+		b = appendPacked(v.mask.appendWords(b), v.record)
+		unpacked += len(v.record)
 	}
 	b = d.appendDecisions(b, out.Decisions, rules)
 	out.recordSpace = b
-	if len(b) > MaxRecordBytes {
+	if len(b) > MaxRecordBytes || unpacked > maxUnpacked {
 		return
 	}
 	out.record = Record{site: d.release.Site(), visitor: d.person(), at: r.Now, body: b}
@@ -121,16 +127,46 @@ func (d *decider) appendDecisions(b []byte, decisions []Decision, rules []*bound
 			}
 		}
 		b = binary.AppendUvarint(b, uint64(len(tries)))
+		held := d.holding.of(d.release.slots[decision.Slot]).sum()
 		for j := range tries {
 			t := &tries[j]
 			b = append(b, byte(t.at.rung), byte(t.at.rule))
 			b = binary.AppendUvarint(b, uint64(slices.Index(rules, t.rule)))
 			b = binary.AppendUvarint(b, uint64(t.view+1))
-			b = append(b, byte(t.reason), byte(t.answer.Variant))
-			b = binary.AppendVarint(b, t.answer.Score)
-			b = binary.AppendVarint(b, t.answer.Fuel)
-			b = binary.LittleEndian.AppendUint64(b, d.outputSum(t, d.release.slots[decision.Slot]))
+			output := held
+			if t.at.rule != codelessPlace {
+				output = t.answer.sum()
+			}
+			b = appendAnswer(b, t, output)
 		}
+	}
+	return b
+}
+
+// appendAnswer appends what an attempt came to.
+func appendAnswer(b []byte, t *tried, output uint64) []byte {
+	at, a := len(b), &t.answer
+	b = append(b, byte(t.reason))
+	if a.Variant != 0 || a.Score != 0 || a.Fuel != 0 {
+		b[at] |= tryAnswers
+		b = binary.AppendVarint(binary.AppendVarint(append(b, byte(a.Variant)), a.Score), a.Fuel)
+	}
+	if output != 0 {
+		b[at] |= trySays
+		b = binary.LittleEndian.AppendUint64(b, output)
+	}
+	return b
+}
+
+// appendWords appends the mask's words up to the last that is not zero.
+func (m *Mask) appendWords(b []byte) []byte {
+	n := len(m)
+	for n > 0 && m[n-1] == 0 {
+		n--
+	}
+	b = append(b, byte(n))
+	for _, word := range m[:n] {
+		b = binary.LittleEndian.AppendUint64(b, word)
 	}
 	return b
 }
@@ -144,48 +180,4 @@ func isRecorded(decisions []Decision, i int) bool {
 
 func appendSized[T string | []byte](b []byte, text T) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(text))), text...)
-}
-
-// outputSum is a checksum of what an attempt in a slot came to beside variant and
-// score, so that a replay can tell a difference without keeping it; 0 for nothing.
-func (d *decider) outputSum(t *tried, s *slot) uint64 {
-	if t.at.rule == codelessPlace {
-		return d.holding.of(s).sum()
-	}
-	a := &t.answer
-	if a.Because == "" && len(a.Items) == 0 {
-		return 0
-	}
-	h := fnv.New64a()
-	write := func(s string) {
-		_, _ = h.Write([]byte(s)) // a hash takes everything
-		_, _ = h.Write([]byte{0})
-	}
-	write(a.Because)
-	for _, item := range a.Items {
-		write(item.ID)
-		write(item.Reason)
-		write(item.Text)
-	}
-	return h.Sum64()
-}
-
-// sum is a checksum of what holds and of its scores; 0 for no answer.
-func (h *Held) sum() uint64 {
-	if h == nil {
-		return 0
-	}
-	sum := fnv.New64a()
-	var word [8]byte
-	write := func(n uint64) {
-		binary.LittleEndian.PutUint64(word[:], n)
-		_, _ = sum.Write(word[:]) // a hash takes everything
-	}
-	for i, held := range h.Bits {
-		write(held)
-		for ; held != 0; held &= held - 1 {
-			write(uint64(h.Scores[i<<6+bits.TrailingZeros64(held)]))
-		}
-	}
-	return sum.Sum64()
 }

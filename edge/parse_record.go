@@ -17,6 +17,7 @@ type recordHead struct {
 	Granted consent.Purposes
 	// builtins is how many built-in fields there were.
 	builtins int
+	version  byte
 }
 
 // A parsedRecord is a decision record taken apart.
@@ -44,7 +45,7 @@ func (t *recordedDecision) has(id string) bool {
 
 type recordedTry struct {
 	at     ruleAt
-	made   ruleMade
+	made   madeMark
 	view   int // one more than a number of views, 0 for none
 	reason Reason
 	answer Answer // without words and items
@@ -53,7 +54,10 @@ type recordedTry struct {
 
 // A recordParser reads a record from the front. What is read after an error is
 // empty.
-type recordParser struct{ byteReader }
+type recordParser struct {
+	byteReader
+	try func(*recordedTry) // reads a try's end as the record's version has it
+}
 
 func (r *recordParser) varint() int64 {
 	n, size := binary.Varint(r.b)
@@ -82,8 +86,16 @@ func (r *recordParser) count() int {
 
 func (r *recordParser) sized() []byte { return r.take(r.count()) }
 
-func (r *recordParser) reason() Reason {
-	n := r.byte()
+func (r *recordParser) uint64() uint64 {
+	if b := r.take(8); b != nil {
+		return binary.LittleEndian.Uint64(b)
+	}
+	return 0
+}
+
+func (r *recordParser) reason() Reason { return r.reasonOf(r.byte()) }
+
+func (r *recordParser) reasonOf(n byte) Reason {
 	if int(n) >= len(reasonNames) {
 		r.bad = true
 		return ReasonDefault
@@ -96,7 +108,7 @@ func (r *recordParser) head() (recordHead, error) {
 	if v == 0 || v > recordVersion {
 		return recordHead{}, fmt.Errorf("%w: version %d, this build knows 1 to %d", ErrRecord, v, recordVersion)
 	}
-	h := recordHead{At: time.UnixMilli(r.varint()), Release: r.uvarint(), Granted: consent.Purposes(r.uvarint()) & consent.All}
+	h := recordHead{version: v, At: time.UnixMilli(r.varint()), Release: r.uvarint(), Granted: consent.Purposes(r.uvarint()) & consent.All}
 	h.builtins = FirstBuiltinFields
 	if v > 1 {
 		h.builtins = int(min(r.uvarint(), MaxFields))
@@ -115,28 +127,25 @@ func parseRecord(record []byte) (*parsedRecord, error) {
 	if len(record) > MaxRecordBytes {
 		return nil, fmt.Errorf("%w: %d bytes, at most %d", ErrRecord, len(record), MaxRecordBytes)
 	}
-	r := recordParser{byteReader{b: record}}
+	r := recordParser{byteReader: byteReader{b: record}}
 	p := &parsedRecord{}
 	var err error
 	if p.recordHead, err = r.head(); err != nil {
 		return nil, err
 	}
-	var rules []ruleMade
-	for n := r.count(); n > 0 && !r.bad; n-- {
-		made := ruleMade{id: string(r.sized())}
-		copy(made.module[:], r.take(len(made.module)))
-		copy(made.settings[:], r.take(len(made.settings)))
-		rules = append(rules, made)
+	if p.version < 3 {
+		r.try = r.tryVersion2
+	} else {
+		r.try = r.tryVersion3
 	}
+	var rules []madeMark
 	for n := r.count(); n > 0 && !r.bad; n-- {
-		var v recordedView
-		words := r.take(8 * len(v.mask))
-		for i := range v.mask {
-			if !r.bad {
-				v.mask[i] = binary.LittleEndian.Uint64(words[8*i:])
-			}
-		}
-		v.bytes = r.sized()
+		rules = append(rules, r.made(p.version))
+	}
+	left := maxUnpacked
+	for n := r.count(); n > 0 && !r.bad; n-- {
+		v := r.view(p.version, left)
+		left -= len(v.bytes)
 		p.views = append(p.views, v)
 	}
 	for n := r.count(); n > 0 && !r.bad; n-- {
@@ -148,7 +157,42 @@ func parseRecord(record []byte) (*parsedRecord, error) {
 	return p, nil
 }
 
-func (r *recordParser) decision(rules []ruleMade, views int) recordedDecision {
+// made reads what a rule was made of.
+func (r *recordParser) made(version byte) madeMark {
+	m := madeMark{id: string(r.sized())}
+	if version >= 3 {
+		m.sum = r.uint64()
+		return m
+	}
+	var module, settings [32]byte
+	copy(module[:], r.take(len(module)))
+	copy(settings[:], r.take(len(settings)))
+	m.sum = markOf(module, settings)
+	return m
+}
+
+// view reads a view of at most most bytes.
+func (r *recordParser) view(version byte, most int) (v recordedView) {
+	count := len(v.mask)
+	if version >= 3 {
+		count = int(r.byte())
+	}
+	if count > len(v.mask) {
+		r.bad = true
+		return v
+	}
+	for i := range v.mask[:count] {
+		v.mask[i] = r.uint64()
+	}
+	if version >= 3 {
+		v.bytes = r.packed(most)
+	} else {
+		v.bytes = r.sized()
+	}
+	return v
+}
+
+func (r *recordParser) decision(rules []madeMark, views int) recordedDecision {
 	d := recordedDecision{slot: string(r.sized()), reason: r.reason()}
 	d.variant, d.rule, d.key = string(r.sized()), string(r.sized()), string(r.sized())
 	for n := r.count(); n > 0 && !r.bad; n-- {
@@ -158,13 +202,28 @@ func (r *recordParser) decision(rules []ruleMade, views int) recordedDecision {
 			r.bad = true
 			return d
 		}
-		t.made, t.view, t.reason = rules[rule], int(view), r.reason()
-		t.answer.Variant = int(r.byte())
-		t.answer.Score, t.answer.Fuel = r.varint(), r.varint()
-		if sum := r.take(8); !r.bad {
-			t.output = binary.LittleEndian.Uint64(sum)
-		}
+		t.made, t.view = rules[rule], int(view)
+		r.try(&t)
 		d.tries = append(d.tries, t)
 	}
 	return d
+}
+
+// tryVersion3 reads what a try came to.
+func (r *recordParser) tryVersion3(t *recordedTry) {
+	what := r.byte()
+	t.reason = r.reasonOf(what &^ (tryAnswers | trySays))
+	if what&tryAnswers != 0 {
+		t.answer = Answer{Variant: int(r.byte()), Score: r.varint(), Fuel: r.varint()}
+	}
+	if what&trySays != 0 {
+		t.output = r.uint64()
+	}
+}
+
+// tryVersion2 is tryVersion3 for the versions before.
+func (r *recordParser) tryVersion2(t *recordedTry) {
+	t.reason = r.reason()
+	t.answer = Answer{Variant: int(r.byte()), Score: r.varint(), Fuel: r.varint()}
+	t.output = r.uint64()
 }

@@ -3,6 +3,8 @@
 package edge
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -227,10 +229,24 @@ type boundRule struct {
 	campaign *period    // nil without a campaign
 }
 
-// A ruleMade is what a decision record says a rule was made of.
+// A ruleMade is what a rule was made of.
 type ruleMade struct {
-	id               string
+	madeMark
 	module, settings [32]byte // SHA-256; settings is zero without any
+}
+
+// A madeMark tells in a decision record what a rule was made of. The release that
+// the record is of says it in full.
+type madeMark struct {
+	id  string
+	sum uint64 // see markOf
+}
+
+// markOf returns the first bytes of the SHA-256 of a module's hash and that of its
+// settings: a record is made with each beacon, and 64 bits tell by far enough.
+func markOf(module, settings [32]byte) uint64 {
+	sum := sha256.Sum256(slices.Concat(module[:], settings[:]))
+	return binary.LittleEndian.Uint64(sum[:])
 }
 
 // A variant is a Variant with its content compiled for each of the site's

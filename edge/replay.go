@@ -219,7 +219,7 @@ func (d *decider) compare(s *slot, then *recordedDecision, now []tried) []Replay
 		if i < len(then.tries) {
 			old := &then.tries[i]
 			try.Then = replayedAnswer(old.reason, &old.answer, old.output)
-			try.Same = try.Then == try.Now && old.made == n.rule.made && old.at == n.at
+			try.Same = try.Then == try.Now && old.made == n.rule.made.madeMark && old.at == n.at
 			if old.view > 0 {
 				view := &d.views[old.view-1]
 				try.Saw = d.saw(view.mask, view)

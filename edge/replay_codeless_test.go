@@ -4,7 +4,6 @@ package edge_test
 
 import (
 	"bytes"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"slices"
@@ -195,58 +194,6 @@ func TestARecordIsTheSameWithAnExplanation(t *testing.T) {
 	}
 }
 
-// firstVersion rewrites a record as it was written before there were rules
-// without code: with fewer built-in fields, which it does not tell.
-func firstVersion(t *testing.T, record []byte) []byte {
-	t.Helper()
-	const gone = edge.FieldNumber(edge.BuiltinFields - edge.FirstBuiltinFields)
-	at := 1
-	skip := func() (n uint64) {
-		n, size := binary.Uvarint(record[at:])
-		at += size
-		return n
-	}
-	skip() // the time
-	skip() // the release
-	skip() // what was granted
-	out := append([]byte{1}, record[1:at]...)
-	if n := skip(); n != uint64(edge.BuiltinFields) {
-		t.Fatalf("the record says %d built-in fields", n)
-	}
-	rules := at
-	for n := skip(); n > 0; n-- {
-		at += int(skip())
-		at += 64
-	}
-	views := skip()
-	out = append(out, record[rules:at]...)
-	for range views {
-		var mask, old edge.Mask
-		for i := range mask {
-			mask[i] = binary.LittleEndian.Uint64(record[at+8*i:])
-		}
-		at += 32
-		for n := mask.Next(0); n >= 0; n = mask.Next(n + 1) {
-			switch {
-			case int(n) < edge.FirstBuiltinFields:
-				old = old.With(n)
-			case int(n) < edge.BuiltinFields:
-				t.Fatalf("the view has field %d, which came later", n)
-			default:
-				old = old.With(n - gone)
-			}
-		}
-		for _, word := range old {
-			out = binary.LittleEndian.AppendUint64(out, word)
-		}
-		size := int(skip())
-		view := edgetest.RenumberView(record[at:at+size], edge.FirstBuiltinFields)
-		at += size
-		out = append(binary.AppendUvarint(out, uint64(len(view))), view...)
-	}
-	return append(out, record[at:]...)
-}
-
 // A record that was kept before the latest built-in fields came replays, though
 // the site's own fields have other numbers now.
 func TestARecordOfTheFirstVersionReplays(t *testing.T) {
@@ -267,7 +214,7 @@ func TestARecordOfTheFirstVersionReplays(t *testing.T) {
 	if out.Decisions[0].Variant != "phone" {
 		t.Fatalf("decision %+v", out.Decisions[0])
 	}
-	record := firstVersion(t, out.Record.Bytes())
+	record := olderRecord(t, out.Record.Bytes(), 1, &doc)
 	replay, err := release.Replay(record, out.Decisions[0].ID, decodeRecorded)
 	if err != nil {
 		t.Fatal(err)
@@ -289,7 +236,7 @@ func TestARecordOfALaterVersionIsRefused(t *testing.T) {
 	later[0]++
 	more := bytes.Clone(out.Record.Bytes())
 	more[bytes.IndexByte(more, byte(edge.BuiltinFields))]++
-	for want, record := range map[string][]byte{"version 3": later, "45 built-in fields": more} {
+	for want, record := range map[string][]byte{"version 4": later, "45 built-in fields": more} {
 		if _, err := release.Replay(record, "", decodeRecorded); !errors.Is(err, edge.ErrRecord) || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want one about %q", err, want)
 		}

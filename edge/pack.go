@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package edge
+
+import "encoding/binary"
+
+// The packing of what a rule received, which is mostly empty slots:
+//
+//	packed = length:uvarint run… rest
+//	run    = zero:u8 kept:u8 word…
+//
+// A run is so many words of eight zero bytes, then so many as they stand. The rest
+// are the length's last bytes, fewer than eight. Texts stay whole.
+const (
+	packWord = 8
+	packMost = 255 // words of a kind in a run
+)
+
+// appendPacked appends src, packed.
+func appendPacked(dst, src []byte) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(src)))
+	for len(src) >= packWord {
+		zero := words(src, true)
+		src = src[zero*packWord:]
+		kept := words(src, false)
+		dst = append(append(dst, byte(zero), byte(kept)), src[:kept*packWord]...)
+		src = src[kept*packWord:]
+	}
+	return append(dst, src...)
+}
+
+// words returns how many words b begins with that are zero or are not, at most
+// packMost.
+func words(b []byte, zero bool) int {
+	n := 0
+	for n < packMost && len(b) >= packWord && (binary.LittleEndian.Uint64(b) == 0) == zero {
+		b = b[packWord:]
+		n++
+	}
+	return n
+}
+
+// packed reads what appendPacked wrote, of at most most bytes.
+func (r *byteReader) packed(most int) []byte {
+	length := r.uvarint()
+	if length > uint64(most) {
+		r.bad, r.b = true, nil
+		return nil
+	}
+	out := make([]byte, 0, min(int(length), packWord*packMost))
+	for int(length)-len(out) >= packWord {
+		zero, kept := int(r.byte()), int(r.byte())
+		if r.bad || zero+kept == 0 || (zero+kept)*packWord > int(length)-len(out) {
+			r.bad, r.b = true, nil
+			return nil
+		}
+		out = append(out, make([]byte, zero*packWord)...)
+		out = append(out, r.take(kept*packWord)...)
+	}
+	return append(out, r.take(int(length)-len(out))...)
+}
