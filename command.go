@@ -47,6 +47,8 @@ const usage = `Nearside personalizes a site at its edge, under the visitor's con
   nearside token                       who may do what on a node
   nearside replay DECISION             answers a recorded decision again, and says what it saw
   nearside events                      stored events as JSON lines (--follow to go on)
+  nearside backup --to FILE            all that a node keeps, in one file, while it runs
+  nearside restore --from FILE         a data directory made of it
   nearside health                      whether a node answers that it is ready
   nearside version                     the version
 
@@ -57,19 +59,21 @@ so on.
 
 // commands are the words of the command line.
 var commands = map[string]func(ctx context.Context, args []string, io stdio) error{
-	"demo":   demoCommand,
-	"serve":  serveCommand,
-	"site":   siteCommand,
-	"check":  siteCheckCommand,
-	"diff":   diffCommand,
-	"apply":  applyCommand,
-	"export": exportCommand,
-	"eval":   evalCommand,
-	"module": moduleCommand,
-	"token":  tokenCommand,
-	"replay": replayCommand,
-	"events": eventsCommand,
-	"health": healthCommand,
+	"demo":    demoCommand,
+	"serve":   serveCommand,
+	"site":    siteCommand,
+	"check":   siteCheckCommand,
+	"diff":    diffCommand,
+	"apply":   applyCommand,
+	"export":  exportCommand,
+	"eval":    evalCommand,
+	"module":  moduleCommand,
+	"token":   tokenCommand,
+	"replay":  replayCommand,
+	"events":  eventsCommand,
+	"backup":  backupCommand,
+	"restore": restoreCommand,
+	"health":  healthCommand,
 	"version": func(_ context.Context, _ []string, io stdio) error {
 		fmt.Fprintf(io.out, "nearside %s\n", version)
 		return nil

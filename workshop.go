@@ -91,6 +91,10 @@ func (w *workshop) close() error {
 func (w *workshop) console(metrics ...func(io.Writer) error) (*console.Console, error) {
 	return console.New(console.Options{
 		Desk: w.desk, Logger: w.log, Metrics: metrics, Events: w.storedEvents,
+		Backup: func(ctx context.Context, to io.Writer) error {
+			_, err := w.events.Backup(ctx, to, version, backupFiles...)
+			return err
+		},
 	})
 }
 

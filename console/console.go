@@ -29,6 +29,9 @@ type Options struct {
 	// when there are no more, when ctx ends, or with emit's error. Without it
 	// there are none.
 	Events func(ctx context.Context, query EventQuery, emit func(line []byte) error) error
+	// Backup writes everything that the node keeps to w. Only the operator's socket
+	// serves it; without it there is none.
+	Backup func(ctx context.Context, w io.Writer) error
 	// Logger is slog.Default if nil.
 	Logger *slog.Logger
 	// Now is time.Now if nil.
@@ -97,7 +100,7 @@ func New(o Options) (*Console, error) {
 	}
 	api := c.table()
 	c.routes = append(slices.Clone(api), c.pageTable()...)
-	c.socket = c.mux(api, c.operator)
+	c.socket = c.mux(slices.Concat(api, c.socketTable()), c.operator)
 	c.remote = http.NewCrossOriginProtection().Handler(c.mux(c.routes, c.visitor))
 	c.ending, c.end = context.WithCancel(context.Background())
 	for i, handler := range []http.Handler{c.socket, c.remote} {

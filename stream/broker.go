@@ -38,7 +38,10 @@ type broker struct {
 
 // openBroker starts the server over dir/jetstream and makes sure that its
 // streams exist.
-func openBroker(o *Options) (b *broker, err error) {
+func openBroker(o *Options) (*broker, error) { return startBroker(o, true) }
+
+// startBroker is openBroker, but for whether each message is synced.
+func startBroker(o *Options, syncAlways bool) (b *broker, err error) {
 	log := &serverLog{log: o.Logger}
 	srv, err := server.NewServer(&server.Options{
 		ServerName: o.Node,
@@ -48,7 +51,7 @@ func openBroker(o *Options) (b *broker, err error) {
 		JetStream:  true,
 		StoreDir:   o.Dir,
 		// Acknowledged means on disk. The server's default syncs every two minutes.
-		SyncAlways: true,
+		SyncAlways: syncAlways,
 		// Each stream has its own bound; one over all would keep the server from
 		// loading a log that was opened with a larger one before.
 		JetStreamMaxStore:      1 << 60,

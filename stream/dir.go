@@ -48,6 +48,18 @@ func openDir(dir string) (*os.File, error) {
 	if err := os.MkdirAll(filepath.Join(dir, serverDir), 0o700); err != nil {
 		return nil, fmt.Errorf("make data directory: %w", err)
 	}
+	lock, err := lockDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkFormat(dir); err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	return lock, nil
+}
+
+// lockDir locks a directory for this process.
+func lockDir(dir string) (*os.File, error) {
 	lock, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open lock file: %w", err)
@@ -58,9 +70,6 @@ func openDir(dir string) (*os.File, error) {
 		return nil, errors.Join(err, lock.Close())
 	case err != nil:
 		err = fmt.Errorf("lock data directory: %w", err)
-		return nil, errors.Join(err, lock.Close())
-	}
-	if err := checkFormat(dir); err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
 	return lock, nil
@@ -78,7 +87,7 @@ func checkFormat(dir string) error {
 			return fmt.Errorf("read data directory: %w", err)
 		}
 		if len(stored) > 0 {
-			return fmt.Errorf("%w: %s holds data but no %s file", ErrFormat, dir, formatFile)
+			return fmt.Errorf("%w: %s holds data but no %s file: is it what a restore left that did not end?", ErrFormat, dir, formatFile)
 		}
 		return writeFormat(dir, name)
 	case err != nil:

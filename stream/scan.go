@@ -26,6 +26,7 @@ type message struct {
 	seq     uint64
 	subject string
 	stored  time.Time
+	header  nats.Header
 	data    []byte
 }
 
@@ -110,7 +111,7 @@ func (sc *scan) batch(ctx context.Context, fn func(message) error) (n int, err e
 		if meta.Sequence.Consumer != sc.count {
 			return n, errScan
 		}
-		m := message{seq: meta.Sequence.Stream, subject: msg.Subject(), stored: meta.Timestamp.UTC(), data: msg.Data()}
+		m := message{seq: meta.Sequence.Stream, subject: msg.Subject(), stored: meta.Timestamp.UTC(), header: msg.Headers(), data: msg.Data()}
 		if err := fn(m); err != nil {
 			return n, err
 		}
