@@ -100,6 +100,9 @@ func (s *Server) count(x *exchange, kept bool) {
 	if x.request.Bot {
 		m.bots.Add(1)
 	}
+	if x.request.Ahead {
+		m.ahead.Add(1)
+	}
 	if kept {
 		m.accepted.Add(uint64(len(o.Events)))
 	} else {

@@ -296,6 +296,39 @@ func TestACrawlerGetsDefaultsAndIsNotCounted(t *testing.T) {
 	}
 }
 
+// TestAPageLoadedAheadIsDecidedAndNotCounted sends what a page sends that is
+// fetched or rendered before anybody looks at it, and then what it sends when
+// somebody does.
+func TestAPageLoadedAheadIsDecidedAndNotCounted(t *testing.T) {
+	for _, header := range []string{"Sec-Purpose: prefetch;prerender", "Sec-Purpose: prefetch", "Purpose: prefetch", "X-Purpose: preview", "X-Moz: prefetch"} {
+		t.Run(header, func(t *testing.T) {
+			h := open(t, nil)
+			body := beaconOf(usual, say{"events": eventsOf("e1"), "slots": []string{"hero"}})
+			res := h.postHome(body, header)
+			ahead := res.answer(t)
+			if len(ahead.Decisions) != 1 || ahead.Decisions[0].Reason == "bot" || ahead.Accepted != 0 || len(ahead.Rejected) != 0 {
+				t.Errorf("answer %s", res.body)
+			}
+			if kept := h.ledger.kept(); len(kept) != 0 {
+				t.Errorf("kept %q", kept)
+			}
+			if n := h.ledger.recorded(); n != 0 {
+				t.Errorf("%d records are kept", n)
+			}
+			if cookie := res.Header.Get("Set-Cookie"); cookie != "" {
+				t.Errorf("a page that nobody sees moves the state: %s", cookie)
+			}
+			seen := h.postHome(body, "Sec-Purpose: navigation").answer(t)
+			if seen.Accepted != 1 || len(h.ledger.kept()) != 1 || h.ledger.recorded() != 1 {
+				t.Errorf("the page that is looked at: accepted %d, kept %q, %d records", seen.Accepted, h.ledger.kept(), h.ledger.recorded())
+			}
+			if seen.Decisions[0].Variant != ahead.Decisions[0].Variant {
+				t.Errorf("shown %q, ahead it was %q", seen.Decisions[0].Variant, ahead.Decisions[0].Variant)
+			}
+		})
+	}
+}
+
 func TestTheAddressIsTruncatedAndOnlyProxiesSpeakForOthers(t *testing.T) {
 	loopback := []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 	tests := []struct {

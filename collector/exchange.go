@@ -63,6 +63,7 @@ func (x *exchange) describe(s *Server, release *edge.Release) error {
 	}
 	b.Consent.GPC = b.Consent.GPC || saysGPC(h.gpc)
 
+	r.Ahead = h.ahead
 	r.Device, r.Bot, x.key = s.devices.read(h, x.key)
 	r.Device.TimeZone = b.Client.TimeZone
 	if w := b.Client.Screen; w[0] > 0 {

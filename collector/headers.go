@@ -14,6 +14,7 @@ type headers struct {
 	host, contentType, contentEncoding, cookie string
 	origin, fetchSite                          string
 	userAgent, acceptLanguage, gpc             string
+	ahead                                      bool // the page is loaded before anybody looks at it
 	// User-Agent Client Hints: https://wicg.github.io/ua-client-hints/
 	brands, mobile, platform, formFactors, model, platformVersion string
 }
@@ -46,6 +47,8 @@ func (h *headers) read(from *fasthttp.RequestHeader) {
 			if h.gpc != "1" { // of several, one that asks for privacy is enough
 				h.gpc = view(value)
 			}
+		case "Sec-Purpose", "Purpose", "X-Purpose", "X-Moz":
+			h.ahead = h.ahead || saysAhead(view(value))
 		case "Sec-Ch-Ua":
 			h.brands = view(value)
 		case "Sec-Ch-Ua-Mobile":

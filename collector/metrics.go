@@ -44,6 +44,7 @@ type metrics struct {
 	decisions    [reasonCount]atomic.Uint64
 	accepted     atomic.Uint64 // events that are on disk
 	bots         atomic.Uint64 // beacons of crawlers
+	ahead        atomic.Uint64 // beacons of pages that nobody looks at yet
 	panics       atomic.Uint64
 	connections  atomic.Int64
 	framing      atomic.Uint64 // connections that ended at a request without a certain end
@@ -174,6 +175,7 @@ func (m *metrics) appendText(b []byte) []byte {
 	}{
 		{"nearside_events_accepted_total", "counter", "Events acknowledged: they are on disk.", m.accepted.Load()},
 		{"nearside_bot_beacons_total", "counter", "Beacons of crawlers.", m.bots.Load()},
+		{"nearside_ahead_beacons_total", "counter", "Beacons of pages loaded ahead, which nobody looks at yet.", m.ahead.Load()},
 		{"nearside_framing_refused_total", "counter", "Connections closed at a request that could be read in two ways, or is none.", m.framing.Load()},
 		{"nearside_proxy_headers_refused_total", "counter", "Connections of trusted proxies without a good PROXY protocol header.", m.proxyHeaders.Load()},
 		{"nearside_panics_total", "counter", "Handlers that panicked.", m.panics.Load()},

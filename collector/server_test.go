@@ -99,6 +99,12 @@ func (l *ledger) set(pace time.Duration, err error) {
 	l.pace, l.err = pace, err
 }
 
+func (l *ledger) recorded() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.records
+}
+
 func (l *ledger) kept() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -163,6 +163,15 @@ func (d *Decoder) consentMode(dst *consent.Mode) fault {
 	return first(f, s.fault)
 }
 
+// saysAhead reports whether a header says that the page is loaded before anybody
+// looks at it: Sec-Purpose (https://fetch.spec.whatwg.org/#sec-purpose-header),
+// as in "prefetch;prerender", and what browsers sent before it.
+func saysAhead(purpose string) bool {
+	word, _, _ := strings.Cut(purpose, ";")
+	word = trimSpace(word)
+	return strings.EqualFold(word, "prefetch") || strings.EqualFold(word, "prerender") || strings.EqualFold(word, "preview")
+}
+
 // saysGPC reports whether the Sec-GPC header asks for privacy. The standard
 // knows one value: https://w3c.github.io/gpc/#the-sec-gpc-header-field-for-http-requests
 // A proxy may have joined several lines; one that asks is enough.

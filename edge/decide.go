@@ -47,7 +47,9 @@ func (e *Engine) Decide(b *Beacon, r *Request, out *Outcome) error {
 	e.acceptEvents(d, b, r, out)
 	release.fillOwn(&d.visit, d.events)
 	release.fillCounts(&d.visit, d.untold)
-	e.sealState(d, out)
+	if !r.Ahead {
+		e.sealState(d, out)
+	}
 
 	for i, want := range b.Slots {
 		if at := asked(b.Slots[:i], want.Name); at >= 0 {

@@ -13,9 +13,9 @@ import (
 )
 
 // makeEvents builds the stored form of every accepted event. A crawler's are
-// dropped: it is not counted.
+// dropped, and those of a page that nobody looks at: they are not counted.
 func (e *Engine) makeEvents(d *decider, b *Beacon, r *Request, out *Outcome) {
-	if len(d.events) == 0 || r.Bot {
+	if len(d.events) == 0 || r.Bot || r.Ahead {
 		return
 	}
 	view := &d.views[d.view(d.release.eventSet.And(d.allowed))]

@@ -67,7 +67,7 @@ type tried struct {
 // makeRecord builds the beacon's decision record where measure is granted. It
 // holds what the rules saw, which is what was declared and granted.
 func (e *Engine) makeRecord(d *decider, r *Request, out *Outcome) {
-	if len(d.tries) == 0 || r.Bot || !d.granted.Has(consent.Measure) {
+	if len(d.tries) == 0 || r.Bot || r.Ahead || !d.granted.Has(consent.Measure) {
 		return
 	}
 	rules := d.rules[:0]

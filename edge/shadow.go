@@ -65,7 +65,7 @@ func (t *shadowTally) add(live, shadow *Decision) {
 // compareShadows walks the ladders that shadow rules would give the beacon's
 // slots and counts what they would change. Nothing of it is shown or kept.
 func (d *decider) compareShadows(slots []BeaconSlot, decisions []Decision, r *Request) {
-	if r.Bot || r.OverQuota {
+	if r.Bot || r.Ahead || r.OverQuota {
 		return
 	}
 	tries := d.tries

@@ -22,6 +22,10 @@ type Request struct {
 	Device Device
 	// Bot reports a known crawler: it gets defaults and is not counted.
 	Bot bool
+	// Ahead reports a page that is loaded before anybody looks at it, and perhaps
+	// nobody will: it gets its decisions, and nothing is counted, recorded or
+	// carried on in the state.
+	Ahead bool
 	// OverQuota says that the site has had what it may have for now: no rule runs.
 	OverQuota bool
 	// Lang is the site's language that suits the visitor best, "" for none;
