@@ -1,8 +1,9 @@
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run build test check bench faults powercut fuzz race cover tag rules generate fmt lint deps peers
+.PHONY: help run build test check bench faults powercut fuzz race cover tag rules generate fmt lint deps peers soak
 
 FUZZTIME ?= 30s
+SOAK     ?= 10m
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 
 help: ## List the targets
@@ -24,6 +25,9 @@ bench: peers ## Benchmarks: whole requests beside peers, then the parts
 	cd bench/front && go run . bench $(FRONT)
 	go test -run '^$$' -bench . -benchmem ./...
 	cd bench && go test -run '^$$' -bench . -benchmem .
+
+soak: ## A node at four fifths of its limit for SOAK (10m), with bad input: memory, latency, what the log kept
+	cd bench/front && go run . soak -for $(SOAK)
 
 faults: ## What faults under load cost: sent, acknowledged, stored, duplicated, lost
 	NEARSIDE_TEST_FAULTS=1 go test -v -count=1 -run '^TestFaults$$' .

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -75,5 +76,16 @@ func TestMetricsHaveABoundedNumberOfSeries(t *testing.T) {
 	}
 	if len(series) != maxSeries || calls != uint64(len(list)) || series[0].Calls != 2 || series[maxSeries-1].Module != "other" {
 		t.Errorf("%d series, %d calls, the last is %q", len(series), calls, series[len(series)-1].Module)
+	}
+}
+
+func TestMetricsSayWhatTheProcessHolds(t *testing.T) {
+	var text strings.Builder
+	writeProcessMetrics(&text)
+	for _, name := range []string{"nearside_heap_bytes", "nearside_memory_bytes", "nearside_goroutines"} {
+		_, rest, ok := strings.Cut(text.String(), "\n"+name+" ")
+		if n, err := strconv.ParseUint(rest[:max(0, strings.IndexByte(rest, '\n'))], 10, 64); !ok || err != nil || n == 0 {
+			t.Errorf("%s is not counted in\n%s", name, text.String())
+		}
 	}
 }

@@ -278,6 +278,7 @@ func (n *node) metrics(w io.Writer) error {
 	writeStreamMetrics(out, n.events.Stats())
 	writeGeoMetrics(out, n.places.Status())
 	writeModuleMetrics(out, n.rules.Status())
+	writeProcessMetrics(out)
 	gauge(out, "nearside_releases_refused", "sites whose newest release is not served", n.releases.refused())
 	return out.Flush()
 }

@@ -106,7 +106,7 @@ var p99Targets = map[string]string{"raw": "", "decide": "≤ 5 ms", "recorded": 
 // wide makes room for more connections.
 func wide(s *stream, conns int) *stream {
 	for len(s.at) < conns {
-		s.at = append(s.at, 0)
+		s.at, s.number = append(s.at, 0), append(s.number, 0)
 		if s.states != nil {
 			s.states, s.pages = append(s.states, nil), append(s.pages, 0)
 		}

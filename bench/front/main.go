@@ -4,6 +4,7 @@
 // server and beside what else one might run.
 //
 //	go run . bench    ratios of one run, turn by turn, then latency at half load
+//	go run . soak     ten minutes at four fifths of the limit, and what was kept
 //
 // The server that is measured has one core and the client another. Every server of
 // a run gets the same visitors; answers are looked at, and a wrong one ends the
@@ -50,6 +51,7 @@ func command(ctx context.Context, args []string) error {
 	length := fs.Duration("turn", time.Second, "`duration` of a turn")
 	tries := fs.Int("tries", 4, "`times` a turn is run while other processes disturb it")
 	only := fs.String("only", "", "`expression` that the comparisons to run match, like decide/raw")
+	soak := fs.Duration("for", 10*time.Minute, "`duration` of the soak")
 	open := fs.Duration("open", 10*time.Second, "`duration` at half load; 0 for none")
 	if err := fs.Parse(args); err != nil {
 		return err
@@ -66,7 +68,9 @@ func command(ctx context.Context, args []string) error {
 	case "bench":
 		o := benchOptions{turns: *turns, conns: *conns, tries: *tries, visitors: *visitors, turn: *length, open: *open, only: *only}
 		return runBench(ctx, *dir, o, os.Stdout)
+	case "soak":
+		return runSoak(ctx, *dir, soakOptions{conns: *conns, visitors: *visitors, length: *soak}, os.Stdout)
 	default:
-		return fmt.Errorf("say bench, not %q", what)
+		return fmt.Errorf("say bench or soak, not %q", what)
 	}
 }

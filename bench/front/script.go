@@ -26,8 +26,10 @@ type stream struct {
 	slots     int   // that are asked for
 	read      judge // nil where nothing is decided
 
-	next    uint64 // number of the next request; it is never used again
-	at      []int  // the visitor of each connection's last request
+	first   uint64   // number below all of this stream's
+	next    uint64   // number of the last request; it is never used again
+	at      []int    // the visitor of each connection's last request
+	number  []uint64 // and its number
 	answers uint64
 	sampled uint64 // answers that were read whole
 	late    uint64 // of these, whose events were not on disk in time
@@ -51,7 +53,7 @@ func (n *numbers) take() uint64 {
 }
 
 func newStream(c *traffic.Corpus, first uint64, conns int, template func(visitor int) traffic.Template) *stream {
-	s := &stream{corpus: c, status: 200, next: first, at: make([]int, conns), templates: make([]traffic.Template, len(c.Visitors))}
+	s := &stream{corpus: c, status: 200, first: first, next: first, at: make([]int, conns), number: make([]uint64, conns), templates: make([]traffic.Template, len(c.Visitors))}
 	for i := range s.templates {
 		s.templates[i] = template(i)
 	}
@@ -67,6 +69,7 @@ func (s *stream) stateful() *stream {
 // Request implements load.Script.
 func (s *stream) Request(conn int, out []byte) []byte {
 	s.next++
+	s.number[conn] = s.next
 	if s.states == nil {
 		s.at[conn] = int(s.next % uint64(len(s.templates)))
 		return s.templates[s.at[conn]].Append(out, s.next, nil)
