@@ -30,6 +30,9 @@ func (e *Engine) openState(d *decider, r *Request, out *Outcome) {
 	}
 	if d.visit.State == nil {
 		d.space.state.begin(r.Now)
+		if r.Profile != "" {
+			d.space.state.Visitor = e.sealer.profileID(d.release.Site(), r.Profile)
+		}
 		d.visit.State, d.changed, d.isNew = &d.space.state, true, true
 		return
 	}

@@ -34,18 +34,20 @@ const (
 const MaxContentBytes = 64 << 10
 
 // kinds is the one table of slot kinds: what each is called and how its
-// content, as a site file writes it, is checked and compiled for the wire.
+// content, as a site file writes it, is checked and compiled for the wire, and
+// what a server that renders pages puts into the slot.
 var kinds = [kindCount]struct {
 	name    string
 	compile func(content []byte) (wire []byte, err error)
+	html    func(wire []byte) (html string, err error) // nil for data, which has none
 }{
-	KindDefault: {"default", func([]byte) ([]byte, error) { return nil, errors.New("a default has no content") }},
-	KindHTML:    {"html", compileHTML},
-	KindText:    {"text", compileText},
-	KindJSON:    {"json", compileJSON},
-	KindImage:   {"image", compileImage},
-	KindLink:    {"link", compileLink},
-	KindItems:   {"items", compileItems},
+	KindDefault: {"default", func([]byte) ([]byte, error) { return nil, errors.New("a default has no content") }, nil},
+	KindHTML:    {"html", compileHTML, nodesHTML},
+	KindText:    {"text", compileText, textHTML},
+	KindJSON:    {"json", compileJSON, nil},
+	KindImage:   {"image", compileImage, imageHTML},
+	KindLink:    {"link", compileLink, linkHTML},
+	KindItems:   {"items", compileItems, nil},
 }
 
 // String returns the kind as the wire and site files spell it.

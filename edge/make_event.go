@@ -23,6 +23,10 @@ func (e *Engine) makeEvents(d *decider, b *Beacon, r *Request, out *Outcome) {
 	if state := d.visit.State; state != nil {
 		maker.visitor, maker.state = state.VisitorID(), state
 	}
+	maker.telling.system = r.System
+	if r.Profile != "" && d.granted.Has(consent.Storage|consent.Profile) {
+		maker.profile = e.sealer.ProfileID(d.release.Site(), r.Profile)
+	}
 	space := maker.appendShared(out.eventSpace[:0])
 	maker.shared = space // stays as it is when space moves
 	stored := 0

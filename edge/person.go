@@ -17,12 +17,18 @@ const profileUse = "nearside profile 1"
 // Who has the log and not the key can neither turn it back nor try ids out, and
 // one customer's hashes at two sites have nothing in common.
 func (s *Sealer) ProfileID(site, customer string) string {
+	id := s.profileID(site, customer)
+	return base64.RawURLEncoding.EncodeToString(id[:])
+}
+
+func (s *Sealer) profileID(site, customer string) (id [visitorIDBytes]byte) {
 	mac := hmac.New(sha256.New, s.profiles[:])
 	mac.Write([]byte(site)) // a hash takes everything
 	mac.Write([]byte{0})
 	mac.Write([]byte(customer))
 	var sum [sha256.Size]byte
-	return base64.RawURLEncoding.EncodeToString(mac.Sum(sum[:0])[:visitorIDBytes])
+	copy(id[:], mac.Sum(sum[:0]))
+	return id
 }
 
 // profileKey derives the key of profiles from the sealing key.

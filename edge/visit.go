@@ -41,6 +41,11 @@ type Request struct {
 	Preview string
 	// Surface is where the answer will be shown; "" means web.
 	Surface string
+	// Profile is the site's own id of the customer who is known to be there, and
+	// System which of the site's systems asks, both where a server says so; "" for
+	// neither. A state that begins for a customer has the customer's id, so that
+	// lots fall the same wherever the customer is met first.
+	Profile, System string
 }
 
 // A Device is what is known of the visitor's device. Model, OSVersion, Screen
