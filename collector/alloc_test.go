@@ -94,7 +94,7 @@ func TestStageAllocs(t *testing.T) {
 		{"origin", func() { _, _ = d.admit(&d.ctx, x, x.beacon.Site) }},
 		{"device, language, source", func() { _ = x.describe(d.Server, release) }},
 		{"answer", func() { d.respond(&d.ctx, x, true) }},
-		{"cookie", func() { d.setCookie(&d.ctx, "demo", "AQAB"); d.ctx.Response.Header.Del("Set-Cookie") }},
+		{"cookie", func() { d.setCookie(&d.ctx, "demo", "AQAB", cookies{}); d.ctx.Response.Header.Del("Set-Cookie") }},
 	} {
 		if n := testing.AllocsPerRun(200, stage.run); n != 0 {
 			t.Errorf("%s: %.1f allocations, want 0", stage.name, n)

@@ -22,6 +22,11 @@ type answer struct {
 	// carriesState means that the state goes into the answer, not into a cookie.
 	// forgetState tells a browser that carries one to forget it.
 	carriesState, forgetState bool
+	// html means that contents are written as HTML where their kind has one.
+	html bool
+	// cookie is the value of a Set-Cookie header that a server is to pass on, "" for
+	// none.
+	cookie string
 }
 
 // isEmpty reports whether there is nothing to say.
@@ -38,13 +43,14 @@ func (a *answer) appendJSON(b []byte) []byte {
 	b = strconv.AppendUint(b, uint64(o.Verdict.Granted), 10)
 	b = append(b, `,"decisions":[`...)
 	for i := range o.Decisions {
-		b = appendDecision(comma(b, i), &o.Decisions[i])
+		b = appendDecision(comma(b, i), &o.Decisions[i], a.html)
 	}
 	b = append(b, ']')
 	if a.forgetState || a.carriesState && o.State != "" {
 		b = append(b, `,"state":`...)
 		b = edge.AppendString(b, o.State)
 	}
+	b = appendText(b, `,"cookie":`, a.cookie)
 	b = append(b, `,"accepted":`...)
 	accepted := 0
 	if a.kept {
@@ -68,7 +74,7 @@ func (a *answer) appendJSON(b []byte) []byte {
 	return append(b, "]}"...)
 }
 
-func appendDecision(b []byte, d *edge.Decision) []byte {
+func appendDecision(b []byte, d *edge.Decision, html bool) []byte {
 	b = append(b, '{')
 	if d.ID != "" {
 		b = append(b, `"id":`...)
@@ -83,7 +89,14 @@ func appendDecision(b []byte, d *edge.Decision) []byte {
 	b = appendText(b, `,"reason":`, d.Reason.String())
 	b = appendText(b, `,"rule":`, d.Rule)
 	b = appendText(b, `,"because":`, d.Because)
-	if len(d.Content) > 0 {
+	text, isHTML := "", false
+	if html {
+		text, isHTML = d.HTML()
+	}
+	if isHTML {
+		b = append(b, `,"html":`...)
+		b = edge.AppendString(b, text)
+	} else if len(d.Content) > 0 {
 		b = append(b, `,"content":`...)
 		b = append(b, d.Content...)
 	}

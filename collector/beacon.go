@@ -81,8 +81,11 @@ func (s *Server) respond(ctx *fasthttp.RequestCtx, x *exchange, kept bool) {
 		carriesState: !x.sameOrigin, forgetState: !x.sameOrigin && o.DropState,
 	}
 	s.count(x, kept)
-	if x.sameOrigin && (o.State != "" || o.DropState) {
-		s.setCookie(ctx, x.beacon.Site, o.State)
+	if state := o.State; x.sameOrigin && (state != "" || o.DropState || x.cookies.both()) {
+		if state == "" && !o.DropState {
+			state = x.cookies.own // as it was, under the other name
+		}
+		s.setCookie(ctx, x.beacon.Site, state, x.cookies)
 	}
 	header := &ctx.Response.Header
 	setHeader(header, "Cache-Control", "no-store")

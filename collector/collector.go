@@ -116,6 +116,7 @@ type Server struct {
 	rations   *rations
 	exchanges sync.Pool
 	batches   sync.Pool
+	decides   sync.Pool
 	draining  atomic.Bool
 	logBroken atomic.Bool // the publisher failed last time, and not for being slow
 
@@ -160,6 +161,7 @@ func New(o Options) (*Server, error) {
 	s.routes = s.publicRoutes()
 	s.exchanges.New = func() any { return new(exchange) }
 	s.batches.New = func() any { return new(batchCall) }
+	s.decides.New = func() any { return new(decideCall) }
 	return s, nil
 }
 

@@ -16,45 +16,85 @@ import (
 // __Secure- only with the Secure attribute.
 const cookiePrefix = "__Secure-near-"
 
-// findCookie returns the value of a site's cookie, "" without one. Of several
-// the first counts: browsers put the one with the longest path there.
-func findCookie(header, site string) string {
+// siteCookiePrefix begins the name of the cookie that a site's own server sets,
+// with what /v1/decide answered: the pages that it renders are asked for with
+// this one. Browsers accept a name with __Host- only if it is secure, of this
+// host alone and of all its paths.
+const siteCookiePrefix = "__Host-near-"
+
+// cookies are the values of a site's two cookies, "" for one that is not there.
+type cookies struct{ own, site string }
+
+// findCookies returns the values of a site's cookies. Of several of one name the
+// first counts: browsers put the one with the longest path there.
+func findCookies(header, site string) (c cookies) {
 	for header != "" {
 		var pair string
 		pair, header, _ = strings.Cut(header, ";")
-		name, ok := strings.CutPrefix(trimSpace(pair), cookiePrefix)
+		pair = trimSpace(pair)
+		dst := &c.own
+		name, ok := strings.CutPrefix(pair, cookiePrefix)
 		if !ok {
-			continue
+			dst = &c.site
+			if name, ok = strings.CutPrefix(pair, siteCookiePrefix); !ok {
+				continue
+			}
 		}
-		if value, ok := strings.CutPrefix(name, site); ok && strings.HasPrefix(value, "=") {
-			return value[1:]
+		if value, ok := strings.CutPrefix(name, site); ok && strings.HasPrefix(value, "=") && *dst == "" {
+			*dst = value[1:]
 		}
 	}
-	return ""
+	return c
 }
+
+// state returns the state that the browser carries. Where there are two, the
+// site's server began one before it could see the other, which is older: the
+// visitor stays who they were.
+func (c cookies) state() string {
+	if c.own != "" {
+		return c.own
+	}
+	return c.site
+}
+
+// both reports whether the two have to become one.
+func (c cookies) both() bool { return c.own != "" && c.site != "" }
 
 // bareCookiePath is the cookie's path on addresses without the prefix: what
 // needs it is below.
 const bareCookiePath = "/v1"
 
 // setCookie hands the sealed state to the browser, out of reach of scripts.
-// Without state it expires what the browser has. Its path is the prefix, so
-// that pages, and the tag that a CDN keeps, are fetched without it.
-func (s *Server) setCookie(ctx *fasthttp.RequestCtx, site, state string) {
+// Without state it expires what the browser has. The path is the prefix, so that
+// pages, and the tag that a CDN keeps, are fetched without it; but where the
+// site's own server reads the state too, its cookie is renewed and there is no
+// other.
+func (s *Server) setCookie(ctx *fasthttp.RequestCtx, site, state string, had cookies) {
+	var space [512]byte
+	header := &ctx.Response.Header
+	if had.site != "" {
+		header.AddBytesV("Set-Cookie", appendCookie(space[:0], siteCookiePrefix, site, state, "/"))
+		if had.own == "" && state != "" {
+			return
+		}
+		state = ""
+	}
 	path := bareCookiePath
 	if strings.HasPrefix(view(ctx.Path()), s.options.Prefix+"/") {
 		path = s.options.Prefix
 	}
+	header.AddBytesV("Set-Cookie", appendCookie(space[:0], cookiePrefix, site, state, path))
+}
+
+// appendCookie appends the value of a Set-Cookie header.
+func appendCookie(b []byte, prefix, site, state, path string) []byte {
 	age := edge.StateMaxAge
 	if state == "" {
 		age = 0
 	}
-	var space [512]byte
-	b := append(space[:0], cookiePrefix...)
-	b = append(append(b, site...), '=')
+	b = append(append(append(b, prefix...), site...), '=')
 	b = append(append(b, state...), "; Max-Age="...)
 	b = strconv.AppendInt(b, int64(age/time.Second), 10)
 	b = append(append(b, "; Path="...), path...)
-	b = append(b, "; HttpOnly; Secure; SameSite=Lax"...)
-	ctx.Response.Header.AddBytesV("Set-Cookie", b)
+	return append(b, "; HttpOnly; Secure; SameSite=Lax"...)
 }

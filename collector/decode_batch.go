@@ -111,13 +111,7 @@ func (d *BatchDecoder) telling(e *edge.BatchEvent, key string) fault {
 	case "origin":
 		return d.word(&e.Origin, edge.Origins[:])
 	case "system":
-		if f := s.text(&e.System, edge.MaxSystemBytes); f != faultNone {
-			return f
-		}
-		if !validID(e.System) {
-			return faultValue
-		}
-		return faultNone
+		return d.system(&e.System)
 	case "state":
 		return s.text(&e.State, edge.MaxStateBytes)
 	case "profile":

@@ -20,6 +20,9 @@ const (
 	deviceOther   = "other" // watches, headsets, consoles in the hand, cars, and what cannot be told
 )
 
+// deviceTypes are all that a server may say.
+var deviceTypes = [...]string{devicePhone, deviceTablet, deviceDesktop, deviceTV, deviceOther}
+
 // maxUserAgentBytes bounds what is read of a User-Agent. Browsers stay far
 // below.
 const maxUserAgentBytes = 512

@@ -16,6 +16,7 @@ type exchange struct {
 	headers    headers
 	peer       peer
 	sameOrigin bool
+	cookies    cookies // on the same origin only
 
 	decoder    Decoder
 	beacon     edge.Beacon
@@ -32,7 +33,7 @@ type exchange struct {
 // free forgets the request: its strings are views of memory that the next one
 // overwrites.
 func (x *exchange) free() {
-	x.headers, x.request, x.withdrawal = headers{}, edge.Request{}, withdrawal{}
+	x.headers, x.cookies, x.request, x.withdrawal = headers{}, cookies{}, edge.Request{}, withdrawal{}
 	x.beacon.Reset()
 	x.outcome.Reset()
 	x.decoder.reset(nil)
@@ -59,7 +60,8 @@ func (x *exchange) describe(s *Server, release *edge.Release) error {
 	r := &x.request
 	*r = edge.Request{Now: s.options.Now(), Addr: x.peer.addr, Host: page.host, Path: page.path, State: b.State}
 	if x.sameOrigin {
-		r.State = findCookie(h.cookie, b.Site)
+		x.cookies = findCookies(h.cookie, b.Site)
+		r.State = x.cookies.state()
 	}
 	b.Consent.GPC = b.Consent.GPC || saysGPC(h.gpc)
 

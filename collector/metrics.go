@@ -19,6 +19,7 @@ const (
 	routeBeacon routeLabel = iota
 	routeWithdraw
 	routeEvents
+	routeDecide
 	routeTag
 	routeHealth
 	routeReady
@@ -27,10 +28,10 @@ const (
 	routeCount
 )
 
-var routeNames = [routeCount]string{"beacon", "withdraw", "events", "tag", "healthz", "readyz", "none", "unread"}
+var routeNames = [routeCount]string{"beacon", "withdraw", "events", "decide", "tag", "healthz", "readyz", "none", "unread"}
 
 // forServers reports whether a route is for the sites' servers, who have keys.
-func (r routeLabel) forServers() bool { return r == routeEvents }
+func (r routeLabel) forServers() bool { return r == routeEvents || r == routeDecide }
 
 // reasonCount covers the closed list of reasons.
 const reasonCount = int(edge.ReasonPreview) + 1

@@ -201,7 +201,7 @@ func TestFindCookie(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := findCookie(tt.header, tt.site); got != tt.want {
+			if got := findCookies(tt.header, tt.site).own; got != tt.want {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
 		})

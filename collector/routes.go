@@ -27,7 +27,10 @@ func (s *Server) publicRoutes() []route {
 		{"/readyz", get, routeReady, s.readyz},
 	}
 	if s.options.Keys != nil {
-		routes = append(routes, route{"/v1/events", "POST", routeEvents, s.serverEvents})
+		routes = append(routes,
+			route{"/v1/events", "POST", routeEvents, s.serverEvents},
+			route{"/v1/decide", "POST", routeDecide, s.serverDecide},
+		)
 	}
 	return routes
 }

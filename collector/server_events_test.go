@@ -33,7 +33,7 @@ func (k *keyRing) Key(secret string) (Grant, error) {
 	}
 	switch secret {
 	case shopKey:
-		return Grant{Sites: []string{"demo", "unborn"}}, nil
+		return Grant{Sites: shopSites}, nil
 	case everyKey:
 		return Grant{Every: true}, nil
 	case otherKey:
@@ -48,6 +48,8 @@ func openForServers(t testing.TB) (*house, *keyRing) {
 	ring := &keyRing{}
 	return open(t, func(o *Options) { o.Keys = ring }), ring
 }
+
+var shopSites = []string{"demo", "unborn"}
 
 const withShopKey = "Authorization: Bearer " + shopKey
 

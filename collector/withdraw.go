@@ -33,7 +33,7 @@ func (s *Server) answerWithdrawal(ctx *fasthttp.RequestCtx, x *exchange) error {
 		return err
 	}
 	if x.sameOrigin && !consent.Purposes(w.purposes).Has(consent.Storage) {
-		s.setCookie(ctx, w.site, "")
+		s.setCookie(ctx, w.site, "", findCookies(x.headers.cookie, w.site))
 	}
 	setHeader(&ctx.Response.Header, "Cache-Control", "no-store")
 	ctx.SetStatusCode(fasthttp.StatusNoContent)
