@@ -205,7 +205,12 @@ var makers = [...]string{"SAMSUNG", "HTC", "LG", "LGE", "HUAWEI", "ZTE", "Lenovo
 // cleanModel takes from a model what is not its name: the maker before it, which
 // some browsers write and others do not, and the firmware after it.
 func cleanModel(name string) string {
-	name = strings.Trim(name, " /_-")
+	name = strings.Trim(strings.TrimPrefix(name, "Mobile: "), " /_-") // as Firefox for Android wrote at first
+	if i := strings.LastIndexByte(name, ' '); i >= 0 {
+		if version := strings.TrimPrefix(name[i+1:], "V"); strings.Count(version, ".") >= 2 && leadingVersion(version) == version {
+			name = name[:i]
+		}
+	}
 	if first, rest, found := strings.Cut(name, "/"); found {
 		name = first
 		for _, maker := range makers {

@@ -15,25 +15,43 @@ import (
 func TestDevices(t *testing.T) {
 	reader := collector.NewReader()
 	kind, model := &tally{name: "type"}, &tally{name: "model"}
+	browserKind, browserModel := &tally{name: "type, in browsers"}, &tally{name: "model, in browsers"}
 	for _, c := range corpus(t, "test_device.yaml") {
 		if c.Family == "Spider" {
 			continue
 		}
 		device, _ := reader.Device(&collector.Agent{UserAgent: c.Agent}) // TestCrawlers counts whom it takes for a crawler
+		kinds, models := []*tally{kind}, []*tally{model}
+		if isBrowser(c.Agent) {
+			kinds, models = append(kinds, browserKind), append(models, browserModel)
+		}
 		if want := typeOf(&c); want != "" {
-			kind.add(device.Type, device.Type == want, want+" as "+device.Type+": "+c.Brand, c.Agent)
+			for _, count := range kinds {
+				count.add(device.Type, device.Type == want, want+" as "+device.Type+": "+c.Brand, c.Agent)
+			}
 		}
 		if tellsModel(&c) {
-			model.add(device.Model, sameModel(device.Model, &c), c.Brand, c.Model+" as "+device.Model+": "+c.Agent)
+			for _, count := range models {
+				count.add(device.Model, sameModel(device.Model, &c), c.Brand, c.Model+" as "+device.Model+": "+c.Agent)
+			}
 		}
 	}
-	report(t, "Devices, uap-core test_device.yaml", kind, model)
+	report(t, "Devices, uap-core test_device.yaml", kind, browserKind, model, browserModel)
 }
 
-// phoneBrands made phones and nothing else that the corpus has, but for what
-// another word of the family or model tells.
-var phoneBrands = words("SonyEricsson Siemens DoCoMo BlackBerry Pantech Kyocera Palm Sprint imobile Amoi Bird Sagem Sendo BenQ-Siemens " +
-	"Alcatel Nokia HTC Motorola Micromax Karbonn Celkon Gionee Oppo vivo Coolpad Blu Zopo Spice Fly Qmobile Lava OnePlus")
+// isBrowser reports whether an agent is of a browser that can run a tag: one
+// with the engine of a browser of today. Most of the corpus is older.
+func isBrowser(agent string) bool {
+	return strings.HasPrefix(agent, "Mozilla/5.0 (") && (strings.Contains(agent, "AppleWebKit/") || strings.Contains(agent, "Gecko/") || strings.Contains(agent, "Trident/"))
+}
+
+// phoneBrands made phones, and no other device that says of itself what a phone
+// says. Who also made tablets with Android does not tell by the brand.
+var phoneBrands = words("SonyEricsson Siemens DoCoMo BlackBerry Kyocera Palm Sprint Amoi Bird Sagem Sendo Nokia HTC OnePlus")
+
+// tabletModels are tablets of brands that made little else than phones: HTC's
+// Flyer and Jetstream, and the Xperia tablets.
+var tabletModels = []string{"Flyer", "Jetstream", "PG41", "PG09", "P510e", "P512", "SGP", "SO-03E", "SO-05F"}
 
 // tabletFamilies and the others are families whose type is known.
 var (
@@ -41,7 +59,6 @@ var (
 	phoneFamilies  = words("iPhone iPod")
 	tvFamilies     = words("HbbTV NetCast.TV NetCast.Media Inettv AppleTV")
 	deskFamilies   = words("Mac")
-	otherFamilies  = words("PlayStation\u00a0Vita")
 )
 
 func words(list string) map[string]bool {
@@ -69,7 +86,7 @@ func typeOf(c *useCase) string {
 		return "other"
 	case tvFamilies[c.Family], hasWord(c, "TV"), has("Roku", "Chromecast", "Playstation 3", "PlayStation 3", "PlayStation 4", "PlayStation 5"):
 		return "tv"
-	case tabletFamilies[c.Family], tabletFamilies[first], has("Tablet", "tablet", "TAB ", "Tab ", " Tab", "Pad", "PAD", "Kindle", "PlayBook", "Playbook"):
+	case has(tabletModels...), tabletFamilies[c.Family], tabletFamilies[first], has("Tablet", "tablet", "TAB ", "Tab ", " Tab", "Pad", "PAD", "Kindle", "PlayBook", "Playbook"):
 		if has("Padfone", "PadFone", "PADFONE") {
 			return ""
 		}
@@ -120,7 +137,7 @@ func TestVersions(t *testing.T) {
 	reader := collector.NewReader()
 	rows := []*tally{
 		{name: "iOS"}, {name: "Android"}, {name: "Windows"}, {name: "other phones, tablets, TVs"}, {name: "Linux, BSD and others on desks"},
-		{name: "macOS, which browsers freeze"}, {name: "programs that are no browsers"},
+		{name: "macOS, which browsers freeze"}, {name: "apps, and browsers that run no tag"},
 	}
 	for _, c := range corpus(t, "test_os.yaml") {
 		if c.Major == "" {
@@ -136,7 +153,7 @@ func TestVersions(t *testing.T) {
 // rowOf returns the row of TestVersions that a case counts in.
 func rowOf(c *useCase) int {
 	switch {
-	case !strings.HasPrefix(c.Agent, "Mozilla/") && !strings.HasPrefix(c.Agent, "Opera/"):
+	case !isBrowser(c.Agent):
 		return 6
 	case c.Family == "iOS":
 		return 0
