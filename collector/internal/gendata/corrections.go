@@ -21,7 +21,7 @@ var corrections = [...]correction{
 	// a messenger was passed on by somebody, as in a network.
 	{"social", "threads.net threads.com messenger.com tiktok.com snapchat.com whatsapp.com wa.me telegram.org telegram.me t.me discord.com " +
 		"discord.gg twitch.tv pin.it redd.it vk.ru weibo.cn zhihu.com douyin.com xiaohongshu.com line.me lemmy.world mastodon.online " +
-		"truthsocial.com gab.com nextdoor.com bereal.com tumblr.com slideshare.net medium.com"},
+		"truthsocial.com gab.com livejournal.com last.fm dribbble.com behance.net v2ex.com nextdoor.com bereal.com tumblr.com slideshare.net medium.com"},
 	// Pinterest has national sites.
 	{"social", "pinterest.at pinterest.ca pinterest.ch pinterest.cl pinterest.co.kr pinterest.co.uk pinterest.com.au pinterest.com.mx " +
 		"pinterest.de pinterest.dk pinterest.es pinterest.fr pinterest.ie pinterest.it pinterest.jp pinterest.nz pinterest.ph pinterest.pt " +
