@@ -101,6 +101,11 @@ var architecture = map[string]folder{
 		without: []string{"net", "net/http", "os/exec", "syscall", "log", "log/slog"},
 		tests:   []string{"github.com/santhosh-tekuri/jsonschema/v6"},
 	},
+	"sink": {
+		ours:    []string{"edge", "edge/consent", "edge/nearest"},
+		outside: []string{"github.com/parquet-go/parquet-go", "go.yaml.in/yaml/v4"},
+		tests:   []string{"stream"},
+	},
 	"publishing": {ours: []string{"edge"}, without: inputAndOutput, tests: []string{"stream", "wasm-rules"}},
 	"console": {
 		ours:    []string{"edge", "edge/consent", "publishing"},
@@ -109,7 +114,7 @@ var architecture = map[string]folder{
 	},
 	".": {
 		ours: []string{
-			"edge", "edge/consent", "collector", "console", "demo", "geo", "insight", "publishing", "sitefile", "stream", "tag", "wasm-rules", "wasm-rules/lang", "wasm-rules/sdk",
+			"edge", "edge/consent", "collector", "console", "demo", "geo", "insight", "publishing", "sink", "sitefile", "stream", "tag", "wasm-rules", "wasm-rules/lang", "wasm-rules/sdk",
 		},
 		outside: []string{"github.com/valyala/fasthttp"},
 	},

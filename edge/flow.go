@@ -51,6 +51,9 @@ func (k *PersonKey) UnmarshalText(text []byte) (err error) {
 	return err
 }
 
+// ErrEnded reports an event log that has been closed: nothing comes any more.
+var ErrEnded = errors.New("the event log is closed")
+
 // A Person is whose events a deletion is about.
 type Person struct {
 	Site string    `json:"site"`

@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sink
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nearside/nearside/edge"
+)
+
+// A hook sends events to a receiver as webhooks of the Standard Webhooks
+// specification (https://www.standardwebhooks.com). A batch is dealt out to lanes
+// by person; each lane sends one message after the other, so a person's events
+// arrive in their order. The answer decides:
+//
+//	2xx                 the receiver has it
+//	400, 413, 415, 422  it will never take it: a message of several events is
+//	                    halved, a single event is tried maxTries times
+//	410                 the receiver wants no more: the sink stops
+//	anything else       it is tried again, ever more slowly
+type hook struct {
+	spec   *Spec
+	client *http.Client
+	notice func(error)
+	now    func() time.Time
+
+	refused atomic.Int64 // events refused since one was taken
+}
+
+// A pause is how long to wait before an attempt: from min, doubling to max, with
+// up to half of it left to chance so that receivers do not meet a herd.
+type pause struct{ min, max time.Duration }
+
+func (p pause) before(attempt int) time.Duration {
+	d := p.max
+	if shift := attempt - 1; shift < 20 && p.min<<shift < p.max {
+		d = p.min << shift
+	}
+	return d/2 + rand.N(d/2+1)
+}
+
+const (
+	// maxTries is how often a single event is sent to a receiver that refuses it.
+	maxTries = 3
+	// maxRefused is how many events in a row a receiver may refuse. One that takes
+	// nothing at all is out of order, and its events wait.
+	maxRefused = 100
+	// maxRetryAfter bounds what a receiver may ask us to wait.
+	maxRetryAfter = time.Hour
+)
+
+// Types of messages.
+const (
+	typeEvents  = "events.stored"
+	typeDeleted = "person.deleted"
+)
+
+// openHook makes a hook; it calls nobody.
+func openHook(_ context.Context, s *Spec, c Circumstances) (Sink, error) {
+	client, err := newClient(s)
+	if err != nil {
+		return nil, err
+	}
+	return &hook{spec: s, client: client, notice: c.Notice, now: time.Now}, nil
+}
+
+// Close implements Sink.
+func (h *hook) Close() error {
+	h.client.CloseIdleConnections()
+	return nil
+}
+
+// Write implements Sink. It returns when the receiver has every event of the
+// batch that it does not refuse.
+func (h *hook) Write(ctx context.Context, b Batch) (Receipt, error) {
+	out := Receipt{Durable: b.End}
+	if len(b.Events) == 0 {
+		return out, nil
+	}
+	lanes := make([][]int, h.spec.Concurrency)
+	for i := range b.Events {
+		n := laneOf(&b.Events[i], len(lanes))
+		lanes[n] = append(lanes[n], i)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	var failed error
+	for _, events := range lanes {
+		if len(events) == 0 {
+			continue
+		}
+		wg.Go(func() {
+			l := lane{hook: h, batch: b.Events}
+			err := l.send(ctx, events)
+			mu.Lock()
+			defer mu.Unlock()
+			out.Refused = append(out.Refused, l.refused...)
+			if err != nil && failed == nil {
+				failed = err
+				cancel()
+			}
+		})
+	}
+	wg.Wait()
+	return out, failed
+}
+
+// laneOf returns an event's lane. The events of nobody have no order to keep.
+func laneOf(e *Event, lanes int) int {
+	key := e.Visitor
+	if edge.PersonKey(key) == (edge.PersonKey{}) {
+		return (e.Index + int(e.Seq%1024)) % lanes
+	}
+	return int(key[0]) % lanes // a key is a hash
+}
+
+// A lane sends some of a batch's events, in order.
+type lane struct {
+	hook    *hook
+	batch   []Event
+	refused []Refusal
+}
+
+// send sends events in as few messages as the bounds allow.
+func (l *lane) send(ctx context.Context, events []int) error {
+	spec := l.hook.spec
+	for len(events) > 0 {
+		n, size := 0, 0
+		for n < len(events) && n < spec.MaxEvents {
+			size += len(l.batch[events[n]].JSON) + lineExtra
+			if size > spec.MaxBytes-messageExtra && n > 0 {
+				break
+			}
+			n++
+		}
+		if n == 1 && size > spec.MaxBytes-messageExtra {
+			l.refuse(events[0], Refusal{Reason: edge.DeadTooLarge, Detail: fmt.Sprintf("more than %d bytes", spec.MaxBytes), Tries: 1})
+		} else if err := l.deliver(ctx, events[:n]); err != nil {
+			return err
+		}
+		events = events[n:]
+	}
+	return nil
+}
+
+func (l *lane) refuse(event int, r Refusal) {
+	r.Event = event
+	l.refused = append(l.refused, r)
+}
+
+const (
+	lineExtra    = 160 // at most, what appendLine adds, and a comma
+	messageExtra = 128 // at most, what is around the events
+)
+
+// deliver sends one message until the receiver has it, or its events one by one
+// are refused.
+func (l *lane) deliver(ctx context.Context, events []int) error {
+	h := l.hook
+	refusals := 0
+	for attempt := 1; ; attempt++ {
+		m := h.eventMessage(l.batch, events)
+		if m == nil {
+			return nil
+		}
+		answer := h.post(ctx, m)
+		switch {
+		case answer.taken():
+			h.refused.Store(0)
+			h.notice(nil)
+			return nil
+		case answer.status == http.StatusGone:
+			return ErrStopped
+		case answer.refused() && len(events) > 1:
+			half := len(events) / 2
+			if err := l.deliver(ctx, events[:half]); err != nil {
+				return err
+			}
+			return l.deliver(ctx, events[half:])
+		case answer.refused():
+			if refusals++; refusals >= maxTries && h.refused.Load() < maxRefused {
+				h.refused.Add(1)
+				l.refuse(events[0], Refusal{Reason: edge.DeadRefused, Detail: fmt.Sprintf("the receiver answers %d", answer.status), Tries: refusals})
+				return nil
+			}
+		}
+		if err := h.wait(ctx, attempt, answer); err != nil {
+			return err
+		}
+	}
+}
+
+// wait tells that a message was not taken, and waits before the next attempt.
+func (h *hook) wait(ctx context.Context, attempt int, a answer) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	h.notice(a.problem())
+	timer := time.NewTimer(max(h.spec.pause.before(attempt), min(a.after, maxRetryAfter)))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Forget implements Sink: it tells the receiver, until that has heard.
+func (h *hook) Forget(ctx context.Context, f edge.Forgetting) error {
+	body, err := json.Marshal(map[string]any{
+		"type": typeDeleted, "timestamp": f.At.UTC().Format(time.RFC3339Nano),
+		"data": map[string]any{"site": f.Site, "person": f.Key, "before": f.Before},
+	})
+	if err != nil {
+		return err
+	}
+	m := &message{id: messageID(h.spec.Name, fmt.Sprint("forget ", f.Number)), body: body}
+	for attempt := 1; ; attempt++ {
+		answer := h.post(ctx, m)
+		switch {
+		case answer.taken():
+			h.notice(nil)
+			return nil
+		case answer.status == http.StatusGone:
+			return ErrStopped
+		}
+		if err := h.wait(ctx, attempt, answer); err != nil {
+			return err
+		}
+	}
+}
+
+// A message is what is sent at once. Its id is the same at each attempt.
+type message struct {
+	id   string
+	body []byte
+}
+
+// eventMessage makes a message of those events that have not expired while they
+// waited; nil of none.
+func (h *hook) eventMessage(batch []Event, events []int) *message {
+	now := h.now()
+	hash := sha256.New()
+	fmt.Fprintf(hash, "%s", h.spec.Name)
+	body := fmt.Appendf(nil, `{"type":"%s","timestamp":"%s","data":{"events":[`, typeEvents, batch[events[0]].Received.UTC().Format(time.RFC3339Nano))
+	n := 0
+	for _, i := range events {
+		e := &batch[i]
+		if !e.Expires.IsZero() && !now.Before(e.Expires) {
+			continue
+		}
+		if n > 0 {
+			body = append(body, ',')
+		}
+		body = appendLine(body, e)
+		fmt.Fprintf(hash, "\n%d %d", e.Seq, e.Index)
+		n++
+	}
+	if n == 0 {
+		return nil
+	}
+	return &message{id: messageIDOf(hash.Sum(nil)), body: append(body, "]}}"...)}
+}
+
+func messageID(parts ...string) string {
+	hash := sha256.New()
+	for _, part := range parts {
+		fmt.Fprintf(hash, "%s\n", part)
+	}
+	return messageIDOf(hash.Sum(nil))
+}
+
+func messageIDOf(sum []byte) string { return "msg_" + hex.EncodeToString(sum[:16]) }
