@@ -114,9 +114,9 @@ var architecture = map[string]folder{
 	},
 	".": {
 		ours: []string{
-			"edge", "edge/consent", "collector", "console", "demo", "geo", "insight", "publishing", "sink", "sitefile", "stream", "tag", "wasm-rules", "wasm-rules/lang", "wasm-rules/sdk",
+			"edge", "edge/consent", "edge/nearest", "collector", "console", "demo", "geo", "insight", "publishing", "sink", "sitefile", "stream", "tag", "wasm-rules", "wasm-rules/lang", "wasm-rules/sdk",
 		},
-		outside: []string{"github.com/valyala/fasthttp"},
+		outside: []string{"github.com/valyala/fasthttp", "go.yaml.in/yaml/v4"},
 	},
 }
 

@@ -50,6 +50,7 @@ const usage = `Nearside personalizes a site at its edge, under the visitor's con
   nearside backup --to FILE            all that a node keeps, in one file, while it runs
   nearside restore --from FILE         a data directory made of it
   nearside health                      whether a node answers that it is ready
+  nearside config                      check a node's settings, or print them with where each comes from
   nearside version                     the version
 
 nearside COMMAND --help lists a command's settings. What configures a node can
@@ -74,6 +75,7 @@ var commands = map[string]func(ctx context.Context, args []string, io stdio) err
 	"backup":  backupCommand,
 	"restore": restoreCommand,
 	"health":  healthCommand,
+	"config":  configCommand,
 	"version": func(_ context.Context, _ []string, io stdio) error {
 		fmt.Fprintf(io.out, "nearside %s\n", version)
 		return nil
@@ -122,7 +124,7 @@ func demoCommand(ctx context.Context, args []string, io stdio) error {
 	}
 	io.warnOfStrays()
 	cfg.Demo = true
-	return run(ctx, cfg, io.logger(), func(on listeners, secret string) {
+	return run(ctx, cfg, cfg.logger(io.err), func(on listeners, secret string) {
 		fmt.Fprintf(io.out, "The demo shop is open: %s/\nIts events: %s\n", on.base(), cfg.eventsLine())
 		if on.admin != nil {
 			fmt.Fprintf(io.out, "Its console: %s\n  sign in with %s\n", on.console(), secret)
@@ -130,14 +132,21 @@ func demoCommand(ctx context.Context, args []string, io stdio) error {
 	})
 }
 
-func serveCommand(ctx context.Context, args []string, io stdio) error {
+// serveConfig is what the command line, the environment and the file say.
+func serveConfig(args []string, out io.Writer) (Config, error) {
 	cfg := defaults()
-	fs := cfg.flags("serve [settings]", io.out)
-	if err := cfg.parse(fs, args); err != nil {
+	fs := cfg.flags("serve [settings]", out)
+	return cfg, cfg.parse(fs, args)
+}
+
+func serveCommand(ctx context.Context, args []string, io stdio) error {
+	cfg, err := serveConfig(args, io.out)
+	if err != nil {
 		return err
 	}
+	cfg.again = func() (Config, error) { return serveConfig(args, io.out) }
 	io.warnOfStrays()
-	return run(ctx, cfg, io.logger(), func(on listeners, _ string) {
+	return run(ctx, cfg, cfg.logger(io.err), func(on listeners, _ string) {
 		fmt.Fprintf(io.out, "nearside is ready on %s, data in %s\n", on.base(), cfg.Data)
 		if on.admin != nil {
 			fmt.Fprintf(io.out, "The console is on %s\n", on.console())
@@ -171,7 +180,7 @@ func help(out io.Writer, fs *flag.FlagSet) {
 		}
 		fmt.Fprintf(out, "\n  %s\n      %s\n", words, text)
 	})
-	fmt.Fprint(out, "\nThe command line goes before the environment.\n")
+	fmt.Fprint(out, "\nThe command line goes before the environment, and that before a file.\n")
 }
 
 // flagName finds the flag in an error of package flag.
@@ -202,6 +211,9 @@ func (c *Config) parse(fs *flag.FlagSet, args []string, words ...string) error {
 		return usagef("argument %q is one too many", plain[len(words)])
 	case len(plain) < len(words):
 		return usagef("argument %s is missing", words[len(plain)])
+	}
+	if err := c.addFile(fs); err != nil {
+		return err
 	}
 	// fs.Args must be the plain words, wherever they stood.
 	return errors.Join(fs.Parse(append([]string{"--"}, plain...)), c.Validate())

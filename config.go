@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/netip"
 	"net/url"
@@ -34,6 +35,8 @@ type Config struct {
 	Prefix string
 	// Proxies may say who the client is; anybody else's headers are ignored.
 	Proxies []netip.Prefix
+	// Door is how clients connect.
+	Door Door
 	// Limits are what clients and sites may have.
 	Limits Limits
 	// GeoDatabase is a database file, or two parted by a comma, or a directory
@@ -67,11 +70,20 @@ type Config struct {
 	Demo        bool
 	DemoOrigins []string
 
+	// LogFormat is text or json.
+	LogFormat string
+	// File is where settings come from that neither the command line nor the
+	// environment speaks of; empty for none.
+	File string
+
 	// URL is the admin listener of the node that a command speaks to; empty is
 	// the one on Data. Token proves who asks.
 	URL, Token string
 
-	env []error // what the environment said that no setting takes
+	env   []error                // what the environment said that no setting takes
+	said  map[string]said        // what was said of settings, by name
+	level *slog.LevelVar         // of the log; it can be changed
+	again func() (Config, error) // reads all that was said anew; nil for what was not said
 }
 
 // defaults are the settings of a node that nobody configured.
@@ -84,6 +96,7 @@ func defaults() Config {
 		Addr: "127.0.0.1:8080", Data: "nearside-data", Node: node, Prefix: "/_near",
 		Limits:    Limits{Address: collector.DefaultAddressRate, Network: collector.DefaultNetworkRate},
 		GeoReload: 30 * time.Second, StreamWindow: 1500 * time.Microsecond,
+		Door: doorDefaults(), LogFormat: logText, level: new(slog.LevelVar),
 		StreamFull: fullRefuse, StreamRetain: edge.MaxRetainDays * day,
 	}
 }
@@ -104,6 +117,7 @@ func (c *Config) settings() *flag.FlagSet {
 		c.Proxies, err = parseProxies(s)
 		return err
 	})
+	c.Door.settings(fs)
 	c.Limits.settings(fs)
 	fs.StringVar(&c.GeoDatabase, "geo.database", c.GeoDatabase, "database `file` of places, two of IPv4 and IPv6 parted by a comma, or their directory (default the embedded country database)")
 	fs.Var((*span)(&c.GeoReload), "geo.reload", "`duration` between two looks at the file for a change, 1s to 24h")
@@ -122,6 +136,13 @@ func (c *Config) settings() *flag.FlagSet {
 		none = " (default none)"
 	}
 	fs.StringVar(&c.AdminAddr, "admin.addr", c.AdminAddr, "`host:port` of the console and the admin API, for who has a token"+none)
+	fs.StringVar(&c.LogFormat, "log.format", c.LogFormat, "how the log is written, `text or json`")
+	level := c.level
+	if level == nil {
+		level = new(slog.LevelVar)
+	}
+	fs.TextVar(level, "log.level", level, "the least `level` that the log shows: debug, info, warn or error")
+	fs.StringVar(&c.File, "config", c.File, "YAML `file` of settings by their names, for those that neither the command line nor the environment speaks of (default none)")
 	return fs
 }
 
@@ -154,8 +175,9 @@ func (c *Config) flags(line string, out io.Writer, uses ...string) *flag.FlagSet
 			if err := f.Value.Set(value); err != nil {
 				c.env = append(c.env, usagef("%s=%q: %v", variable(f.Name), value, err))
 			}
+			c.note(f.Name, value, fromEnvironment)
 		}
-		fs.Var(f.Value, f.Name, f.Usage)
+		fs.Var(&heard{f.Value, f.Name, c}, f.Name, f.Usage)
 	}
 	c.settings().VisitAll(func(f *flag.Flag) {
 		if len(uses) == 0 || slices.Contains(uses, f.Name) {
@@ -265,7 +287,11 @@ func (c *Config) Validate() error {
 	if len(c.Prefix) > 64 || !prefixPattern.MatchString(c.Prefix) {
 		bad("--http.prefix %q is not a path like /_near", c.Prefix)
 	}
+	c.Door.validate(bad)
 	c.Limits.validate(bad)
+	if c.LogFormat != logText && c.LogFormat != logJSON {
+		bad("--log.format %q, want text or json", c.LogFormat)
+	}
 	if c.GeoReload < time.Second || c.GeoReload > 24*time.Hour {
 		bad("--geo.reload %v, want 1s to 24h", c.GeoReload)
 	}

@@ -23,6 +23,8 @@ func main() {
 		os.Exit(wasmrules.CompileMain(os.Args[2:])) // a node's own, in a process with limits
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// A second signal ends the process at once, whatever it is doing.
+	context.AfterFunc(ctx, stop)
 	code := command(ctx, os.Args[1:], stdio{out: os.Stdout, err: os.Stderr})
 	stop()
 	os.Exit(code)

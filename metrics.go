@@ -5,6 +5,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"runtime"
 
 	"github.com/nearside/nearside/geo"
 	"github.com/nearside/nearside/stream"
@@ -69,6 +70,23 @@ func writeGeoMetrics(w io.Writer, s geo.Status) {
 	gauge(w, "nearside_geo_table_bytes", "memory that the table of addresses and places takes", s.Bytes)
 	counter(w, "nearside_geo_reloads_total", "times that changed database files were taken into service", s.Reloads)
 	counter(w, "nearside_geo_reload_errors_total", "times that changed database files were refused", s.ReloadErrors)
+}
+
+// writeBuildMetrics writes what the program is.
+func writeBuildMetrics(w io.Writer) {
+	family(w, "gauge", "nearside_build_info", "1, with the versions of the program and of Go")
+	fmt.Fprintf(w, "nearside_build_info{version=%q,go=%q} 1\n", version, runtime.Version())
+}
+
+// writeSettingsMetrics writes how the settings' reloads went.
+func writeSettingsMetrics(w io.Writer, s *settler) {
+	family(w, "counter", "nearside_reloads_total", "times the settings were read again, by what came of it")
+	fmt.Fprintf(w, "nearside_reloads_total{result=\"taken\"} %d\n", s.reloads.Load())
+	fmt.Fprintf(w, "nearside_reloads_total{result=\"refused\"} %d\n", s.refused.Load())
+	gauge(w, "nearside_settings_pending", "changed settings that need a restart", s.pending.Load())
+	if ends := s.public.ends(); !ends.IsZero() {
+		gauge(w, "nearside_tls_certificate_end_seconds", "when the first of the certificates ends, in seconds since 1970", uint64(max(0, ends.Unix())))
+	}
 }
 
 func counter(w io.Writer, name, help string, value uint64) { metric(w, "counter", name, help, value) }

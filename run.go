@@ -5,6 +5,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -32,10 +33,11 @@ const shutdownTime = 20 * time.Second
 // package.
 type node struct {
 	*workshop
-	places *geo.DB
-	engine *edge.Engine
-	server *collector.Server
-	tally  *insight.Tally
+	places   *geo.DB
+	engine   *edge.Engine
+	server   *collector.Server
+	settings *settler
+	tally    *insight.Tally
 
 	releases *adoption
 	initial  chan struct{} // closed when every stored release has been tried
@@ -58,7 +60,7 @@ func run(ctx context.Context, cfg Config, log *slog.Logger, ready func(on listen
 	if err := n.open(ctx); err != nil {
 		return err
 	}
-	on, err := listen(cfg, log)
+	on, err := n.listen()
 	if err != nil {
 		return err
 	}
@@ -81,9 +83,14 @@ type listeners struct {
 	public net.Listener
 	socket net.Listener // the operator's
 	admin  net.Listener // for who has a token; nil without
+
+	publicTLS, adminTLS bool
 }
 
-func listen(cfg Config, log *slog.Logger) (on listeners, err error) {
+func (n *node) listen() (on listeners, err error) {
+	cfg := n.cfg
+	adminTLS := n.settings.tlsOf(&n.settings.admin)
+	on.publicTLS, on.adminTLS = n.settings.tlsOf(&n.settings.public) != nil, adminTLS != nil
 	if on.public, err = net.Listen("tcp", cfg.Addr); err != nil {
 		return on, fmt.Errorf("listen: %w", err)
 	}
@@ -94,12 +101,15 @@ func listen(cfg Config, log *slog.Logger) (on listeners, err error) {
 	if cfg.AdminAddr == "" {
 		return on, nil
 	}
-	if !loopback(cfg.AdminAddr) {
-		log.Warn("others can reach the admin listener, and it speaks plain HTTP: put TLS in front of it", "addr", cfg.AdminAddr)
+	if !loopback(cfg.AdminAddr) && adminTLS == nil {
+		n.log.Warn("others can reach the admin listener, and it speaks plain HTTP: give it --admin.tls-cert, or put TLS in front of it", "addr", cfg.AdminAddr)
 	}
 	if on.admin, err = net.Listen("tcp", cfg.AdminAddr); err != nil {
 		on.close()
 		return on, fmt.Errorf("listen for the admin API: %w", err)
+	}
+	if adminTLS != nil {
+		on.admin = tls.NewListener(on.admin, adminTLS)
 	}
 	return on, nil
 }
@@ -113,18 +123,28 @@ func (on listeners) close() {
 }
 
 // base is the public listener's address.
-func (on listeners) base() string { return "http://" + on.public.Addr().String() }
+func (on listeners) base() string { return scheme(on.publicTLS) + on.public.Addr().String() }
+
+func scheme(secure bool) string {
+	if secure {
+		return "https://"
+	}
+	return "http://"
+}
 
 // console is the admin listener's address, "" without one.
 func (on listeners) console() string {
 	if on.admin == nil {
 		return ""
 	}
-	return "http://" + on.admin.Addr().String() + "/console"
+	return scheme(on.adminTLS) + on.admin.Addr().String() + "/console"
 }
 
 // open opens what the node has beside the workshop.
 func (n *node) open(ctx context.Context) (err error) {
+	if n.settings, err = newSettler(n); err != nil {
+		return err
+	}
 	n.places, err = geo.Open(geo.Options{Files: n.cfg.geoFiles(), ReloadEvery: n.cfg.GeoReload, Logger: n.log})
 	if err != nil {
 		return fmt.Errorf("open places: %w", err)
@@ -138,8 +158,10 @@ func (n *node) open(ctx context.Context) (err error) {
 	n.releases = newAdoption(n.engine, n.log)
 	n.server, err = collector.New(collector.Options{
 		Engine: n.engine, Publisher: n.events, Tag: tag.Script, DevTag: tag.DevScript, Prefix: n.cfg.Prefix,
-		Tuning: n.cfg.tuning(), Logger: n.log, Ready: n.ready,
-		Keys: newServerKeys(n.desk, n.log),
+		Tuning: n.cfg.tuning(), TLS: n.settings.tlsOf(&n.settings.public), ProxyProtocol: n.cfg.Door.ProxyProtocol,
+		MaxConns: n.cfg.Door.MaxConns, MaxConnsPerIP: n.cfg.Door.MaxConnsPerIP,
+		ReadTimeout: n.cfg.Door.ReadTimeout, WriteTimeout: n.cfg.Door.WriteTimeout, IdleTimeout: n.cfg.Door.IdleTimeout,
+		Logger: n.log, Ready: n.ready, Keys: newServerKeys(n.desk, n.log),
 	})
 	return err
 }
@@ -194,6 +216,7 @@ func (n *node) serve(ctx context.Context, handler fasthttp.RequestHandler, on li
 	if on.admin != nil {
 		start("admin", func() error { return face.Serve(on.admin) })
 	}
+	start("watch settings", func() error { return n.settings.watch(ctx) })
 	start("watch releases", func() error { return n.watch(ctx) })
 	start("retry releases", func() error { return n.releases.retry(ctx) })
 	start("count", func() error { return n.count(ctx) })
@@ -207,6 +230,11 @@ func (n *node) serve(ctx context.Context, handler fasthttp.RequestHandler, on li
 	})
 
 	<-ctx.Done()
+	if wait := time.Duration(n.settings.drain.Load()); wait > 0 && errors.Is(context.Cause(ctx), context.Canceled) {
+		n.log.Info("draining: not ready, and still serving", "for", wait)
+		n.server.Drain()
+		time.Sleep(wait)
+	}
 	drain, cancel := context.WithTimeout(context.Background(), shutdownTime)
 	defer cancel()
 	err = errors.Join(n.server.Shutdown(drain), face.Shutdown(drain))
@@ -280,5 +308,7 @@ func (n *node) metrics(w io.Writer) error {
 	writeModuleMetrics(out, n.rules.Status())
 	writeProcessMetrics(out)
 	gauge(out, "nearside_releases_refused", "sites whose newest release is not served", n.releases.refused())
+	writeSettingsMetrics(out, n.settings)
+	writeBuildMetrics(out)
 	return out.Flush()
 }

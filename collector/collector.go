@@ -272,6 +272,10 @@ func (s *Server) Serve(ln net.Listener, h fasthttp.RequestHandler) error {
 	return nil
 }
 
+// Drain says from now on that the server is not ready, and with each answer that
+// its connection closes, so that whoever sends goes elsewhere. It still serves.
+func (s *Server) Drain() { s.draining.Store(true) }
+
 // Shutdown stops accepting connections, lets the requests under way finish and
 // closes idle connections. When ctx ends first the rest is broken off, and the
 // error is ctx's.

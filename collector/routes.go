@@ -46,6 +46,9 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 	if err != nil {
 		s.refuse(ctx, err)
 	}
+	if s.draining.Load() {
+		ctx.SetConnectionClose()
+	}
 	s.metrics.served(label, ctx.Response.StatusCode())
 }
 
