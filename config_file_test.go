@@ -84,7 +84,9 @@ func TestSettingsHaveAPrecedence(t *testing.T) {
 	}
 	again := writeText(t, filepath.Join(dir, "b.yaml"), printed)
 	for _, name := range []string{"NEARSIDE_HTTP_PREFIX", "NEARSIDE_NODE", "NEARSIDE_CONFIG"} {
-		os.Unsetenv(name)
+		if err := os.Unsetenv(name); err != nil { // Setenv puts it back
+			t.Fatal(err)
+		}
 	}
 	same, err := serveConfig([]string{"--config", again}, io.Discard)
 	if err != nil {
