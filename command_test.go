@@ -129,7 +129,7 @@ func TestCommandLineHelpNamesOnlyWhatIsUsed(t *testing.T) {
 		{"config print", all},
 		{"demo", append([]string{"origin", "public"}, all...)},
 		{"site add", []string{"data", "http.prefix", "languages", "origin", "rules.modules"}},
-		{"events", append([]string{"follow", "since", "site"}, client...)},
+		{"events", append([]string{"follow", "profile", "since", "site", "visitor"}, client...)},
 		{"health", []string{"addr", "config", "tls.cert", "tls.key"}},
 		{"module check", []string{"json"}},
 		{"module pack", []string{"manifest", "out"}},
