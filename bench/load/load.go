@@ -23,8 +23,6 @@ import (
 	"net/netip"
 	"runtime"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // A Script says what is sent and judges what is answered. Its methods are called
@@ -72,8 +70,8 @@ type Result struct {
 	// Unanswered are the requests without one: the connection was closed, or the
 	// run ended.
 	Unanswered uint64
-	// Wall is how long it took, Busy the share of it that the client's thread was
-	// at work.
+	// Wall is how long it took, Busy the share of it that the client was at work
+	// and not waiting.
 	Wall time.Duration
 	Busy float64
 	// Latency is from the planned moment to the whole answer; in a closed loop
@@ -99,7 +97,6 @@ func Run(p Plan) (Result, error) {
 		return Result{}, fmt.Errorf("load: %w", err)
 	}
 	defer c.close()
-	used := threadTime()
 	c.start = time.Now()
 	if p.Rate > 0 {
 		err = c.open()
@@ -107,7 +104,7 @@ func Run(p Plan) (Result, error) {
 		err = c.closed()
 	}
 	c.result.Wall = time.Since(c.start)
-	c.result.Busy = float64(threadTime()-used) / float64(c.result.Wall)
+	c.result.Busy = 1 - float64(c.idle)/float64(c.result.Wall)
 	if err != nil {
 		return c.result, fmt.Errorf("load: %w", err)
 	}
@@ -136,7 +133,7 @@ func (c *client) closed() error {
 		if now.Sub(c.start) > c.plan.For+patience {
 			break
 		}
-		if err := c.poll(100, again); err != nil {
+		if err := c.poll(again); err != nil {
 			return err
 		}
 	}
@@ -148,14 +145,14 @@ func (c *client) closed() error {
 // for the first that is free, and its latency goes on.
 func (c *client) open() error {
 	random := rand.New(rand.NewPCG(c.plan.Seed, 1))
-	pause := func() time.Duration {
+	next := func() time.Duration {
 		return time.Duration(random.ExpFloat64() / c.plan.Rate * float64(time.Second))
 	}
 	free := make([]int, c.plan.Conns)
 	for i := range free {
 		free[i] = i
 	}
-	due := pause()
+	due := next()
 	release := func(conn int, _ time.Time) error {
 		free = append(free, conn)
 		return nil
@@ -176,14 +173,9 @@ func (c *client) open() error {
 			if err := c.send(conn, c.start.Add(due)); err != nil {
 				return err
 			}
-			due += pause()
+			due += next()
 		}
-		// The kernel counts waits in milliseconds, so the last one is spent asking.
-		wait := 0
-		if until := due - time.Since(c.start); due >= c.plan.For || until > 2*time.Millisecond || len(free) == 0 {
-			wait = 1
-		}
-		if err := c.poll(wait, release); err != nil {
+		if err := c.poll(release); err != nil {
 			return err
 		}
 	}
@@ -199,13 +191,4 @@ func (c *client) tick() (time.Time, error) {
 	}
 	c.told = now
 	return now, c.plan.Every(now.Sub(c.start))
-}
-
-// threadTime is what the calling thread has used of its processor so far.
-func threadTime() time.Duration {
-	var t unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &t); err != nil {
-		panic(err) // the clock is there since Linux 2.6
-	}
-	return time.Duration(t.Nano())
 }
