@@ -146,7 +146,7 @@ type Publisher interface {
 	// or may not be kept, and sending them again is safe. The events and the
 	// slice must not be changed until Publish returns; they are not kept.
 	Publish(events []Event, wait time.Duration) error
-	// Record keeps a decision record with the next events that are kept. It
+	// Record keeps a decision record, within a moment and beside the events. It
 	// never waits: where there is no room the record is dropped and counted.
 	// The record's bytes are copied before it returns.
 	Record(r *Record)

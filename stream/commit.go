@@ -58,7 +58,6 @@ func (s *Stream) run() {
 		case <-s.closing:
 			for s.commit() {
 			}
-			s.drainRecords()
 			return
 		}
 		select {
@@ -111,10 +110,9 @@ func (s *Stream) commit() bool {
 		s.mu.Unlock()
 		return false
 	}
-	handed := s.handRecords()
 	if g.events == 0 {
 		s.mu.Unlock()
-		return handed
+		return false
 	}
 	s.filling, s.storing = newGroup(g.seq+1), g
 	clear(s.frames.open)

@@ -116,45 +116,55 @@ func TestRecordsAreFoundBySiteAndTime(t *testing.T) {
 	}
 }
 
-func TestRecordsGoWithTheNextGroupInOneMessagePerSite(t *testing.T) {
-	s := open(t, Options{Dir: t.TempDir(), Window: time.Hour})
-	publish(t, s, event("shop", "first")) // the window has begun
+func TestRecordsGatherInOneMessagePerSite(t *testing.T) {
+	s := open(t, Options{Dir: t.TempDir(), RecordWindow: time.Hour})
+	record(s, "shop", "first", time.Now())
+	awaitRecords(t, s, 1) // the window has begun
 	for i := range 10 {
 		record(s, "shop", fmt.Sprint(i), time.Now())
 		record(s, "blog", fmt.Sprint(i), time.Now())
 	}
-	if st := s.Stats(); st.RecordsStored != 0 || st.RecordBytesQueued == 0 || st.QueuedBytes != 0 {
-		t.Fatalf("%+v; want that the records wait", st)
+	publish(t, s, event("shop", "e1"))
+	if st := s.Stats(); st.RecordsStored != 1 || st.RecordBytesQueued == 0 || st.QueuedBytes != 0 {
+		t.Fatalf("%+v; want that the records wait, and no event with them", st)
 	}
-	go func() {
-		for s.Stats().QueuedEvents == 0 {
-			time.Sleep(time.Millisecond)
-		}
-		signal(s.hurry)
-	}()
-	publish(t, s, event("shop", "second"))
-	awaitRecords(t, s, 20)
-	if st := s.Stats(); st.RecordFrames != 2 || st.Groups != 2 || st.RecordBytesQueued != 0 || st.RecordsDropped != 0 {
-		t.Errorf("%+v; want 2 frames of records and 2 groups", st)
+	signal(s.recorder.hurry)
+	awaitRecords(t, s, 21)
+	if st := s.Stats(); st.RecordFrames != 3 || st.RecordBytesQueued != 0 || st.RecordsDropped != 0 {
+		t.Errorf("%+v; want 3 frames of records", st)
 	}
-	if got := allRecords(t, s); len(got) != 20 {
+	if got := allRecords(t, s); len(got) != 21 {
 		t.Errorf("read %v", got)
 	}
 }
 
-func TestManyRecordsAreSeveralMessages(t *testing.T) {
-	s := open(t, Options{Dir: t.TempDir(), Window: time.Hour})
-	publish(t, s, event("shop", "first"))
-	for range 20 {
+func TestManyRecordsDoNotWait(t *testing.T) {
+	s := open(t, Options{Dir: t.TempDir(), RecordWindow: time.Hour})
+	record(s, "shop", "first", time.Now())
+	awaitRecords(t, s, 1) // the window has begun
+	n := hurryBytes/edge.MaxRecordBytes + 1
+	for range n {
 		record(s, "shop", strings.Repeat("r", edge.MaxRecordBytes), time.Now())
 	}
-	signal(s.hurry)
-	awaitRecords(t, s, 20)
-	if st := s.Stats(); st.RecordFrames != 3 {
-		t.Errorf("%d frames, want 3", st.RecordFrames)
+	awaitRecords(t, s, uint64(1+n))
+}
+
+func TestWhatWaitsIsStoredAtTheEndInSeveralMessages(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, Options{Dir: dir, RecordWindow: time.Hour})
+	record(s, "shop", "first", time.Now())
+	awaitRecords(t, s, 1)
+	n := MaxFrameBytes/edge.MaxRecordBytes + 2
+	for range n {
+		record(s, "shop", strings.Repeat("r", edge.MaxRecordBytes), time.Now())
 	}
-	if got := allRecords(t, s); len(got) != 20 || len(got[19]) != edge.MaxRecordBytes {
-		t.Errorf("read %d records", len(got))
+	closeStream(t, s)
+	if st := s.Stats(); st.RecordsStored != uint64(1+n) || st.RecordFrames < 3 || st.RecordsDropped != 0 {
+		t.Errorf("%d records in %d frames, %d dropped, want %d in 3 and more", st.RecordsStored, st.RecordFrames, st.RecordsDropped, 1+n)
+	}
+	s = open(t, Options{Dir: dir})
+	if got := allRecords(t, s); len(got) != 1+n || len(got[n]) != edge.MaxRecordBytes {
+		t.Errorf("read %d records of %d", len(got), 1+n)
 	}
 }
 

@@ -20,35 +20,29 @@ const (
 	recordRetryMax = 10 * time.Minute
 )
 
-// A recorder has the decision records that wait to be stored. They go with the
-// commit group of the moment, in frames of their own, and the disk syncs both
-// at once; but a goroutine of their own waits for their acknowledgement, so
-// that no event does. While it waits, records gather for a later group.
+// A recorder has the decision records that wait to be stored. A goroutine of its
+// own stores them, at a pace of its own, so that no event waits for them. While it
+// waits for the disk, records gather for a later batch.
 type recorder struct {
 	frames  frameMaker
 	filling []*frame
-	bytes   int  // as recordBytes counts, in filling and on their way
-	busy    bool // some are on their way
+	waiting int // bytes in filling, as recordBytes counts
+	bytes   int // the same, and those on their way
 
 	failing error // why the last batch was not stored whole
 	down    error // why the broker takes no records
 	retry   time.Time
 	pause   time.Duration
 
-	batches chan recordBatch // has room for the one on its way and a last one
+	wake  chan struct{} // there are records to store
+	hurry chan struct{} // there are many
 }
 
-// A recordBatch is what goes with one commit group.
-type recordBatch struct {
-	b      *broker
-	frames []*frame
-}
-
-// Record implements edge.Publisher: the record goes with the next commit group,
-// or the one after, and is synced like events. Nobody is told: when the log is
-// down or the disk is slower than what comes, records are dropped and counted
-// in Stats, and what the process has not yet handed over when it is killed is
-// lost. A record that fails never costs an event.
+// Record implements edge.Publisher: the record is stored within RecordWindow or
+// soon after, and is synced like events. Nobody is told: when the log is down or
+// the disk is slower than what comes, records are dropped and counted in Stats,
+// and what the process has not yet handed over when it is killed is lost. A record
+// that fails never costs an event.
 func (s *Stream) Record(r *edge.Record) {
 	n := recordBytes(r)
 	s.mu.Lock()
@@ -68,42 +62,63 @@ func (s *Stream) Record(r *edge.Record) {
 		}
 		return
 	}
-	if len(q.filling) == 0 && s.filling.events == 0 {
-		signal(s.wake)
+	if len(q.filling) == 0 {
+		signal(q.wake)
 	}
 	f := q.frames.frame(&q.filling, frameSpec{r.Site(), recordFrameVersion, n})
 	f.buf = appendRecord(f.buf, r)
 	f.count++
+	q.waiting += n
 	q.bytes += n
-}
-
-// handRecords gives the records that wait to the recorder's goroutine, if it is
-// free, and reports whether it did. s.mu is held.
-func (s *Stream) handRecords() bool {
-	q := &s.recorder
-	if q.busy || q.down != nil || len(q.filling) == 0 {
-		return false
+	if q.waiting >= hurryBytes {
+		signal(q.hurry)
 	}
-	q.batches <- recordBatch{s.broker, q.filling}
-	q.busy, q.filling = true, nil
-	clear(q.frames.open)
-	return true
 }
 
-// runRecords stores batches until there are no more.
+// runRecords stores records until the Stream is closed, and what waits then.
 func (s *Stream) runRecords() {
-	for batch := range s.recorder.batches {
-		_, err := store(batch.b, recordLog, batch.frames)
-		s.settleRecords(batch, err)
+	q := &s.recorder
+	window := time.NewTimer(0)
+	defer window.Stop()
+	for {
+		select {
+		case <-q.wake:
+		case <-s.closing:
+			s.storeRecords()
+			return
+		}
+		select {
+		case <-window.C:
+		case <-q.hurry:
+		case <-s.closing:
+		}
+		window.Reset(s.o.RecordWindow)
+		s.storeRecords()
 	}
 }
 
-// settleRecords notes what became of a batch.
-func (s *Stream) settleRecords(batch recordBatch, err error) {
+// storeRecords stores the records that wait, unless nothing can be stored.
+func (s *Stream) storeRecords() {
+	s.mu.Lock()
+	q := &s.recorder
+	b, frames := s.broker, q.filling
+	if s.down != nil || q.down != nil || len(frames) == 0 {
+		s.mu.Unlock()
+		return
+	}
+	q.filling, q.waiting = nil, 0
+	clear(q.frames.open)
+	s.mu.Unlock()
+	_, err := store(b, recordLog, frames)
+	s.settleRecords(b, frames, err)
+}
+
+// settleRecords notes what became of a batch that a broker was given.
+func (s *Stream) settleRecords(b *broker, frames []*frame, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	q := &s.recorder
-	for _, f := range batch.frames {
+	for _, f := range frames {
 		q.bytes -= f.bytes
 		if !f.stored {
 			s.stats.RecordsDropped += uint64(f.count)
@@ -112,11 +127,7 @@ func (s *Stream) settleRecords(batch recordBatch, err error) {
 		s.stats.RecordsStored += uint64(f.count)
 		s.stats.RecordFrames++
 	}
-	q.frames.recycle(batch.frames)
-	q.busy = false
-	if len(q.filling) > 0 {
-		signal(s.wake)
-	}
+	q.frames.recycle(frames)
 	switch {
 	case err == nil:
 		q.pause = recordRetryMin
@@ -124,7 +135,7 @@ func (s *Stream) settleRecords(batch recordBatch, err error) {
 		s.o.Logger.Error("decision records are not stored", "error", err)
 	}
 	q.failing = err
-	if errors.As(err, new(*lostError)) && !batch.b.gone() {
+	if errors.As(err, new(*lostError)) && !b.gone() {
 		q.down, q.retry = err, time.Now().Add(q.pause)
 	}
 }
@@ -133,19 +144,6 @@ func (s *Stream) settleRecords(batch recordBatch, err error) {
 func (s *Stream) recordsUp() {
 	s.recorder.down = nil
 	if len(s.recorder.filling) > 0 {
-		signal(s.wake)
+		signal(s.recorder.wake)
 	}
-}
-
-// drainRecords stores what waits, and ends the recorder's goroutine. It is for
-// a closed Stream, to which nothing comes any more.
-func (s *Stream) drainRecords() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	q := &s.recorder
-	if s.down == nil && q.down == nil && len(q.filling) > 0 {
-		q.batches <- recordBatch{s.broker, q.filling}
-		q.filling = nil
-	}
-	close(q.batches)
 }

@@ -21,8 +21,8 @@
 // When the write of anything else fails, its caller is told, and the server is
 // replaced while events wait in the queue.
 //
-// Decision records go with the events' groups, but nobody waits for them: what
-// does not fit or cannot be stored is dropped and counted.
+// Decision records are stored beside the events, many at a time, and nobody waits
+// for them: what does not fit or cannot be stored is dropped and counted.
 //
 // The package never looks into an event's JSON, a record or a module, never
 // retries a group, and never drops an acknowledged event before its time: a
@@ -60,6 +60,10 @@ type Options struct {
 	// Window is the least time between two commits; default 1.5 ms. A group
 	// that has grown to half a message does not wait for it.
 	Window time.Duration
+	// RecordWindow is the least time between two commits of decision records, for
+	// which nobody waits; default 50 ms. With every group of events they would
+	// cost a sync each.
+	RecordWindow time.Duration
 	// MaxQueuedBytes and MaxQueuedEvents bound what waits to be stored; default
 	// 32 MiB and 65,536. Memory for it is about twice that. Decision records may
 	// take a quarter of MaxQueuedBytes beside it.
@@ -91,6 +95,7 @@ type Options struct {
 func (o Options) withDefaults() Options {
 	setDefault(&o.Node, "nearside")
 	setDefault(&o.Window, 1500*time.Microsecond)
+	setDefault(&o.RecordWindow, 50*time.Millisecond)
 	setDefault(&o.MaxQueuedBytes, 32<<20)
 	setDefault(&o.MaxQueuedEvents, 1<<16)
 	setDefault(&o.DedupEvents, 4_000_000)
@@ -180,7 +185,7 @@ func Open(o Options) (*Stream, error) {
 
 		auditReads: make(chan struct{}, maxAuditReads),
 	}
-	s.recorder.batches = make(chan recordBatch, 2)
+	s.recorder.wake, s.recorder.hurry = make(chan struct{}, 1), make(chan struct{}, 1)
 	s.recorder.pause = recordRetryMin
 	s.tickets.New = func() any { return &ticket{hash: hasher{seed: s.seed}} }
 	if err := s.start(); err != nil {
