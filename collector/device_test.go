@@ -71,6 +71,7 @@ func TestDevices(t *testing.T) {
 		{name: "a phone from before smartphones", give: headers{userAgent: "SAMSUNG-C3053/1.0 Openwave/6.2.3 Profile/MIDP-2.0 Configuration/CLDC-1.1 UP.Browser/6.2.3.3.c.1.101 (GUI) MMP/2.0"}, want: edge.Device{Type: "phone", Model: "C3053"}},
 		{name: "a tablet that says Mobile", give: headers{userAgent: "Mozilla/5.0 (Linux; Android 4.0.4; IdeaTab A2109A Build/IMM76D) AppleWebKit/535.19 (KHTML, like Gecko) Chrome/18.0.1025.166 Mobile Safari/535.19"}, want: edge.Device{Type: "tablet", Model: "IdeaTab A2109A", OSVersion: "4.0.4"}},
 		{name: "an HTC Butterfly", give: headers{userAgent: "Mozilla/5.0 (Linux; Android 4.1.1; HTC Butterfly Build/JRO03C) AppleWebKit/535.19 (KHTML, like Gecko) Chrome/18.0.1025.166 Mobile Safari/535.19"}, want: edge.Device{Type: "phone", Model: "Butterfly", OSVersion: "4.1.1"}},
+		{name: "Sogou's spider", give: headers{userAgent: "Sogou web spider/4.0(+http://www.sogou.com/docs/help/webmasters.htm#07)"}, want: edge.Device{Type: "other"}, bot: true},
 		{name: "a program that says whom to ask", give: headers{userAgent: "Mozilla/5.0 (compatible; Fetcher/2.0; +https://fetcher.example/about)"}, want: edge.Device{Type: "other"}, bot: true},
 		{name: "curl", give: headers{userAgent: "curl/8.14.1"}, want: edge.Device{Type: "other"}, bot: true},
 		{name: "Python", give: headers{userAgent: "python-requests/2.32"}, want: edge.Device{Type: "other"}, bot: true},
@@ -125,6 +126,23 @@ func TestCacheIsBounded(t *testing.T) {
 	c.keep(long, 1)
 	if _, ok := c.find(long); ok {
 		t.Error("a key over the limit is kept")
+	}
+}
+
+func TestDeviceAllocs(t *testing.T) {
+	d := newDevices()
+	for name, h := range map[string]*headers{
+		"without hints": {userAgent: phoneAgent},
+		"with all hints": {
+			userAgent: desktopAgent, brands: `"Chromium";v="156", "Not?A_Brand";v="24"`, mobile: "?0", platform: `"Windows"`,
+			formFactors: `"Desktop"`, model: `""`, platformVersion: `"19.0.0"`,
+		},
+	} {
+		key := make([]byte, 0, maxCacheKey)
+		_, _, key = d.read(h, key)
+		if n := testing.AllocsPerRun(100, func() { _, _, key = d.read(h, key) }); n > 0 {
+			t.Errorf("%s: a device that is remembered costs %v allocations", name, n)
+		}
 	}
 }
 

@@ -41,3 +41,12 @@ var corrections = [...]correction{
 		"com.whatsapp org.telegram.messenger com.vkontakte.android ru.ok.android com.google.android.youtube jp.naver.line.android com.tumblr " +
 		"com.discord xyz.blueskyweb.app"},
 }
+
+// notCrawlers are patterns of the list that people's browsers match too. An
+// example that only they recognise is no crawler to us.
+var notCrawlers = map[string]bool{
+	`AP3A\.240617\.008`: true, // a build of Android 15 that phones of several makers run
+	`MetaIAB Facebook`:  true, // Facebook's browser inside of its app
+	`Fluid`:             true, // a browser for single sites on a Mac
+	`Sogou`:             true, // also a browser; the crawlers of that name say spider
+}

@@ -23,6 +23,10 @@ type crawler struct {
 // first three bytes.
 const minLiteral = 3
 
+// shortLiteral is how long a literal is at most that has to begin a word: RED/
+// is not meant where WIRED/ stands, nor 008/ where a build ends in it.
+const shortLiteral = 4
+
 // maxSpellings is how many literals a pattern of letters in two cases, or of
 // alternatives, may be written out to.
 const maxSpellings = 16
@@ -73,7 +77,7 @@ func readCrawlers(data []byte) ([]crawler, error) {
 	if len(list) < 500 {
 		return nil, fmt.Errorf("%d entries, fewer than ever", len(list))
 	}
-	return list, nil
+	return slices.DeleteFunc(list, func(c crawler) bool { return notCrawlers[c.Pattern] }), nil
 }
 
 // join writes lines sorted, each once, below the head.
@@ -92,12 +96,18 @@ func writePattern(pattern string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	if all, ok := spell(expr.Simplify()); ok && len(all) <= maxSpellings && !slices.ContainsFunc(all, tooShort) {
+	if all, ok := spell(expr.Simplify()); ok && len(all) == 1 && len(all[0].text) <= shortLiteral && !all[0].first {
+		pattern = "(^|[^0-9A-Za-z])" + pattern
+		expr, err = syntax.Parse(pattern, syntax.Perl)
+	} else if ok && len(all) <= maxSpellings && !slices.ContainsFunc(all, tooShort) {
 		lines := make([]string, len(all))
 		for i, s := range all {
 			lines[i] = s.line()
 		}
 		return lines, nil
+	}
+	if err != nil {
+		return nil, err
 	}
 	text := longestText(expr.Simplify())
 	if len(text) < minLiteral {
