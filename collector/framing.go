@@ -94,7 +94,7 @@ func (f *framing) follow(b []byte) (good int, bad *refusal) {
 			}
 			f.at = atRequest
 		default:
-			if f.at == atRequest && len(f.line) == 0 {
+			if f.between() {
 				good, f.fresh, f.head = i, true, requestHead{}
 			}
 			end := bytes.IndexByte(b[i:], '\n')
@@ -118,6 +118,9 @@ func (f *framing) follow(b []byte) (good int, bad *refusal) {
 	}
 	return len(b), nil
 }
+
+// between reports whether no request is arriving.
+func (f *framing) between() bool { return f.at == atRequest && len(f.line) == 0 }
 
 // hold keeps what there is of a line.
 func (f *framing) hold(part []byte) *refusal {

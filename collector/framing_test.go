@@ -187,7 +187,7 @@ func ends(b []byte, limit int) (list []int, read int) {
 		if _, bad := f.follow(b[i : i+1]); bad != nil {
 			return list, i + 1
 		}
-		if f.at == atRequest && len(f.line) == 0 {
+		if f.between() {
 			list = append(list, i+1)
 		}
 	}

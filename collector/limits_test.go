@@ -3,16 +3,22 @@
 package collector
 
 import (
+	"bufio"
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/netip"
+	"os"
 	"runtime"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/valyala/fasthttp"
 )
 
 // raw sends bytes over a connection of their own and reads the answer to its
@@ -150,6 +156,9 @@ func TestConnectionLimits(t *testing.T) {
 		o.MaxConns, o.MaxConnsPerIP = 2, 1
 		o.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}
 	})
+	all.door.mu.Lock()
+	all.door.roomWait = time.Hour
+	all.door.mu.Unlock()
 	busy(dial(t, all.addr))
 	busy(dial(t, all.addr)) // a proxy is not limited by itself
 	if got, _ := raw(t, all.addr, nil); !strings.HasPrefix(got, "HTTP/1.1 503 ") || !strings.Contains(got, "too_many_connections") {
@@ -159,6 +168,139 @@ func TestConnectionLimits(t *testing.T) {
 	if err := all.WritePrometheus(&out); err != nil || !strings.Contains(out.String(), `nearside_connections_refused_total{limit="all"} 1`) {
 		t.Errorf("metrics: %v\n%s", err, out.String())
 	}
+}
+
+// A full house closes who only waits, and no one who is served.
+func TestAFullHouseMakesRoom(t *testing.T) {
+	h := newHouse(t, func(o *Options) { o.MaxConns, o.MaxConnsPerIP = 3, 100 })
+	h.door.roomWait = time.Hour
+	handler := h.Handler()
+	entered, leave := make(chan struct{}), make(chan struct{})
+	served := h.serve(func(ctx *fasthttp.RequestCtx) {
+		if string(ctx.Path()) == "/slow" {
+			close(entered)
+			<-leave
+		}
+		handler(ctx)
+	})
+	request := func(path string) string { return "GET " + path + " HTTP/1.1\r\nHost: a\r\n\r\n" }
+	idle, busy, arriving := dial(t, h.addr), dial(t, h.addr), dial(t, h.addr)
+	_, _ = io.WriteString(idle, request("/healthz"))
+	readSome(t, idle, "ok\n")
+	_, _ = io.WriteString(busy, request("/slow"))
+	<-entered
+	_, _ = io.WriteString(arriving, request("/healthz")[:20])
+	if got, _ := raw(t, h.addr, nil); !strings.HasPrefix(got, "HTTP/1.1 503 ") {
+		t.Errorf("at once: %q", got)
+	}
+	h.door.mu.Lock()
+	h.door.roomWait = 0
+	h.door.mu.Unlock()
+	late := dial(t, h.addr)
+	_, _ = io.WriteString(late, request("/healthz"))
+	readSome(t, late, "ok\n")
+	_ = idle.SetReadDeadline(time.Now().Add(5 * time.Second))
+	if _, err := idle.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the idle one is kept: %v", err)
+	}
+	_, _ = io.WriteString(arriving, request("/healthz")[20:])
+	readSome(t, arriving, "ok\n")
+	close(leave)
+	readSome(t, busy, "HTTP/1.1 404")
+	if h.metrics.evicted.Load() != 1 {
+		t.Errorf("%d connections were closed to make room", h.metrics.evicted.Load())
+	}
+	for _, c := range []net.Conn{idle, busy, arriving, late} {
+		_ = c.Close()
+	}
+	if err := errors.Join(h.Shutdown(context.Background()), <-served); err != nil {
+		t.Error(err)
+	}
+}
+
+// A client that asks and asks and reads nothing is cut off, and what it is owed
+// meanwhile is bounded by its connection's buffers.
+func TestAClientThatDoesNotReadIsCutOff(t *testing.T) {
+	const timeout = 300 * time.Millisecond
+	h := open(t, func(o *Options) { o.WriteTimeout, o.Tag = timeout, bytes.Repeat([]byte("x"), 1<<20) })
+	c := dial(t, h.addr)
+	if err := c.(*net.TCPConn).SetReadBuffer(4 << 10); err != nil {
+		t.Fatal(err)
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	begin := time.Now()
+	_ = c.SetWriteDeadline(begin.Add(20 * time.Second))
+	request := []byte("GET /tag.js HTTP/1.1\r\nHost: a\r\n\r\n")
+	for {
+		if _, err := c.Write(request); err != nil {
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Fatal("it is still there after 20 s")
+			}
+			break // reset, or closed
+		}
+		time.Sleep(time.Millisecond)
+	}
+	waitFor(t, "its place to be free", func() bool { return h.metrics.connections.Load() == 0 })
+	runtime.ReadMemStats(&after)
+	if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > 32<<20 {
+		t.Errorf("%d bytes are held for it", grown)
+	}
+	if took := time.Since(begin); took < timeout {
+		t.Errorf("cut off after %v", took)
+	}
+}
+
+// Requests in a row without waiting for answers are served one after the other,
+// in order, and take no more memory than one.
+func TestAFloodOfPipelinedRequests(t *testing.T) {
+	h := open(t, nil)
+	const requests = 20_000
+	flood := bytes.Repeat([]byte("GET /healthz HTTP/1.1\r\nHost: a\r\n\r\nGET /nothing HTTP/1.1\r\nHost: a\r\n\r\n"), requests/2)
+	c := dial(t, h.addr)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	go func() {
+		_, _ = c.Write(flood)
+		_, _ = c.Write([]byte("GET /healthz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"))
+	}()
+	_ = c.SetReadDeadline(time.Now().Add(60 * time.Second))
+	statuses := bufio.NewScanner(c)
+	answers := 0
+	for statuses.Scan() {
+		_, line, found := strings.Cut(statuses.Text(), "HTTP/1.1 ") // after a body, perhaps
+		if !found {
+			continue
+		}
+		if want := []string{"200", "404"}[answers%2]; !strings.HasPrefix(line, want) {
+			t.Fatalf("answer %d is %q", answers, line)
+		}
+		answers++
+	}
+	runtime.ReadMemStats(&after)
+	if answers != requests+1 {
+		t.Errorf("%d answers to %d requests", answers, requests+1)
+	}
+	if per := (after.TotalAlloc - before.TotalAlloc) / requests; per > 1<<10 {
+		t.Errorf("%d bytes allocated for each request, this test's own included", per)
+	}
+}
+
+// Connections that wait are closed in time: before the first request, and
+// between two.
+func TestIdleConnectionsAreClosed(t *testing.T) {
+	const idle = 300 * time.Millisecond
+	h := open(t, func(o *Options) { o.ReadTimeout, o.IdleTimeout = idle, idle })
+	for name, send := range map[string]string{"silent": "", "between two requests": "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"} {
+		got, took := raw(t, h.addr, func(c net.Conn) { _, _ = io.WriteString(c, send) })
+		if took < idle-100*time.Millisecond || took > idle+5*time.Second {
+			t.Errorf("%s: closed after %v", name, took)
+		}
+		if send != "" && strings.Count(got, "HTTP/1.1 ") != 1 {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+	waitFor(t, "all places to be free", func() bool { return h.metrics.connections.Load() == 0 })
 }
 
 func TestNeighboursCountAsOne(t *testing.T) {

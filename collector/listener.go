@@ -35,15 +35,17 @@ type door struct {
 	tuning            *atomic.Pointer[tuning] // its proxies speak for many clients and have no limit of their own
 	metrics           *metrics
 
-	mu      sync.Mutex
-	open    map[*guest]struct{}
-	perAddr map[netip.Addr]int
+	begin    time.Time
+	roomWait time.Duration
+	mu       sync.Mutex
+	open     map[*guest]struct{}
+	perAddr  map[netip.Addr]int
 }
 
 func newDoor(o *Options, t *atomic.Pointer[tuning], m *metrics) *door {
 	return &door{
 		most: o.MaxConns, mostPerAddr: o.MaxConnsPerIP, headerLimit: o.HeaderLimit, tuning: t, metrics: m,
-		open: map[*guest]struct{}{}, perAddr: map[netip.Addr]int{},
+		begin: time.Now(), roomWait: roomWait, open: map[*guest]struct{}{}, perAddr: map[netip.Addr]int{},
 	}
 }
 
@@ -109,7 +111,7 @@ func (d *door) admit(c net.Conn, through *doorway) (*guest, *refusal) {
 	addr = neighbour(addr)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if len(d.open) >= d.most {
+	if len(d.open) >= d.most && !d.makeRoom() {
 		d.metrics.refused.add(refusedAll)
 		return nil, errBusy
 	}
@@ -124,6 +126,41 @@ func (d *door) admit(c net.Conn, through *doorway) (*guest, *refusal) {
 	d.open[g] = struct{}{}
 	d.metrics.connections.Store(int64(len(d.open)))
 	return g, nil
+}
+
+// Of how many connections the one is looked for that gives its place away, and
+// how long it must have waited for a request.
+const (
+	roomSample = 64
+	roomWait   = time.Second
+)
+
+// makeRoom closes, of some connections, the one that waits longest for its next
+// request, as a server that has none left to give does, and reports whether
+// there was one: connections without requests must not keep visitors out. One
+// that is answered, or whose request is arriving, is never closed. The closed one
+// leaves in a moment; until then there is one more, within bounds.
+func (d *door) makeRoom() bool {
+	if len(d.open) >= d.most+d.most/16+8 {
+		return false
+	}
+	var idlest *guest
+	longest := int64(d.roomWait)
+	now, seen := time.Since(d.begin), 0
+	for g := range d.open { // begins anywhere
+		if waits := g.waits.Load(); waits > 0 && int64(now)-waits >= longest {
+			idlest, longest = g, int64(now)-waits
+		}
+		if seen++; seen == roomSample {
+			break
+		}
+	}
+	if idlest == nil || !idlest.waits.CompareAndSwap(idlest.waits.Load(), 0) {
+		return false
+	}
+	d.metrics.evicted.Add(1)
+	_ = idlest.Conn.Close()
+	return true
 }
 
 func (d *door) leave(g *guest) {
@@ -182,8 +219,9 @@ func (d *doorway) turnAway(c net.Conn, why *refusal) {
 type guest struct {
 	net.Conn
 	door      *door
-	addr      netip.Addr  // zero if it is not counted by address
-	spoke     atomic.Bool // something has come in
+	addr      netip.Addr   // zero if it is not counted by address
+	spoke     atomic.Bool  // something has come in
+	waits     atomic.Int64 // since when it waits for a request, by the door's clock; 0 if it does not
 	lingering atomic.Bool
 	closed    atomic.Bool
 	framing   framing
@@ -197,10 +235,15 @@ func (g *guest) Read(b []byte) (int, error) {
 	if g.bad != nil {
 		return g.refuse(b)
 	}
+	if g.framing.between() {
+		g.waits.Store(int64(time.Since(g.door.begin)) + 1)
+	}
 	n, err := g.Conn.Read(b)
+	g.waits.Store(0)
 	if n == 0 {
 		return n, err
 	}
+	g.door.metrics.bytesIn.Add(uint64(n))
 	if !g.spoke.Load() {
 		g.spoke.Store(true)
 	}
@@ -214,6 +257,13 @@ func (g *guest) Read(b []byte) (int, error) {
 		return good, nil
 	}
 	return g.refuse(b)
+}
+
+// Write implements net.Conn.
+func (g *guest) Write(b []byte) (int, error) {
+	n, err := g.Conn.Write(b)
+	g.door.metrics.bytesOut.Add(uint64(n))
+	return n, err
 }
 
 // refuse ends reading with a refusal. A reader that nothing of a request has

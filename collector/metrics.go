@@ -49,6 +49,9 @@ type metrics struct {
 	panics       atomic.Uint64
 	connections  atomic.Int64
 	framing      atomic.Uint64 // connections that ended at a request without a certain end
+	evicted      atomic.Uint64 // connections closed for waiting when there was no other place
+	bytesIn      atomic.Uint64
+	bytesOut     atomic.Uint64
 	refused      labelled
 	limited      labelled
 	handshakes   labelled
@@ -177,6 +180,9 @@ func (m *metrics) appendText(b []byte) []byte {
 		{"nearside_events_accepted_total", "counter", "Events acknowledged: they are on disk.", m.accepted.Load()},
 		{"nearside_bot_beacons_total", "counter", "Beacons of crawlers.", m.bots.Load()},
 		{"nearside_ahead_beacons_total", "counter", "Beacons of pages loaded ahead, which nobody looks at yet.", m.ahead.Load()},
+		{"nearside_http_received_bytes_total", "counter", "Bytes of requests, without TLS.", m.bytesIn.Load()},
+		{"nearside_http_sent_bytes_total", "counter", "Bytes of answers, without TLS.", m.bytesOut.Load()},
+		{"nearside_connections_evicted_total", "counter", "Connections that waited for a request and were closed to make room.", m.evicted.Load()},
 		{"nearside_framing_refused_total", "counter", "Connections closed at a request that could be read in two ways, or is none.", m.framing.Load()},
 		{"nearside_proxy_headers_refused_total", "counter", "Connections of trusted proxies without a good PROXY protocol header.", m.proxyHeaders.Load()},
 		{"nearside_panics_total", "counter", "Handlers that panicked.", m.panics.Load()},

@@ -146,6 +146,7 @@ func TestTLSIsSeenThroughTheDoor(t *testing.T) {
 	h := newHouse(t, func(o *Options) {
 		o.MaxConns, o.TLS = 1, &tls.Config{Certificates: certified.TLS.Certificates}
 	})
+	h.door.roomWait = time.Hour
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

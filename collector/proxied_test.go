@@ -127,6 +127,14 @@ func FuzzProxyHeader(f *testing.F) {
 	})
 }
 
+// An addrConn is only asked who is at its other end.
+type addrConn struct {
+	net.Conn
+	addr net.Addr
+}
+
+func (c *addrConn) RemoteAddr() net.Addr { return c.addr }
+
 func TestProxyProtocol(t *testing.T) {
 	const timeout = 300 * time.Millisecond
 	h := open(t, func(o *Options) {
@@ -193,7 +201,7 @@ func TestStrangersDoNotSpeakTheProxyProtocol(t *testing.T) {
 		t.Errorf("this machine gets %d", res.StatusCode)
 	}
 	d := newDoor(&h.options, &h.tuning, h.metrics)
-	c := &drillConn{addr: &net.TCPAddr{IP: net.IPv4(198, 51, 100, 1), Port: 1}}
+	c := &addrConn{addr: &net.TCPAddr{IP: net.IPv4(198, 51, 100, 1), Port: 1}}
 	if _, refused := d.admit(c, &doorway{door: d, proxied: true}); refused != errNotAProxy {
 		t.Errorf("a stranger is %v", refused)
 	}
