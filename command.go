@@ -45,6 +45,7 @@ const usage = `Nearside personalizes a site at its edge, under the visitor's con
   nearside eval                        decides sample visits by a site's files, without a node
   nearside module                      rule modules: check, upload, publish, roll back
   nearside token                       who may do what on a node
+  nearside items                       a site's catalogue: import a feed, list, get, delete
   nearside replay DECISION             answers a recorded decision again, and says what it saw
   nearside events                      stored events as JSON lines (--follow to go on)
   nearside backup --to FILE            all that a node keeps, in one file, while it runs
@@ -76,6 +77,7 @@ var commands = map[string]func(ctx context.Context, args []string, io stdio) err
 	"restore": restoreCommand,
 	"health":  healthCommand,
 	"config":  configCommand,
+	"items":   itemsCommand,
 	"version": func(_ context.Context, _ []string, io stdio) error {
 		fmt.Fprintf(io.out, "nearside %s\n", version)
 		return nil

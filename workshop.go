@@ -64,7 +64,7 @@ func openWorkshop(cfg Config, log *slog.Logger, live publishing.Live) (*workshop
 	}
 	w.closers = append(w.closers, w.rules.Close)
 	w.desk = publishing.New(publishing.Options{
-		Modules: w.events, Documents: w.events, Notes: w.events, Audits: w.events, Releases: w.events, Checker: w.rules.Checker(), Loader: w.rules,
+		Modules: w.events, Documents: w.events, Notes: w.events, Audits: w.events, Releases: w.events, Items: w.events, Checker: w.rules.Checker(), Loader: w.rules,
 		Rehearsal: w.rules.Rehearsal(), Compiler: ruleCompiler{w.rules},
 		Live: live, Replayer: replayer{w}, SealPreview: w.sealer.SealPreview, Builtin: w.builtin,
 	})

@@ -65,6 +65,7 @@ var statuses = map[string]int{
 	publishing.CodeTaken:           http.StatusConflict,
 	publishing.CodeDecided:         http.StatusConflict,
 	publishing.CodeQuota:           http.StatusConflict,
+	publishing.CodeShrinks:         http.StatusConflict,
 	publishing.CodeTooLarge:        http.StatusRequestEntityTooLarge,
 	publishing.CodeInvalid:         http.StatusUnprocessableEntity,
 	publishing.CodeUnavailable:     http.StatusServiceUnavailable,

@@ -86,6 +86,11 @@ func (c *Console) table() []route {
 		{"GET", "/v1/sites/{site}/audit", viewer, atSite, noBody, "who did what, newest first, at most `?limit=` entries (100)", c.audit},
 		{"GET", "/v1/audit", viewer, anywhere, noBody, "the same of every site that the token sees", c.audit},
 
+		{"GET", "/v1/sites/{site}/items", viewer, atSite, noBody, "the site's catalogue: how many items, and `?limit=` of them (100) that follow the one of `?after=`", c.items},
+		{"GET", "/v1/sites/{site}/items/{item}", viewer, atSite, noBody, "one item, also one that is gone", c.item},
+		{"PUT", "/v1/sites/{site}/items", publisher, atSite, maxFeedBytes, "imports items, all or nothing: one a line, at last `{\"end\": lines}`; `?full=true` marks gone what is not there, `&shrink=true` more than half (`docs/ITEMS.md`)", c.importItems},
+		{"DELETE", "/v1/sites/{site}/items/{item}", publisher, atSite, noBody, "takes an item out at once", c.deleteItem},
+
 		{"GET", "/v1/tokens", admin, anywhere, noBody, "the tokens, without their secrets", c.tokens},
 		{"POST", "/v1/tokens", admin, anywhere, maxJSONBytes, "makes a token: `{\"name\",\"role\",\"sites\",\"expires\"}`; the secret is told this once", c.createToken},
 		{"DELETE", "/v1/tokens/{id}", admin, anywhere, noBody, "ends a token", c.revokeToken},

@@ -117,7 +117,7 @@ func newDesk(t testing.TB) *publishing.Desk {
 		}
 	})
 	desk := publishing.New(publishing.Options{
-		Modules: s, Documents: s, Notes: s, Audits: s, Releases: s, Checker: host.Checker(), Loader: host,
+		Modules: s, Documents: s, Notes: s, Audits: s, Releases: s, Items: s, Checker: host.Checker(), Loader: host,
 		SealPreview: func(site, id string, _ time.Time) (string, error) { return site + "." + id, nil },
 	})
 	for _, site := range []string{"shop", "blog"} {

@@ -40,7 +40,10 @@ const (
 	ActReject   = "reject"
 	ActToken    = "token"  // a token was made
 	ActRevoke   = "revoke" // a token was revoked
-	ActVoid     = "void"   // the entry that Voids names did not take effect
+	// ActItems imports a feed of items, ActDeleteItem takes one out.
+	ActItems      = "items"
+	ActDeleteItem = "delete-item"
+	ActVoid       = "void" // the entry that Voids names did not take effect
 )
 
 // An Entry is one line of the audit log. It is written before what it tells of

@@ -306,7 +306,7 @@ func TestAPreviewHasTheRulesOfTheLiveRelease(t *testing.T) {
 func TestRulesNeedACompiler(t *testing.T) {
 	b := newBench(t)
 	desk := publishing.New(publishing.Options{
-		Modules: b.store, Documents: b.store, Notes: b.store, Audits: b.store, Releases: b.store, Checker: modules{b}, Loader: loader{store: b.store},
+		Modules: b.store, Documents: b.store, Notes: b.store, Audits: b.store, Releases: b.store, Items: b.store, Checker: modules{b}, Loader: loader{store: b.store},
 	})
 	text, err := json.Marshal(ruled(inFrance))
 	if err != nil {

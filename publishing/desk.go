@@ -18,6 +18,7 @@ type Options struct {
 	Notes     Notes
 	Audits    Audits
 	Releases  Releases
+	Items     Items
 	Checker   Checker
 	// Loader compiles a release as every node will before it goes live.
 	Loader edge.RuleLoader

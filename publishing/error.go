@@ -20,6 +20,7 @@ const (
 	CodeInvalid         = "invalid"         // a value is malformed, or the release would not compile
 	CodeTooLarge        = "too_large"       // a value is larger than its limit
 	CodeQuota           = "quota"           // the site has as many of these as it may
+	CodeShrinks         = "feed_shrinks"    // a full feed lacks more than half of the site's items
 	CodeSamePerson      = "same_person"     // who asked for a change may not approve it
 	CodeDecided         = "decided"         // the proposal was approved or rejected before
 	CodeUnavailable     = "unavailable"     // the store cannot be read or written just now

@@ -62,6 +62,19 @@ type Releases interface {
 	Sites(ctx context.Context) ([]string, error)
 }
 
+// Items keeps each site's catalogue of items.
+type Items interface {
+	// ImportItems brings a feed into a catalogue, whole or not at all. The error
+	// may be edge.ErrItemsShrink or edge.ErrItemsFull.
+	ImportItems(ctx context.Context, site string, feed edge.ItemFeed, now time.Time) (edge.ItemImport, error)
+	DeleteItem(ctx context.Context, site, id string, now time.Time) error
+	Item(ctx context.Context, site, id string) (edge.StoredItem, error)
+	// Items returns at most limit items that follow the one with the id after,
+	// "" for the first, in an order that is always the same.
+	Items(ctx context.Context, site, after string, limit int) ([]edge.StoredItem, error)
+	Catalogue(ctx context.Context, site string) (edge.Catalogue, error)
+}
+
 // A Checker looks at modules that nobody has read. It bounds its own time and
 // memory, whatever it is given.
 type Checker interface {

@@ -112,7 +112,7 @@ func newBenchOf(t testing.TB, o stream.Options, quota publishing.Quota) *bench {
 	b.open(t)
 	t.Cleanup(func() { b.close(t) })
 	b.Desk = publishing.New(publishing.Options{
-		Modules: b.store, Documents: b.store, Notes: b.store, Audits: b.store, Releases: b.store, Checker: modules{b}, Loader: loader{store: b.store}, Compiler: compiler{b},
+		Modules: b.store, Documents: b.store, Notes: b.store, Audits: b.store, Releases: b.store, Items: b.store, Checker: modules{b}, Loader: loader{store: b.store}, Compiler: compiler{b},
 		Builtin: func() []edge.ModuleRef { return b.builtin }, SealPreview: sealer.SealPreview, Quota: quota, Now: func() time.Time { return b.now },
 	})
 	b.put(t, site("shop"), 0)

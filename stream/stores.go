@@ -25,6 +25,7 @@ const (
 	recordStream  = "RECORDS"
 	recordSubject = "records." // and the site
 	flowBucket    = "flow"
+	itemBucket    = "items"
 	deadStream    = "DEAD"
 	deadSubject   = "dead." // and the site, the sink, the message and the place in it
 )
@@ -42,6 +43,7 @@ var storeNames = map[string]string{
 	"KV_" + reserveBucket: "reserve",
 	"KV_" + flowBucket:    "flow",
 	deadStream:            "dead",
+	"KV_" + itemBucket:    "items",
 }
 
 // Bounds on disk of what is kept for good. What is full refuses.
@@ -51,6 +53,7 @@ const (
 	maxModulesBytes = 16 << 30
 	maxReserveBytes = 256 << 20
 	maxAuditBytes   = 4 << 30
+	maxItemsBytes   = 8 << 30   // all sites' catalogues, compressed
 	maxFlowBytes    = 256 << 20 // a forgetting takes about 250 bytes
 	maxDeadBytes    = 256 << 20 // past it the oldest dead letters go
 )
@@ -79,6 +82,7 @@ type stores struct {
 	records  jetstream.Stream
 	flow     jetstream.KeyValue // marks of those who read the log, and whom they must forget
 	dead     jetstream.Stream
+	items    jetstream.KeyValue // catalogues
 }
 
 // open makes the streams or brings their settings up to date. It never makes
@@ -177,6 +181,12 @@ func (st *stores) openDocuments(ctx context.Context, js jetstream.JetStream) (er
 		Bucket: moduleBucket, Description: "modules by their SHA-256", MaxBytes: maxModulesBytes,
 	}); err != nil {
 		return fmt.Errorf("open module store: %w", err)
+	}
+	if st.items, err = js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
+		Bucket: itemBucket, Description: "items of sites in parts, and the heads that say which count",
+		Storage: jetstream.FileStorage, History: 1, MaxBytes: maxItemsBytes, LimitMarkerTTL: deletedAge,
+	}); err != nil {
+		return fmt.Errorf("open items: %w", err)
 	}
 	return nil
 }

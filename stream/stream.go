@@ -150,7 +150,7 @@ type Stream struct {
 	auditReads chan struct{} // one for each who reads the audit log
 
 	// One change at a time, each of its own kind.
-	releases, modules, ledger, audits sync.Mutex
+	releases, modules, ledger, audits, catalogues sync.Mutex
 
 	tickets sync.Pool
 	clock   *steadyClock
