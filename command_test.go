@@ -32,7 +32,7 @@ func TestCommandLine(t *testing.T) {
 		{"help lists the commands", []string{"--help"}, "", exitOK, "nearside events"},
 		{"version says the version", []string{"version"}, "", exitOK, "nearside " + version},
 		{"a command explains its settings", []string{"serve", "--help"}, "", exitOK, "--geo.database file, or NEARSIDE_GEO_DATABASE"},
-		{"a setting has a unit and a default", []string{"demo", "--help"}, "", exitOK, "0s to 1s (default 1.5ms)"},
+		{"a setting has a unit and a default", []string{"demo", "--help"}, "", exitOK, "0s to 1s (default 2ms)"},
 		{"a default may come from the environment", []string{"health", "--help"}, "NEARSIDE_ADDR=0.0.0.0:80", exitOK, "(default 0.0.0.0:80)"},
 		{"a command shows its arguments", []string{"site", "add", "-h"}, "", exitOK, "Usage: nearside site add ID --origin URL [settings]\n"},
 		{"a command of two words explains itself by its first", []string{"site", "--help"}, "", exitOK, "Usage: nearside site add ID"},

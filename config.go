@@ -95,7 +95,7 @@ func defaults() Config {
 	return Config{
 		Addr: "127.0.0.1:8080", Data: "nearside-data", Node: node, Prefix: "/_near",
 		Limits:    Limits{Address: collector.DefaultAddressRate, Network: collector.DefaultNetworkRate},
-		GeoReload: 30 * time.Second, StreamWindow: 1500 * time.Microsecond,
+		GeoReload: 30 * time.Second, StreamWindow: 2 * time.Millisecond,
 		Door: doorDefaults(), LogFormat: logText, level: new(slog.LevelVar),
 		StreamFull: fullRefuse, StreamRetain: edge.MaxRetainDays * day,
 	}

@@ -76,7 +76,7 @@ func TestSettingsHaveAPrecedence(t *testing.T) {
 	printed := cli(t, "config", "print", "--node", "from-line")
 	for _, want := range []string{
 		`node: "from-line"`, "# command line; read at the start\n", `http.prefix: "/environment"`, "# environment; read at the start\n",
-		`geo.reload: "1m"`, "# file; read at the start\n", `http.proxies: "10.0.0.0/8,::1"`, "# file\n", `stream.window: "1.5ms"`, "# default; read at the start\n",
+		`geo.reload: "1m"`, "# file; read at the start\n", `http.proxies: "10.0.0.0/8,::1"`, "# file\n", `stream.window: "2ms"`, "# default; read at the start\n",
 	} {
 		if !strings.Contains(printed, want) {
 			t.Errorf("%q is missing in\n%s", want, printed)

@@ -57,7 +57,7 @@ type Options struct {
 	// Node names this process in the server's own log, without spaces; default
 	// "nearside".
 	Node string
-	// Window is the least time between two commits; default 1.5 ms. A group
+	// Window is the least time between two commits; default 2 ms. A group
 	// that has grown to half a message does not wait for it.
 	Window time.Duration
 	// RecordWindow is the least time between two commits of decision records, for
@@ -94,7 +94,7 @@ type Options struct {
 
 func (o Options) withDefaults() Options {
 	setDefault(&o.Node, "nearside")
-	setDefault(&o.Window, 1500*time.Microsecond)
+	setDefault(&o.Window, 2*time.Millisecond)
 	setDefault(&o.RecordWindow, 50*time.Millisecond)
 	setDefault(&o.MaxQueuedBytes, 32<<20)
 	setDefault(&o.MaxQueuedEvents, 1<<16)
