@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -26,6 +27,8 @@ func FuzzDecodeBeacon(f *testing.F) {
 		f.Add([]byte(c.Text))
 	}
 	f.Add(typicalBeacon(f))
+	var usedDecoder Decoder
+	var used edge.Beacon
 	f.Fuzz(func(t *testing.T, body []byte) {
 		before := bytes.Clone(body)
 		var d Decoder
@@ -33,6 +36,11 @@ func FuzzDecodeBeacon(f *testing.F) {
 		err := d.DecodeBeacon(body, &b)
 		if !bytes.Equal(before, body) {
 			t.Fatal("the body was changed")
+		}
+		// What the body before left in memory is not in this one's beacon.
+		errUsed := usedDecoder.DecodeBeacon(body, &used)
+		if got, want := fmt.Sprintf("%+v %v", used, errUsed), fmt.Sprintf("%+v %v", b, err); got != want {
+			t.Fatalf("in used memory it reads as\n%s, in new as\n%s", got, want)
 		}
 		if err != nil {
 			var decode *DecodeError

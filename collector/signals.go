@@ -60,25 +60,48 @@ func (d *Decoder) consent(c *consent.Signals) fault {
 	return first(f, s.fault)
 }
 
-// signalNames are the members that say something about consent.
-var signalNames = [...]string{"purposes", "policy", "owner", "gdpr", "tcf", "gpp", "gppSid", "gpc", "gcm", "granted", "refused"}
-
-// repeats finds a consent signal that stands twice, by its place in
-// signalNames. JSON leaves open which one counts, and consent must not depend
-// on it: the beacon is refused.
+// repeats finds a consent signal that stands twice: it has the bits of those that
+// were read. JSON leaves open which one counts, and consent must not depend on it:
+// the beacon is refused.
 type repeats uint16
 
 func (r *repeats) again(name []byte) fault {
-	for i := range signalNames {
-		if signalNames[i] != string(name) {
-			continue
-		}
-		if *r>>i&1 == 1 {
-			return faultValue
-		}
-		*r |= 1 << i
+	bit := signalBit(name)
+	if *r&bit != 0 {
+		return faultValue
 	}
+	*r |= bit
 	return faultNone
+}
+
+// signalBit is the bit of a member that says something about consent, 0 for any
+// other.
+func signalBit(name []byte) repeats {
+	switch string(name) {
+	case "purposes":
+		return 1 << 0
+	case "policy":
+		return 1 << 1
+	case "owner":
+		return 1 << 2
+	case "gdpr":
+		return 1 << 3
+	case "tcf":
+		return 1 << 4
+	case "gpp":
+		return 1 << 5
+	case "gppSid":
+		return 1 << 6
+	case "gpc":
+		return 1 << 7
+	case "gcm":
+		return 1 << 8
+	case "granted":
+		return 1 << 9
+	case "refused":
+		return 1 << 10
+	}
+	return 0
 }
 
 func (d *Decoder) purposes(dst *consent.Purposes) fault {

@@ -143,7 +143,7 @@ func (v *View) Peek(n FieldNumber) *Value {
 	case at < len(v.visit.Own):
 		value = &v.visit.Own[at].Value
 	}
-	if v.isPart(value) {
+	if value.Type >= TypeItems && v.isPart(value) {
 		own.Type = TypeUnknown
 		return own
 	}
