@@ -1,6 +1,6 @@
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run build test check bench faults powercut fuzz race cover tag rules generate fmt lint deps peers soak
+.PHONY: help run build test check accuracy bench faults powercut fuzz race cover tag rules generate fmt lint deps peers soak
 
 FUZZTIME ?= 30s
 SOAK     ?= 10m
@@ -34,6 +34,9 @@ faults: ## What faults under load cost: sent, acknowledged, stored, duplicated, 
 
 powercut: ## Only the power cut of faults; takes root and a loop device
 	NEARSIDE_TEST_FAULTS=1 go test -v -count=1 -run '^TestFaults$$/^power_cut' .
+
+accuracy: ## How right devices, crawlers and languages are told, on others' corpora
+	cd bench && go test -count=1 -v ./accuracy
 
 fuzz: ## Every fuzz target for FUZZTIME (30s)
 	@scripts/fuzz.sh $(FUZZTIME)

@@ -296,6 +296,22 @@ func TestACrawlerGetsDefaultsAndIsNotCounted(t *testing.T) {
 	}
 }
 
+func TestACrawlerIsToldByItsHints(t *testing.T) {
+	h := open(t, nil)
+	body := beaconOf(usual, say{"slots": []string{"hero"}})
+	for brands, want := range map[string]bool{
+		`"HeadlessChrome";v="156", "Chromium";v="156"`: true,
+		`"Google Chrome";v="156", "Chromium";v="156"`:  false,
+		``: false,
+	} {
+		agent := "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36"
+		got := h.post(body, "User-Agent: "+agent, "Sec-CH-UA: "+brands).answer(t).Decisions[0].Reason == "bot"
+		if got != want {
+			t.Errorf("brands %q: a crawler %v, want %v", brands, got, want)
+		}
+	}
+}
+
 // TestAPageLoadedAheadIsDecidedAndNotCounted sends what a page sends that is
 // fetched or rendered before anybody looks at it, and then what it sends when
 // somebody does.

@@ -66,7 +66,7 @@ func (d *devices) read(h *headers, scratch []byte) (device edge.Device, bot bool
 		device.Model = model
 	}
 	if version := hintText(h.platformVersion); version != "" {
-		device.OSVersion = version
+		device.OSVersion = systemVersion(hintText(h.platform), version)
 	}
 	return device, reading.bot, key
 }

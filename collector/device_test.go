@@ -21,11 +21,11 @@ func TestDevices(t *testing.T) {
 		bot  bool
 	}{
 		{name: "Chrome on a phone with hints", give: headers{userAgent: androidFrozen + "Mobile Safari/537.36", mobile: "?1", platform: `"Android"`}, want: edge.Device{Type: "phone"}},
-		{name: "Chrome on a phone with all hints", give: headers{userAgent: androidFrozen + "Mobile Safari/537.36", mobile: "?1", platform: `"Android"`, formFactors: `"Mobile"`, model: `"Pixel 11"`, platformVersion: `"17.0.0"`}, want: edge.Device{Type: "phone", Model: "Pixel 11", OSVersion: "17.0.0"}},
+		{name: "Chrome on a phone with all hints", give: headers{userAgent: androidFrozen + "Mobile Safari/537.36", mobile: "?1", platform: `"Android"`, formFactors: `"Mobile"`, model: `"Pixel 11"`, platformVersion: `"17.0.0"`}, want: edge.Device{Type: "phone", Model: "Pixel 11", OSVersion: "17"}},
 		{name: "Chrome on a tablet with hints", give: headers{userAgent: androidFrozen + "Safari/537.36", mobile: "?0", platform: `"Android"`}, want: edge.Device{Type: "tablet"}},
 		{name: "a tablet by its form factor", give: headers{userAgent: linuxFrozen, mobile: "?0", platform: `"Linux"`, formFactors: `"Tablet", "EInk"`}, want: edge.Device{Type: "tablet"}},
 		{name: "a car by its form factor", give: headers{userAgent: androidFrozen + "Safari/537.36", mobile: "?0", platform: `"Android"`, formFactors: `"Automotive"`}, want: edge.Device{Type: "other"}},
-		{name: "Chrome on Windows with hints", give: headers{userAgent: desktopAgent, mobile: "?0", platform: `"Windows"`, platformVersion: `"19.0.0"`}, want: edge.Device{Type: "desktop", OSVersion: "19.0.0"}},
+		{name: "Chrome on Windows with hints", give: headers{userAgent: desktopAgent, mobile: "?0", platform: `"Windows"`, platformVersion: `"19.0.0"`}, want: edge.Device{Type: "desktop", OSVersion: "11"}},
 		{name: "Chrome on Windows without hints", give: headers{userAgent: desktopAgent}, want: edge.Device{Type: "desktop", OSVersion: "10"}},
 		{name: "Chrome on Linux", give: headers{userAgent: linuxFrozen}, want: edge.Device{Type: "desktop"}},
 		{name: "Chrome OS", give: headers{userAgent: "Mozilla/5.0 (X11; CrOS x86_64 14541.0.0) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36", mobile: "?0", platform: `"Chrome OS"`}, want: edge.Device{Type: "desktop"}},

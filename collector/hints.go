@@ -15,6 +15,42 @@ const (
 	maxBrandsBytes = 192
 )
 
+// systemVersion returns the version of a system as User-Agents write it, of what
+// Sec-CH-UA-Platform-Version says: without noughts at the end, and for Windows
+// the name that people know. There the hint counts editions of an interface
+// (https://learn.microsoft.com/en-us/microsoft-edge/web-platform/how-to-detect-win11).
+// What is no version gives "".
+func systemVersion(platform, version string) string {
+	if leadingVersion(version) != version {
+		return ""
+	}
+	if platform == "Windows" {
+		switch major, rest, _ := strings.Cut(version, "."); {
+		case major == "0":
+			switch minor, _, _ := strings.Cut(rest, "."); minor {
+			case "1":
+				return "7"
+			case "2":
+				return "8"
+			case "3":
+				return "8.1"
+			}
+			return ""
+		case len(major) > 2 || len(major) == 2 && major >= "13":
+			return "11"
+		default:
+			return "10"
+		}
+	}
+	for {
+		shorter, found := strings.CutSuffix(version, ".0")
+		if !found {
+			return version
+		}
+		version = shorter
+	}
+}
+
 // hintText returns the contents of a hint that is one string, "" if it is none
 // or is too long.
 func hintText(hint string) string {

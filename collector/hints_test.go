@@ -36,6 +36,19 @@ func TestHintText(t *testing.T) {
 	}
 }
 
+func TestSystemVersion(t *testing.T) {
+	for _, tt := range []struct{ platform, give, want string }{
+		{"Windows", "19.0.0", "11"}, {"Windows", "13.0.0", "11"}, {"Windows", "100.0", "11"}, {"Windows", "10.0.0", "10"}, {"Windows", "1.0.0", "10"},
+		{"Windows", "0.3.0", "8.1"}, {"Windows", "0.2.0", "8"}, {"Windows", "0.1.0", "7"}, {"Windows", "0.0.0", ""}, {"Windows", "0", ""},
+		{"Android", "17.0.0", "17"}, {"Android", "8.1.0", "8.1"}, {"macOS", "26.1.0", "26.1"}, {"macOS", "10.15.7", "10.15.7"}, {"Chrome OS", "16002.51.0", "16002.51"},
+		{"Linux", "6.8.0", "6.8"}, {"Windows", "eleven", ""}, {"Android", "17 beta", ""}, {"", ".0.0", ""},
+	} {
+		if got := systemVersion(tt.platform, tt.give); got != tt.want {
+			t.Errorf("systemVersion(%q, %q) = %q, want %q", tt.platform, tt.give, got, tt.want)
+		}
+	}
+}
+
 func TestCutHintReadsAList(t *testing.T) {
 	list := `"Not=A?Brand";v="24", "Chromium";v="156" ,	"Google Chrome";x=1;v="156"`
 	var got []string
