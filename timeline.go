@@ -87,17 +87,17 @@ var errTimeline = &publishing.Error{
 // that name both.
 type person struct {
 	profile string // the customer's id as events have it, "" without one
-	keys    map[[16]byte]struct{}
+	keys    map[edge.PersonKey]struct{}
 }
 
 func newPerson(sealer *edge.Sealer, q *console.EventQuery) *person {
-	p := &person{keys: map[[16]byte]struct{}{}}
+	p := &person{keys: map[edge.PersonKey]struct{}{}}
 	if q.Visitor != "" {
-		p.keys[edge.VisitorKey(q.Site, q.Visitor)] = struct{}{}
+		p.keys[edge.PersonKeyOf(q.Site, q.Visitor)] = struct{}{}
 	}
 	if q.Profile != "" {
 		p.profile = sealer.ProfileID(q.Site, q.Profile)
-		p.keys[edge.VisitorKey(q.Site, p.profile)] = struct{}{}
+		p.keys[edge.PersonKeyOf(q.Site, p.profile)] = struct{}{}
 	}
 	return p
 }
@@ -110,7 +110,7 @@ func (p *person) is(e *stream.LogEvent) bool {
 
 // meet learns the browser of an event that names the person as a customer.
 func (p *person) meet(e *stream.LogEvent) {
-	if p.profile == "" || p.is(e) || e.Visitor == ([16]byte{}) || !bytes.Contains(e.JSON, []byte(p.profile)) {
+	if p.profile == "" || p.is(e) || e.Visitor == (edge.PersonKey{}) || !bytes.Contains(e.JSON, []byte(p.profile)) {
 		return
 	}
 	var named struct{ Profile string }

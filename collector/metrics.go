@@ -159,11 +159,11 @@ func (m *metrics) appendText(b []byte) []byte {
 			b = appendSample(b, "nearside_decisions_total", "reason", edge.Reason(reason).String(), n)
 		}
 	}
-	b = appendHelp(b, "nearside_decide_seconds", "histogram", "Beacons decided, by the time from the last byte read to all slots decided and all events made.")
+	b = appendHelp(b, "nearside_decide_seconds", "histogram", "Beacons and servers' questions decided, by the time from the last byte read to all slots decided and all events made.")
 	for asks := range m.decideTook {
 		b = m.decideTook[asks].appendText(b, "nearside_decide_seconds", "asks", asksNames[asks])
 	}
-	b = appendHelp(b, "nearside_answer_seconds", "histogram", "Beacons answered, by the time from the last byte read to the answer, the wait for the disk included.")
+	b = appendHelp(b, "nearside_answer_seconds", "histogram", "Beacons and servers' questions answered, by the time from the last byte read to the answer, the wait for the disk included.")
 	for asks := range m.answerTook {
 		b = m.answerTook[asks].appendText(b, "nearside_answer_seconds", "asks", asksNames[asks])
 	}

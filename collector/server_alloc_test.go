@@ -70,8 +70,8 @@ func TestAcceptAllocs(t *testing.T) {
 	}
 	perEvent := testing.AllocsPerRun(10, whole) / edge.MaxBatchEvents
 	t.Logf("%.1f allocations per event", perEvent)
-	if perEvent > 30 {
-		t.Errorf("%.1f allocations per event, want at most 30", perEvent)
+	if perEvent > 3 {
+		t.Errorf("%.1f allocations per event, want at most 3", perEvent)
 	}
 }
 

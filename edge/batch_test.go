@@ -240,9 +240,9 @@ func TestAServersEventsAreFoundByTheirPerson(t *testing.T) {
 		want                 [16]byte
 	}{
 		{"nobody", "", "", [16]byte{}},
-		{"a customer", "", "c", edge.VisitorKey("shop", profile)},
-		{"a visitor", sealed, "", edge.VisitorKey("shop", state.VisitorID())},
-		{"both", sealed, "c", edge.VisitorKey("shop", state.VisitorID())},
+		{"a customer", "", "c", edge.PersonKeyOf("shop", profile)},
+		{"a visitor", sealed, "", edge.PersonKeyOf("shop", state.VisitorID())},
+		{"both", sealed, "c", edge.PersonKeyOf("shop", state.VisitorID())},
 	} {
 		ev := told("login", `{}`)
 		ev.State, ev.Profile = tt.state, tt.profile

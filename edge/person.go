@@ -6,6 +6,8 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
+	"hash"
+	"sync"
 )
 
 // profileUse is what the key of profiles is derived for; it is part of every
@@ -22,23 +24,27 @@ func (s *Sealer) ProfileID(site, customer string) string {
 }
 
 func (s *Sealer) profileID(site, customer string) (id [visitorIDBytes]byte) {
-	mac := hmac.New(sha256.New, s.profiles[:])
-	mac.Write([]byte(site)) // a hash takes everything
-	mac.Write([]byte{0})
-	mac.Write([]byte(customer))
-	var sum [sha256.Size]byte
-	copy(id[:], mac.Sum(sum[:0]))
+	p := s.profiles.Get().(*profiler)
+	p.mac.Reset()
+	p.text = append(append(append(p.text[:0], site...), 0), customer...)
+	p.mac.Write(p.text) // a hash takes everything
+	p.sum = p.mac.Sum(p.sum[:0])
+	copy(id[:], p.sum)
+	s.profiles.Put(p)
 	return id
 }
 
-// profileKey derives the key of profiles from the sealing key.
-func profileKey(key []byte) (derived [sha256.Size]byte) {
-	mac := hmac.New(sha256.New, key)
-	mac.Write([]byte(profileUse))
-	mac.Sum(derived[:0])
-	return derived
+// A profiler is the work space of one profile's name.
+type profiler struct {
+	mac       hash.Hash
+	text, sum []byte
 }
 
-// VisitorKey is what the events and records of a visitor or a profile are found
-// by, whichever of the two ids it is.
-func VisitorKey(site, id string) [16]byte { return visitorKey(site, id) }
+// newProfilers returns the work spaces of a sealing key, from which the key of
+// profiles is derived.
+func newProfilers(key []byte) *sync.Pool {
+	derive := hmac.New(sha256.New, key)
+	derive.Write([]byte(profileUse))
+	derived := derive.Sum(nil)
+	return &sync.Pool{New: func() any { return &profiler{mac: hmac.New(sha256.New, derived)} }}
+}

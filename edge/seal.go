@@ -40,7 +40,7 @@ var errSealed = errors.New("not sealed by this site")
 // names customers by it. It is safe for concurrent use.
 type Sealer struct {
 	aead     cipher.AEAD
-	profiles [32]byte // the key of ProfileID
+	profiles *sync.Pool // of *profiler, for ProfileID
 }
 
 // NewSealer returns a sealer with a key of KeyBytes bytes.
@@ -56,7 +56,7 @@ func NewSealer(key []byte) (*Sealer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sealing key: %w", err)
 	}
-	return &Sealer{aead: aead, profiles: profileKey(key)}, nil
+	return &Sealer{aead: aead, profiles: newProfilers(key)}, nil
 }
 
 // A sealBuffer is the work space of one seal or open. It is pooled because
