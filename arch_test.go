@@ -117,6 +117,7 @@ var architecture = map[string]folder{
 			"edge", "edge/consent", "edge/nearest", "collector", "console", "demo", "geo", "insight", "publishing", "sink", "sitefile", "stream", "tag", "wasm-rules", "wasm-rules/lang", "wasm-rules/sdk",
 		},
 		outside: []string{"github.com/valyala/fasthttp", "go.yaml.in/yaml/v4"},
+		tests:   []string{"github.com/maxmind/mmdbwriter"},
 	},
 }
 

@@ -57,6 +57,9 @@ var faults = []fault{
 	{"full disk, and room again", fillDiskUnderLoad},
 	{"torn end of the log after a kill", tearLogEnd},
 	{"all sent again after a restart and a kill", sendAgainAcrossRestarts},
+	{"300 slow clients", sufferSlowClients},
+	{"a million addresses", meetAMillionAddresses},
+	{"reload of every file by good and bad ones", reloadEveryFile},
 }
 
 // A faultCount is what became of the events of a row.
