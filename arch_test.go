@@ -85,7 +85,7 @@ var architecture = map[string]folder{
 	},
 	"stream": {
 		ours:    engine,
-		outside: []string{"github.com/klauspost/compress", "github.com/nats-io/nats-server/v2", "github.com/nats-io/nats.go", "github.com/zeebo/xxh3"},
+		outside: []string{"github.com/klauspost/compress", "github.com/minio/highwayhash", "github.com/nats-io/nats-server/v2", "github.com/nats-io/nats.go", "github.com/zeebo/xxh3"},
 	},
 	"tag": {ours: engine},
 	"tag/build": {

@@ -39,7 +39,8 @@ type Stats struct {
 	// Expired messages of events or records were deleted because they had been
 	// kept long enough. Dropped messages of events gave way to newer ones.
 	Expired, Dropped uint64
-	// Damaged counts stored frames that could not be read.
+	// Damaged counts stored frames that could not be read, and those that were
+	// found damaged by Open.
 	Damaged uint64
 	// RecordBytesQueued wait to be stored as decision records.
 	RecordBytesQueued int

@@ -203,6 +203,9 @@ func (s *Stream) start() (err error) {
 	if err := syncStored(s.o.Dir); err != nil {
 		return err
 	}
+	if s.stats.Damaged, err = salvage(s.o.Dir, s.o.Logger); err != nil {
+		return err
+	}
 	if s.broker, err = openBroker(&s.o); err != nil {
 		return err
 	}

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package stream
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/minio/highwayhash"
+)
+
+// The server cuts a block file off at the first record that is damaged, with all
+// that lies behind it, up to 8 MB of acknowledged events, and says nothing. So
+// before it starts, the newest files are looked through: what is damaged is taken
+// out, a copy of the file is kept, and what was lost is told.
+//
+// A block file is a row of records, little-endian (nats-server 2.15.2):
+//
+//	record = length:u32 seq:u64 time:i64 subjectLength:u16 subject [headerLength:u32] bytes hash:8
+//
+// length is the record's own; its highest bit says that there is a header. hash is
+// HighwayHash-64 over seq, time, subject and bytes without the header's length,
+// with the SHA-256 of "STREAM-N" as its key for file N.blk. The highest two bits of
+// seq mark what was deleted.
+const (
+	recordHead     = 22
+	recordHash     = 8
+	recordHeader   = 1 << 31
+	recordSeqMask  = 1<<62 - 1
+	maxRecordBytes = 32 << 20 // the server takes longer ones for damage
+	maxSubject     = 1 << 10
+)
+
+const (
+	blocksDir  = "msgs"
+	stateFile  = "index.db" // what the server knows of its blocks without reading them
+	damagedDir = "damaged"  // below the data directory: files as they were found
+	// salvageBytes is how much of each store is looked through at a start, from
+	// the newest file on.
+	salvageBytes = 256 << 20
+)
+
+// A damage is what was found in one block file.
+type damage struct {
+	at    int    // the first damaged byte
+	bytes int    // how many are lost
+	lost  uint64 // messages between the whole ones, as their numbers tell
+	tail  bool   // nothing whole lies behind it
+}
+
+// salvage looks through the newest blocks of each store. lost is the number of
+// messages of events that are known to be gone.
+func salvage(dir string, log *slog.Logger) (lost uint64, err error) {
+	for name := range storeNames {
+		n, err := salvageStore(dir, name, log)
+		if err != nil {
+			return lost, fmt.Errorf("look through %s: %w", storeNames[name], err)
+		}
+		if name == eventStream {
+			lost += n
+		}
+	}
+	return lost, nil
+}
+
+// blockNumber reads the number in a block's name, or returns false.
+func blockNumber(name string) (n int, ok bool) {
+	n, err := strconv.Atoi(strings.TrimSuffix(name, ".blk"))
+	return n, err == nil && strings.HasSuffix(name, ".blk")
+}
+
+func salvageStore(dir, store string, log *slog.Logger) (lost uint64, err error) {
+	blocks := filepath.Join(dir, serverDir, "$G", "streams", store, blocksDir)
+	entries, err := os.ReadDir(blocks)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	entries = slices.DeleteFunc(entries, func(e fs.DirEntry) bool {
+		_, ok := blockNumber(e.Name())
+		return !ok
+	})
+	slices.SortFunc(entries, func(a, b fs.DirEntry) int {
+		left, _ := blockNumber(a.Name())
+		right, _ := blockNumber(b.Name())
+		return right - left
+	})
+	for left := salvageBytes; len(entries) > 0 && left > 0; entries = entries[1:] {
+		number, _ := blockNumber(entries[0].Name())
+		file := filepath.Join(blocks, entries[0].Name())
+		content, err := os.ReadFile(file)
+		if err != nil {
+			return lost, err
+		}
+		left -= len(content)
+		whole, d := sift(content, blockHash(store, number))
+		if d.bytes == 0 {
+			continue
+		}
+		kept, err := keepDamaged(dir, fmt.Sprintf("%s-%d", store, number), content)
+		if err != nil {
+			return lost, err
+		}
+		lost += d.lost
+		log.Error("stored data is damaged; what is whole is kept", "store", storeNames[store], "file", file,
+			"at", d.at, "bytes_lost", d.bytes, "messages_lost", d.lost, "at_the_end", d.tail, "copy", kept)
+		// Without its notes the server reads its blocks.
+		if err := os.Remove(filepath.Join(blocks, stateFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return lost, err
+		}
+		if err := errors.Join(writeSynced(file, whole), syncFile(blocks)); err != nil {
+			return lost, err
+		}
+	}
+	return lost, nil
+}
+
+func blockHash(store string, number int) hash.Hash64 {
+	key := sha256.Sum256(fmt.Appendf(nil, "%s-%d", store, number))
+	h, err := highwayhash.New64(key[:])
+	if err != nil {
+		panic(err) // the key has the one length that there is
+	}
+	return h
+}
+
+// keepDamaged keeps a file as it was found.
+func keepDamaged(dir, name string, content []byte) (kept string, err error) {
+	kept = filepath.Join(dir, damagedDir, name+time.Now().UTC().Format("-20060102T150405.000")+".blk")
+	if err := os.MkdirAll(filepath.Dir(kept), 0o700); err != nil {
+		return "", err
+	}
+	return kept, writeSynced(kept, content)
+}
+
+// sift returns the whole records of a block, which is the block itself when all
+// are, and what is wrong with it.
+func sift(block []byte, h hash.Hash64) (whole []byte, d damage) {
+	var last uint64
+	for at := 0; at < len(block); {
+		n, seq := wholeRecord(block[at:], h)
+		if n > 0 {
+			if d.bytes > 0 {
+				whole = append(whole, block[at:at+n]...)
+			}
+			if seq > last {
+				if d.tail && last > 0 {
+					d.lost += seq - last - 1
+				}
+				last = seq
+			}
+			at, d.tail = at+n, false
+			continue
+		}
+		if d.bytes == 0 {
+			d.at, whole = at, bytes.Clone(block[:at])
+		}
+		skipped := nextRecord(block[at:], h)
+		d.bytes += skipped
+		d.tail = true
+		at += skipped
+	}
+	if d.bytes == 0 {
+		return block, d
+	}
+	return whole, d
+}
+
+// nextRecord returns how far the next whole record is, or the end.
+func nextRecord(b []byte, h hash.Hash64) int {
+	for at := 1; at < len(b); at++ {
+		if n, _ := wholeRecord(b[at:], h); n > 0 {
+			return at
+		}
+	}
+	return len(b)
+}
+
+// wholeRecord returns the length of the record that b begins with and the number
+// of its message, 0 for none, or 0 when it begins with no whole record.
+func wholeRecord(b []byte, h hash.Hash64) (n int, seq uint64) {
+	if len(b) < recordHead+recordHash {
+		return 0, 0
+	}
+	length, subject := binary.LittleEndian.Uint32(b), int(binary.LittleEndian.Uint16(b[20:]))
+	hasHeader := length&recordHeader != 0
+	n = int(length &^ recordHeader)
+	from := recordHead + subject
+	if hasHeader {
+		from += 4
+	}
+	if n > len(b) || n > maxRecordBytes || subject > maxSubject || from+recordHash > n {
+		return 0, 0
+	}
+	h.Reset()
+	h.Write(b[4:20])
+	h.Write(b[recordHead : recordHead+subject])
+	h.Write(b[from : n-recordHash])
+	if !bytes.Equal(h.Sum(nil), b[n-recordHash:n]) {
+		return 0, 0
+	}
+	if seq = binary.LittleEndian.Uint64(b[4:]); seq > recordSeqMask {
+		seq = 0
+	}
+	return n, seq
+}
