@@ -66,7 +66,11 @@ func createTokenCommand(ctx context.Context, args []string, io stdio) error {
 	}
 	// The secret alone goes to standard output, for scripts.
 	fmt.Fprintln(io.out, made.Secret)
-	fmt.Fprintf(io.err, "Token %s of %s. This is the only time that it is shown; NEARSIDE_TOKEN takes it.\n", made.Token.ID, made.Token.Actor.Name)
+	use := "NEARSIDE_TOKEN takes it"
+	if made.Token.Actor.Role == publishing.Server {
+		use = "a server sends it as Authorization: Bearer (docs/SERVER.md)"
+	}
+	fmt.Fprintf(io.err, "Token %s of %s. This is the only time that it is shown; %s.\n", made.Token.ID, made.Token.Actor.Name, use)
 	return nil
 }
 
