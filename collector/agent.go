@@ -108,6 +108,9 @@ func modelIn(agent string) (model, part string) {
 			return name, ""
 		}
 	}
+	if strings.Contains(agent, "Windows NT") {
+		return "", "" // desks have no models, and most visitors sit at one
+	}
 	for _, maker := range makerWords {
 		_, rest, found := strings.Cut(agent, maker)
 		if !found {

@@ -160,6 +160,8 @@ func kindByAgent(agent, model string, ua *useragent.UserAgent) string {
 		return deviceTablet
 	case has("Macintosh") && has(" Mobile/"):
 		return deviceTablet // a web view of iPadOS, which says it is a Mac
+	case has("Windows NT") && !has("IEMobile"):
+		return deviceDesktop
 	case has("Windows CE"), hasPhoneWord(agent):
 		return devicePhone
 	case has("Windows NT"), has("Macintosh"), has("X11"), has("CrOS"):

@@ -54,7 +54,7 @@ func systemVersion(platform, version string) string {
 // hintText returns the contents of a hint that is one string, "" if it is none
 // or is too long.
 func hintText(hint string) string {
-	if len(hint) > maxHintBytes {
+	if hint == "" || len(hint) > maxHintBytes {
 		return ""
 	}
 	text, _, rest, ok := cutHint(hint)

@@ -34,6 +34,7 @@ const maxSpellings = 16
 // makeCrawlers writes each pattern as what is quickest to look for:
 //
 //	=text            the User-Agent contains the text
+//	-text            the same, where the text begins a word
 //	^text            it begins with the text
 //	~text<tab>expr   it contains the text, and the regular expression matches it
 func makeCrawlers(data []byte) ([]byte, error) {
@@ -49,7 +50,7 @@ func makeCrawlers(data []byte) ([]byte, error) {
 		}
 		lines = append(lines, written...)
 	}
-	return join(crawlerList.above("What the User-Agents of crawlers contain: =text anywhere, ^text at the beginning, ~text a regular expression."), lines), nil
+	return join(crawlerList.above("What the User-Agents of crawlers contain: =text anywhere, -text where a word begins, ^text at the beginning, ~text and a regular expression."), lines), nil
 }
 
 // makeInstances writes the list's User-Agents, by which the matching is tested.
@@ -97,17 +98,16 @@ func writePattern(pattern string) ([]string, error) {
 		return nil, err
 	}
 	if all, ok := spell(expr.Simplify()); ok && len(all) == 1 && len(all[0].text) <= shortLiteral && !all[0].first {
-		pattern = "(^|[^0-9A-Za-z])" + pattern
-		expr, err = syntax.Parse(pattern, syntax.Perl)
+		if tooShort(all[0]) {
+			return nil, errors.New("too short")
+		}
+		return []string{"-" + all[0].text}, nil
 	} else if ok && len(all) <= maxSpellings && !slices.ContainsFunc(all, tooShort) {
 		lines := make([]string, len(all))
 		for i, s := range all {
 			lines[i] = s.line()
 		}
 		return lines, nil
-	}
-	if err != nil {
-		return nil, err
 	}
 	text := longestText(expr.Simplify())
 	if len(text) < minLiteral {
