@@ -62,6 +62,8 @@ type Config struct {
 	// RulesKeys are the trusted public keys of module publishers: files, or keys
 	// as minisign prints them. Without any, no signature is needed.
 	RulesKeys []string
+	// Sinks is the file of the sinks that events flow on to; empty for none.
+	Sinks string
 	// AdminAddr is the host:port of the listener of the admin API and the
 	// console, for who has a token; empty for none. Port 0 takes any free one.
 	AdminAddr string
@@ -131,6 +133,7 @@ func (c *Config) settings() *flag.FlagSet {
 		c.RulesKeys = split(s)
 		return nil
 	})
+	fs.StringVar(&c.Sinks, "sinks", c.Sinks, "`file` of the sinks that events flow on to (docs/SINKS.md; default none)")
 	none := ""
 	if c.AdminAddr == "" {
 		none = " (default none)"
@@ -198,6 +201,9 @@ const variablePrefix = "NEARSIDE_"
 func variable(setting string) string {
 	return variablePrefix + strings.ToUpper(strings.NewReplacer(".", "_", "-", "_").Replace(setting))
 }
+
+// lookupEnv looks up what a file of settings takes from the environment.
+func lookupEnv(name string) (string, bool) { return os.LookupEnv(name) }
 
 // environment is the process's variables as NAME=value.
 func environment() []string { return os.Environ() }

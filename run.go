@@ -153,6 +153,9 @@ func (n *node) open(ctx context.Context) (err error) {
 	if err := n.keepModules(ctx); err != nil {
 		return err
 	}
+	if err := n.flows.open(n.cfg.Sinks, n.log); err != nil {
+		return err
+	}
 	n.tally = insight.New(insight.Options{Log: tallyLog{n.events}, Notes: n.events, Logger: n.log})
 	n.engine = edge.New(edge.Options{Node: n.cfg.Node, Locator: n.places, Loader: n.rules, Sealer: n.sealer, Previewer: liveNode{n}})
 	n.releases = newAdoption(n.engine, n.log)
@@ -221,6 +224,9 @@ func (n *node) serve(ctx context.Context, handler fasthttp.RequestHandler, on li
 	start("retry releases", func() error { return n.releases.retry(ctx) })
 	start("count", func() error { return n.count(ctx) })
 	start("expire", func() error { return n.expire(ctx) })
+	for _, p := range n.flows.pumps {
+		start("sink", func() error { return p.Run(ctx) })
+	}
 	start("wait until ready", func() error {
 		if err := awaitReady(ctx, on.base()); err != nil {
 			return err
@@ -307,8 +313,19 @@ func (n *node) metrics(w io.Writer) error {
 	writeGeoMetrics(out, n.places.Status())
 	writeModuleMetrics(out, n.rules.Status())
 	writeProcessMetrics(out)
+	n.writeFlowMetrics(out)
 	gauge(out, "nearside_releases_refused", "sites whose newest release is not served", n.releases.refused())
 	writeSettingsMetrics(out, n.settings)
 	writeBuildMetrics(out)
 	return out.Flush()
+}
+
+// writeFlowMetrics writes what the sinks count. A log that does not answer leaves
+// it out.
+func (n *node) writeFlowMetrics(w io.Writer) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if err := n.flows.writeMetrics(ctx, w); err != nil {
+		n.log.Warn("metrics leave the sinks out", "error", err)
+	}
 }

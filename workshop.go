@@ -28,6 +28,7 @@ type workshop struct {
 	modules wasmrules.ModuleSource // beside those that were uploaded
 	rules   *wasmrules.Host
 	desk    *publishing.Desk
+	flows   *flows
 
 	closers []func() error
 }
@@ -55,6 +56,7 @@ func openWorkshop(cfg Config, log *slog.Logger, live publishing.Live) (*workshop
 		return w, fmt.Errorf("open stream: %w", err)
 	}
 	w.closers = append(w.closers, w.closeEvents)
+	w.flows = &flows{events: w.events}
 	w.rules, err = wasmrules.New(wasmrules.Options{
 		Source:   wasmrules.Chain(w.modules, storedModules{w.events}),
 		CacheDir: filepath.Join(cfg.Data, "cache"), TrustedKeys: keys,
@@ -90,7 +92,7 @@ func (w *workshop) close() error {
 // console is the face of the workshop for who runs it and who has a token.
 func (w *workshop) console(metrics ...func(io.Writer) error) (*console.Console, error) {
 	return console.New(console.Options{
-		Desk: w.desk, Logger: w.log, Metrics: metrics, Events: w.storedEvents,
+		Desk: w.desk, Logger: w.log, Metrics: metrics, Events: w.storedEvents, Flow: w.flows, Dead: w.flows,
 		Backup: func(ctx context.Context, to io.Writer) error {
 			_, err := w.events.Backup(ctx, to, version, backupFiles...)
 			return err

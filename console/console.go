@@ -32,6 +32,10 @@ type Options struct {
 	// Backup writes everything that the node keeps to w. Only the operator's socket
 	// serves it; without it there is none.
 	Backup func(ctx context.Context, w io.Writer) error
+	// Flow and Dead are where events flow on to, and what could not be taken there;
+	// without them there are none.
+	Flow Flow
+	Dead Dead
 	// Logger is slog.Default if nil.
 	Logger *slog.Logger
 	// Now is time.Now if nil.

@@ -138,7 +138,8 @@ func composedTexts(t *testing.T) map[string][]string {
 	}
 	acts := []string{
 		publishing.ActUpload, publishing.ActPublish, publishing.ActShadow, publishing.ActRollout, publishing.ActRemove, publishing.ActRollback,
-		publishing.ActRelease, publishing.ActPropose, publishing.ActApprove, publishing.ActReject, publishing.ActToken, publishing.ActRevoke, publishing.ActItems, publishing.ActDeleteItem, publishing.ActVoid,
+		publishing.ActRelease, publishing.ActPropose, publishing.ActApprove, publishing.ActReject, publishing.ActToken, publishing.ActRevoke, publishing.ActItems, publishing.ActDeleteItem,
+		publishing.ActForget, publishing.ActDropSink, publishing.ActReplayDead, publishing.ActDropDead, publishing.ActVoid,
 	}
 	problems := []string{"internal", "bad_request", "bad_query", "method_not_allowed", "nothing_before"}
 	for code := range statuses {

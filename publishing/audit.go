@@ -43,7 +43,12 @@ const (
 	// ActItems imports a feed of items, ActDeleteItem takes one out.
 	ActItems      = "items"
 	ActDeleteItem = "delete-item"
-	ActVoid       = "void" // the entry that Voids names did not take effect
+	// What is not the desk's own, noted by Noted.
+	ActForget     = "forget"      // a person is to be forgotten; whose entry does not say
+	ActDropSink   = "drop-sink"   // how far a sink was is forgotten
+	ActReplayDead = "replay-dead" // a dead letter was given to its sink again
+	ActDropDead   = "drop-dead"   // a dead letter was deleted
+	ActVoid       = "void"        // the entry that Voids names did not take effect
 )
 
 // An Entry is one line of the audit log. It is written before what it tells of
@@ -186,6 +191,20 @@ func (d *Desk) now() time.Time { return d.o.Now().UTC().Truncate(time.Millisecon
 // second entry says so.
 func (d *Desk) withEntry(ctx context.Context, by Actor, e Entry, do func() error) error {
 	return d.withEntries(ctx, by, []Entry{e}, do)
+}
+
+// Noted does what another part of the program is asked for with an entry of e's act
+// and detail, as the desk does what is its own. It needs the role at e's site, at
+// every site where that is empty.
+func (d *Desk) Noted(ctx context.Context, by Actor, role Role, e Entry, do func() error) error {
+	site := e.Site
+	if site == "" {
+		site = AnySite
+	}
+	if err := by.need(role, site); err != nil {
+		return err
+	}
+	return d.withEntry(ctx, by, Entry{Act: e.Act, Site: e.Site, Detail: e.Detail}, do)
 }
 
 // withEntries is withEntry for what several sites are told of.

@@ -39,6 +39,11 @@ const (
 	skippedForgotten = "forgotten"
 )
 
+// Reasons returns why events may be skipped, as edge.SinkStatus has it.
+func Reasons() []string {
+	return []string{skippedConsent, skippedExpired, skippedForgotten, skippedSite}
+}
+
 // A session is a Pump with its sink open.
 type session struct {
 	*Pump
