@@ -219,14 +219,10 @@ func (h *hook) wait(ctx context.Context, attempt int, a answer) error {
 
 // Forget implements Sink: it tells the receiver, until that has heard.
 func (h *hook) Forget(ctx context.Context, f edge.Forgetting) error {
-	body, err := json.Marshal(map[string]any{
-		"type": typeDeleted, "timestamp": f.At.UTC().Format(time.RFC3339Nano),
-		"data": map[string]any{"site": f.Site, "person": f.Key, "before": f.Before},
-	})
+	m, err := h.deletionMessage(f)
 	if err != nil {
 		return err
 	}
-	m := &message{id: messageID(h.spec.Name, fmt.Sprint("forget ", f.Number)), body: body}
 	for attempt := 1; ; attempt++ {
 		answer := h.post(ctx, m)
 		switch {
@@ -240,6 +236,14 @@ func (h *hook) Forget(ctx context.Context, f edge.Forgetting) error {
 			return err
 		}
 	}
+}
+
+func (h *hook) deletionMessage(f edge.Forgetting) (*message, error) {
+	body, err := json.Marshal(map[string]any{
+		"type": typeDeleted, "timestamp": f.At.UTC().Format(time.RFC3339Nano),
+		"data": map[string]any{"site": f.Site, "person": f.Key, "before": f.Before},
+	})
+	return &message{id: messageID(h.spec.Name, fmt.Sprint("forget ", f.Number)), body: body}, err
 }
 
 // A message is what is sent at once. Its id is the same at each attempt.
