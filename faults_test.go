@@ -56,6 +56,7 @@ var faults = []fault{
 	{"power cut, twice", cutPowerUnderLoad},
 	{"full disk, and room again", fillDiskUnderLoad},
 	{"torn end of the log after a kill", tearLogEnd},
+	{"dead sink beside a live one, and a kill", deadSinkUnderLoad},
 	{"all sent again after a restart and a kill", sendAgainAcrossRestarts},
 	{"300 slow clients", sufferSlowClients},
 	{"a million addresses", meetAMillionAddresses},
