@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	wasmrules "github.com/nearside/nearside/wasm-rules"
 )
 
 // filesEvery is how often the files that settings name are looked at. What has
@@ -24,11 +26,15 @@ var liveSettings = map[string]bool{
 	"http.proxies": true, "http.drain": true, "log.level": true,
 	"limit.address-rate": true, "limit.address-burst": true, "limit.network-rate": true, "limit.network-burst": true,
 	"quota.decisions": true, "quota.events": true, "quota.sites": true,
-	"tls.cert": true, "tls.key": true, "admin.tls-cert": true, "admin.tls-key": true,
+	"rules.keys": true,
+	"tls.cert":   true, "tls.key": true, "admin.tls-cert": true, "admin.tls-key": true,
 }
 
 // configFiles are what the files say that settings name.
-type configFiles struct{ public, admin []tls.Certificate }
+type configFiles struct {
+	public, admin []tls.Certificate
+	keys          wasmrules.Keys
+}
 
 // readFiles reads the files that settings name.
 func (c *Config) readFiles() (files configFiles, err error) {
@@ -39,13 +45,14 @@ func (c *Config) readFiles() (files configFiles, err error) {
 	if files.admin, err = loadKeyPairs(certs, keys); err != nil {
 		return files, fmt.Errorf("--admin.tls-cert: %w", err)
 	}
-	return files, nil
+	files.keys, err = readKeys(c.RulesKeys)
+	return files, err
 }
 
 // names are the files whose change is looked for.
 func (c *Config) fileNames() []string {
 	d := &c.Door
-	return slices.Concat([]string{c.File}, d.TLSCerts, d.TLSKeys, d.AdminCerts, d.AdminKeys)
+	return slices.Concat([]string{c.File}, d.TLSCerts, d.TLSKeys, d.AdminCerts, d.AdminKeys, c.RulesKeys)
 }
 
 // A look is what a file looked like: not what is in it.
@@ -98,6 +105,7 @@ func newSettler(n *node) (*settler, error) {
 func (s *settler) take(files configFiles) {
 	s.public.store(files.public)
 	s.admin.store(files.admin)
+	s.node.rules.Trust(files.keys)
 }
 
 // watch reloads at each SIGHUP and each change of a file, until ctx ends.

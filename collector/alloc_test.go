@@ -25,7 +25,9 @@ type drill struct {
 // newDrill prepares a browser's request with a body.
 func newDrill(t testing.TB, body []byte) *drill {
 	t.Helper()
-	d := &drill{house: newHouse(t, nil)}
+	d := &drill{house: newHouse(t, func(o *Options) { // paces are kept, and nobody meets them
+		o.AddressRate, o.NetworkRate = Rate{maxRate, maxRate}, Rate{maxRate, maxRate}
+	})}
 	d.ctx.Init2(&drillConn{addr: &net.TCPAddr{IP: net.IPv4(203, 0, 113, 77), Port: 4711}}, nil, false)
 	r := &d.ctx.Request
 	r.Header.SetMethod("POST")

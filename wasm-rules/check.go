@@ -25,7 +25,7 @@ var checkLimits = jailLimits{cpu: standardLimits.cpu / 2, address: standardLimit
 // keeps nothing but compiled code. It is safe for concurrent use.
 type Checker struct {
 	compiler *compiler
-	keys     Keys
+	keys     *keyring
 	close    func() error
 }
 
@@ -36,7 +36,7 @@ func OpenChecker(dir string) (*Checker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("wasmrules: %w", err)
 	}
-	return &Checker{c, nil, c.close}, nil
+	return &Checker{c, new(keyring), c.close}, nil
 }
 
 // Checker returns a checker that compiles where the host does, so that a module
@@ -54,7 +54,7 @@ func (c *Checker) Verify(site string, ref edge.ModuleRef) error {
 	if c.compiler.builtIn[ref.Hash] {
 		return nil
 	}
-	return c.keys.Verify(site, ref)
+	return c.keys.verify(site, ref)
 }
 
 // Check reports what a module declares, how near it comes to each limit, what it

@@ -44,7 +44,7 @@ type Options struct {
 type Host struct {
 	source    ModuleSource
 	instances int
-	keys      Keys
+	keys      *keyring
 	compiler  *compiler
 	large     quota // modules
 	memory    quota // bytes
@@ -69,10 +69,11 @@ func New(o Options) (*Host, error) {
 		o.Instances = runtime.GOMAXPROCS(0) + 1
 	}
 	h := &Host{
-		source: o.Source, instances: o.Instances, keys: o.TrustedKeys,
+		source: o.Source, instances: o.Instances, keys: new(keyring),
 		large:  quota{free: cmp.Or(int64(o.LargeModules), largeModules)},
 		memory: quota{free: cmp.Or(o.MemoryBytes, memoryBytes)},
 	}
+	h.keys.store(o.TrustedKeys)
 	var err error
 	if h.compiler, err = openCompiler(o.CacheDir); err != nil {
 		return nil, fmt.Errorf("wasmrules: %w", err)
@@ -102,7 +103,7 @@ func (h *Host) load(site string, ref edge.ModuleRef, bind map[string]int) (*rule
 		return nil, err
 	}
 	if !h.compiler.builtIn[ref.Hash] {
-		if err := h.keys.Verify(site, ref); err != nil {
+		if err := h.keys.verify(site, ref); err != nil {
 			return nil, err
 		}
 	}

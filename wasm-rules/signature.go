@@ -5,6 +5,7 @@ package wasmrules
 import (
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"aead.dev/minisign"
 
@@ -14,6 +15,23 @@ import (
 // Keys are the public keys that an operator trusts to sign modules. No keys
 // trust every module. They are safe for concurrent use.
 type Keys []minisign.PublicKey
+
+// A keyring holds the keys that are trusted now. The zero value has none.
+type keyring struct{ now atomic.Pointer[Keys] }
+
+func (r *keyring) store(keys Keys) { r.now.Store(&keys) }
+
+func (r *keyring) verify(site string, ref edge.ModuleRef) error {
+	if keys := r.now.Load(); keys != nil {
+		return keys.Verify(site, ref)
+	}
+	return nil
+}
+
+// Trust replaces the keys that must sign modules, for what is loaded and checked
+// from now on. Rules that are loaded stay: who takes a key away takes the
+// modules that it signed out of the releases too.
+func (h *Host) Trust(keys Keys) { h.keys.store(keys) }
 
 // ParseKey reads a public key as minisign writes it: the contents of a .pub file,
 // or its second line alone.

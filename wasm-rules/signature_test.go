@@ -129,3 +129,41 @@ func TestLoadChecksTheSignature(t *testing.T) {
 		}
 	}
 }
+
+// Keys may change while a host runs, for the next load and the next check.
+func TestTrustReplacesTheKeys(t *testing.T) {
+	public, private, err := minisign.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, _, err := minisign.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	source := handMade(assemble(minimal()))
+	h := newHost(t, Options{Source: source, TrustedKeys: Keys{public}})
+	checker := h.Checker()
+	ref := source.ref()
+	ref.Signature = string(minisign.Sign(private, SignedText("demo", ref)))
+	load := func() error {
+		_, err := h.Load("demo", ref, nil)
+		if checked := checker.Verify("demo", ref); (err == nil) != (checked == nil) {
+			t.Errorf("the host says %v, its checker %v", err, checked)
+		}
+		return err
+	}
+	if err := load(); err != nil {
+		t.Fatal(err)
+	}
+	h.Trust(Keys{other})
+	wantCode(t, load(), CodeBadSignature)
+	h.Trust(Keys{other, public})
+	if err := load(); err != nil {
+		t.Error(err)
+	}
+	h.Trust(nil)
+	ref.Signature = ""
+	if err := load(); err != nil {
+		t.Errorf("without keys: %v", err)
+	}
+}
