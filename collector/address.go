@@ -60,6 +60,15 @@ func (s *Server) peerOf(ctx *fasthttp.RequestCtx) peer {
 	return peer{truncate(addr), secure, s.paces.footprint(addr)}
 }
 
+// noteForwarded counts a request that says whom it is from and is not believed:
+// of a visitor who writes such a header, or, if they are many, of a proxy that
+// the operator did not list, whose visitors all count as one.
+func (s *Server) noteForwarded(ctx *fasthttp.RequestCtx) {
+	if !s.tuning.Load().trusted.trust(socketAddr(ctx.RemoteAddr())) {
+		s.metrics.unlisted.Add(1)
+	}
+}
+
 // pace reports whether a client may send another request now.
 func (s *Server) pace(p *peer) bool {
 	switch s.paces.take(p.footprint, s.tuning.Load()) {

@@ -44,6 +44,9 @@ func (x *exchange) free() {
 func (x *exchange) begin(s *Server, ctx *fasthttp.RequestCtx) error {
 	x.headers.read(&ctx.Request.Header)
 	x.sameOrigin = false
+	if x.headers.forwarded {
+		s.noteForwarded(ctx)
+	}
 	if x.peer = s.peerOf(ctx); !s.pace(&x.peer) {
 		return errTooManyRequests
 	}

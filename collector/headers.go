@@ -12,6 +12,7 @@ import (
 // of the request and valid as long as it is.
 type headers struct {
 	host, contentType, contentEncoding, cookie string
+	forwarded                                  bool // somebody says whom the request is from
 	origin, fetchSite                          string
 	userAgent, acceptLanguage, gpc             string
 	ahead                                      bool // the page is loaded before anybody looks at it
@@ -28,6 +29,8 @@ func (h *headers) read(from *fasthttp.RequestHeader) {
 		switch string(name) {
 		case "Host":
 			h.host = view(value)
+		case headerForwardedFor, headerForwarded:
+			h.forwarded = true
 		case "Content-Type":
 			h.contentType = view(value)
 		case "Content-Encoding":

@@ -50,6 +50,7 @@ type metrics struct {
 	connections  atomic.Int64
 	framing      atomic.Uint64 // connections that ended at a request without a certain end
 	evicted      atomic.Uint64 // connections closed for waiting when there was no other place
+	unlisted     atomic.Uint64 // requests with forwarding headers that are not believed
 	bytesIn      atomic.Uint64
 	bytesOut     atomic.Uint64
 	refused      labelled
@@ -180,6 +181,7 @@ func (m *metrics) appendText(b []byte) []byte {
 		{"nearside_events_accepted_total", "counter", "Events acknowledged: they are on disk.", m.accepted.Load()},
 		{"nearside_bot_beacons_total", "counter", "Beacons of crawlers.", m.bots.Load()},
 		{"nearside_ahead_beacons_total", "counter", "Beacons of pages loaded ahead, which nobody looks at yet.", m.ahead.Load()},
+		{"nearside_forwarded_unlisted_total", "counter", "Requests with forwarding headers of a peer that http.proxies does not list.", m.unlisted.Load()},
 		{"nearside_http_received_bytes_total", "counter", "Bytes of requests, without TLS.", m.bytesIn.Load()},
 		{"nearside_http_sent_bytes_total", "counter", "Bytes of answers, without TLS.", m.bytesOut.Load()},
 		{"nearside_connections_evicted_total", "counter", "Connections that waited for a request and were closed to make room.", m.evicted.Load()},

@@ -263,3 +263,20 @@ func TestQuotas(t *testing.T) {
 		t.Errorf("without a quota: %+v", a)
 	}
 }
+
+func TestAProxyThatNobodyListedIsCounted(t *testing.T) {
+	h := open(t, func(o *Options) { o.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("192.0.2.1/32")} })
+	h.post(beaconOf(usual, nil))
+	h.post(beaconOf(usual, nil), "X-Forwarded-For: 203.0.113.1", "Forwarded: for=203.0.113.1")
+	h.post(beaconOf(usual, nil), "Forwarded: for=203.0.113.1")
+	if n := h.metrics.unlisted.Load(); n != 2 {
+		t.Errorf("%d requests are counted, want 2", n)
+	}
+	if err := h.Tune(Tuning{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}}); err != nil {
+		t.Fatal(err)
+	}
+	h.post(beaconOf(usual, nil), "X-Forwarded-For: 203.0.113.1")
+	if n := h.metrics.unlisted.Load(); n != 2 {
+		t.Errorf("%d requests are counted: a listed proxy too", n)
+	}
+}
