@@ -53,11 +53,11 @@ type holding struct {
 
 // free forgets what held and keeps the memory. The scores of what does not hold
 // mean nothing.
-func (h *holding) free() holding {
+func (h *holding) free() {
 	for i := range h.held {
 		h.held[i].Bits = [len(h.held[i].Bits)]uint64{}
 	}
-	return holding{slots: h.slots[:0], held: h.held[:0]}
+	*h = holding{slots: h.slots[:0], held: h.held[:0]}
 }
 
 // of returns what holds in a slot, nil where the rules gave no answer.

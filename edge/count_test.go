@@ -88,7 +88,7 @@ func (b *browser) visit(release *Release, beacon *Beacon, out *Outcome) *Visit {
 	d := &decider{}
 	d.begin(release, out.Verdict.Granted, false)
 	d.live = release
-	d.visit = newVisit(d.visit, beacon, request)
+	d.visit.begin(beacon, request)
 	b.engine.openState(d, request, out)
 	b.engine.acceptEvents(d, beacon, request, out)
 	release.fillCounts(&d.visit, d.untold)

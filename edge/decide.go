@@ -39,7 +39,7 @@ func (e *Engine) Decide(b *Beacon, r *Request, out *Outcome) error {
 		consent.Region{Country: place.Country, Subdivision: place.Region})
 	d.begin(release, out.Verdict.Granted, b.Why)
 	d.asked, d.live = b.Slots, live
-	d.visit = newVisit(d.visit, b, r)
+	d.visit.begin(b, r)
 	d.visit.Source.Channel = r.Source.ChannelFor(d.granted)
 	d.visit.place(place.Coarsen(d.granted), release.zone)
 
@@ -78,33 +78,39 @@ func asked(slots []BeaconSlot, name string) int {
 	return slices.IndexFunc(slots, func(s BeaconSlot) bool { return s.Name == name })
 }
 
-// A decider is one request's work space.
+// A decider is one request's work space: what is of the request, and memory that
+// the next one uses again.
 type decider struct {
+	passing
+	visit  Visit
+	events []BeaconEvent // those of the beacon that were accepted
+	shown  []DecisionID  // of events, by number, what a slot event's token says
+	tokens []byte        // texts of shown
+	space  stateSpace    // of the visit's state
+	views  []View        // one for each distinct set of fields, shared by rules
+	// tries are what the decisions were made of; nil while they are not kept.
+	tries []tried
+	rules []*boundRule // that the tries are of, each once
+	// holding is what the rules without code answer, once they were asked.
+	holding holding
+}
+
+// passing is what a decider forgets with its request.
+type passing struct {
 	release *Release
 	live    *Release // release but in a preview; the state is kept by what it counts
 	granted consent.Purposes
 	allowed Mask
 	why     bool
-	visit   Visit
 	values  []Value       // by field number, in place of the visit's, for a sample
-	events  []BeaconEvent // those of the beacon that were accepted
 	untold  []BeaconEvent // those that the state may not learn of
-	views   []View        // one for each distinct set of fields, shared by rules
-	shown   []DecisionID  // of events, by number, what a slot event's token says
-	space   stateSpace    // of the visit's state
-	tokens  []byte        // texts of shown
 	key     [16]byte      // see person
 	changed bool          // the state is not the one the browser carries
 	isNew   bool          // there was none before
 	fuel    int64         // spent by the rules so far
 	slot    int           // the number of the beacon's slot that is decided
-	// tries are what the decisions were made of; nil while they are not kept.
-	tries []tried
-	rules []*boundRule // that the tries are of, each once
-	at    ruleAt       // of the rule that is tried
-	asked []BeaconSlot // the beacon's
-	// holding is what the rules without code answer, once they were asked.
-	holding holding
+	at      ruleAt        // of the rule that is tried
+	asked   []BeaconSlot  // the beacon's
 	// explained are the conditions explained so far.
 	explained int
 	// then is, in a replay, the decision as it was made; it says whom a roll-out
@@ -137,41 +143,45 @@ func (d *decider) begin(release *Release, granted consent.Purposes, why bool) {
 
 // free gives the work space back without anything of the request in it.
 func (d *decider) free() {
-	clear(d.visit.Own)
+	d.passing = passing{}
+	d.visit.free()
 	clear(d.events)
+	clear(d.shown)
+	clear(d.tokens)
+	d.space.free()
 	views := d.views[:cap(d.views)]
 	for i := range views {
 		views[i].free()
 	}
-	clear(d.visit.Counts)
-	d.visit = Visit{Own: d.visit.Own[:0], Counts: d.visit.Counts[:0]}
 	clear(d.tries)
 	clear(d.rules)
-	clear(d.shown)
-	clear(d.tokens)
-	d.space.free()
-	*d = decider{
-		visit: d.visit, events: d.events[:0], views: d.views[:0], tries: d.tries[:0], rules: d.rules[:0], holding: d.holding.free(),
-		shown: d.shown[:0], tokens: d.tokens[:0], space: d.space,
-	}
+	d.holding.free()
+	d.events, d.shown, d.tokens, d.views = d.events[:0], d.shown[:0], d.tokens[:0], d.views[:0]
+	d.tries, d.rules = d.tries[:0], d.rules[:0]
 	deciders.Put(d)
 }
 
-// newVisit says what is believed of a page view before place and state.
-func newVisit(v Visit, b *Beacon, r *Request) Visit {
-	surface := r.Surface
-	if surface == "" {
-		surface = "web"
+// free forgets the visit and keeps the lists' memory.
+func (v *Visit) free() {
+	clear(v.Own)
+	clear(v.Counts)
+	own, counts := v.Own[:0], v.Counts[:0]
+	*v = Visit{}
+	v.Own, v.Counts = own, counts
+}
+
+// begin says in a free Visit what is believed of a page view before place and
+// state.
+func (v *Visit) begin(b *Beacon, r *Request) {
+	v.Site, v.Now, v.Lang, v.Surface = b.Site, r.Now, r.Lang, r.Surface
+	if v.Surface == "" {
+		v.Surface = "web"
 	}
-	return Visit{
-		Site: b.Site, Now: r.Now, Lang: r.Lang, Device: r.Device, Ref: r.Ref,
-		Source: r.Source, Surface: surface,
-		ViewportWidth: b.Client.Viewport[0] / 100 * 100,
-		Page: Page{
-			ID: b.Page.ID, Host: r.Host, Path: r.Path, Title: b.Page.Title, Type: b.Page.Type,
-			Category: b.Page.Category, Item: b.Page.Item, Lang: r.PageLang, Tags: b.Page.Tags,
-		},
-		Own: v.Own, Counts: v.Counts,
+	v.Device, v.Ref, v.Source = r.Device, r.Ref, r.Source
+	v.ViewportWidth = b.Client.Viewport[0] / 100 * 100
+	v.Page = Page{
+		ID: b.Page.ID, Host: r.Host, Path: r.Path, Title: b.Page.Title, Type: b.Page.Type,
+		Category: b.Page.Category, Item: b.Page.Item, Lang: r.PageLang, Tags: b.Page.Tags,
 	}
 }
 

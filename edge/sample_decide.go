@@ -92,7 +92,7 @@ func (r *Release) sampler(s *SampleVisit) (*decider, error) {
 			*v = r.own[i].fixed
 		}
 	}
-	d := &decider{values: values}
+	d := &decider{passing: passing{values: values}}
 	d.begin(r, consent.Purposes(s.Granted)&consent.All, true)
 	d.tries = nil // nothing of it is recorded
 	d.visit = Visit{Site: r.Site(), Now: now, Lang: values[FieldLang].Str, Page: Page{Lang: page.Str}}
