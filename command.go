@@ -50,6 +50,7 @@ const usage = `Nearside personalizes a site at its edge, under the visitor's con
   nearside sinks                       where events flow on to: how it does, and forgetting a person
   nearside dead                        events that a sink could not take: list, show, replay, drop
   nearside events                      stored events as JSON lines (--follow to go on)
+  nearside events import FILE          events of other systems, from CSV or JSON lines
   nearside backup --to FILE            all that a node keeps, in one file, while it runs
   nearside restore --from FILE         a data directory made of it
   nearside health                      whether a node answers that it is ready

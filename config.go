@@ -81,6 +81,8 @@ type Config struct {
 	// URL is the admin listener of the node that a command speaks to; empty is
 	// the one on Data. Token proves who asks.
 	URL, Token string
+	// Key is the secret of a site's server, or @ and a file that holds it.
+	Key string
 
 	env   []error                // what the environment said that no setting takes
 	said  map[string]said        // what was said of settings, by name
@@ -158,6 +160,10 @@ var clientSettings = []string{"data", "url", "token", "rules.modules", "rules.ke
 // client binds the settings of commands that speak to a node.
 func (c *Config) client() *flag.FlagSet {
 	fs := flag.NewFlagSet("", flag.ContinueOnError)
+	fs.Func("key", "a server's `key`, or @FILE; better in the environment", func(s string) error {
+		c.Key = s // as token
+		return nil
+	})
 	fs.StringVar(&c.URL, "url", c.URL, "`address` of a node's admin listener, like http://127.0.0.1:8090 (default the node on --data)")
 	fs.Func("token", "the `secret` that proves who asks, for --url; better in the environment, where others do not see it", func(s string) error {
 		c.Token = s // by Func, so that help does not print it
@@ -322,7 +328,7 @@ func (c *Config) Validate() error {
 		}
 	}
 	if c.URL != "" {
-		if u, err := url.Parse(c.URL); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || strings.Trim(u.Path, "/") != "" {
+		if u, err := url.Parse(c.URL); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" {
 			bad("--url %q is not like http://127.0.0.1:8090", c.URL)
 		}
 	}

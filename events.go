@@ -18,6 +18,9 @@ import (
 // eventsCommand prints stored events as JSON lines, oldest first: from the
 // running node if there is one, else from the data directory.
 func eventsCommand(ctx context.Context, args []string, io stdio) error {
+	if len(args) > 0 && args[0] == "import" {
+		return importEventsCommand(ctx, args[1:], io)
+	}
 	cfg := defaults()
 	fs := cfg.flags("events [settings]", io.out, clientSettings...)
 	var query console.EventQuery
