@@ -17,7 +17,7 @@ import (
 type benchOptions struct {
 	turns, conns, tries, visitors int
 	turn, open                    time.Duration
-	only                          string
+	only, program                 string
 }
 
 // runBench compares all subjects, then sends at half of what each of ours can do.
@@ -30,7 +30,7 @@ func runBench(ctx context.Context, dir string, o benchOptions, out io.Writer) er
 	if err != nil {
 		return err
 	}
-	h, err := openHouse(ctx, dir, corpus, o.conns, firstNumber(), out)
+	h, err := openHouse(ctx, dir, o.program, corpus, o.conns, firstNumber(), out)
 	if err != nil {
 		return err
 	}

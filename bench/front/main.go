@@ -47,6 +47,7 @@ func command(ctx context.Context, args []string) error {
 	conns := fs.Int("conns", 128, "`connections` of the client")
 	visitors := fs.Int("visitors", 8192, "different `visitors`")
 	dir := fs.String("dir", "", "`folder` for data, on the disk to measure (default a temporary one, removed afterwards)")
+	program := fs.String("nearside", "", "`program` to measure (default the sources here, built as they are shipped)")
 	turns := fs.Int("turns", 9, "`pairs` of turns of each comparison")
 	length := fs.Duration("turn", time.Second, "`duration` of a turn")
 	tries := fs.Int("tries", 4, "`times` a turn is run while other processes disturb it")
@@ -66,10 +67,10 @@ func command(ctx context.Context, args []string) error {
 	}
 	switch what {
 	case "bench":
-		o := benchOptions{turns: *turns, conns: *conns, tries: *tries, visitors: *visitors, turn: *length, open: *open, only: *only}
+		o := benchOptions{program: *program, turns: *turns, conns: *conns, tries: *tries, visitors: *visitors, turn: *length, open: *open, only: *only}
 		return runBench(ctx, *dir, o, os.Stdout)
 	case "soak":
-		return runSoak(ctx, *dir, soakOptions{conns: *conns, visitors: *visitors, length: *soak}, os.Stdout)
+		return runSoak(ctx, *dir, soakOptions{program: *program, conns: *conns, visitors: *visitors, length: *soak}, os.Stdout)
 	default:
 		return fmt.Errorf("say bench or soak, not %q", what)
 	}

@@ -14,9 +14,13 @@ import (
 // repository is where the product's sources are, from this folder's module.
 const repository = "../.."
 
-// buildNearside builds the product as it is shipped and returns the program.
-func buildNearside(ctx context.Context, dir string) (string, error) {
-	program := filepath.Join(dir, "nearside")
+// programOr returns a program's absolute path; without one it builds the product
+// as it is shipped.
+func programOr(ctx context.Context, dir, program string) (string, error) {
+	if program != "" {
+		return filepath.Abs(program)
+	}
+	program = filepath.Join(dir, "nearside")
 	_, err := run(ctx, repository, "env", "CGO_ENABLED=0", "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", program, ".")
 	return program, err
 }

@@ -20,6 +20,7 @@ import (
 type soakOptions struct {
 	conns, visitors int
 	length          time.Duration
+	program         string
 }
 
 const (
@@ -40,7 +41,7 @@ func runSoak(ctx context.Context, dir string, o soakOptions, out io.Writer) erro
 	if err != nil {
 		return err
 	}
-	program, err := buildNearside(ctx, dir)
+	program, err := programOr(ctx, dir, o.program)
 	if err != nil {
 		return err
 	}

@@ -44,15 +44,14 @@ type house struct {
 
 // openHouse starts every server that is here. What is missing is said to out and
 // left out.
-func openHouse(ctx context.Context, dir string, c *traffic.Corpus, conns int, first uint64, out io.Writer) (_ *house, err error) {
+func openHouse(ctx context.Context, dir, program string, c *traffic.Corpus, conns int, first uint64, out io.Writer) (_ *house, err error) {
 	h := &house{corpus: c, conns: conns, numbers: numbers{first}, subjects: map[string]*subject{}}
 	defer func() {
 		if err != nil {
 			h.close()
 		}
 	}()
-	program, err := buildNearside(ctx, dir)
-	if err != nil {
+	if program, err = programOr(ctx, dir, program); err != nil {
 		return nil, err
 	}
 	features, err := c.GrowthBook()
