@@ -78,7 +78,7 @@ func writeConf(file, name string, plan nginxPlan) error {
 func startPixel(dir string) (*server, error) { return startNginx(dir, "pixel", nginxPlan{}) }
 
 // startLua starts the decision in Lua, on the same country database as ours.
-func startLua(ctx context.Context, dir string, c *traffic.Corpus) (*server, error) {
+func startLua(dir, countries string, c *traffic.Corpus) (*server, error) {
 	if found, err := filepath.Glob("/usr/lib/*/lua/5.1/cjson.so"); err != nil || len(found) == 0 {
 		return nil, fmt.Errorf("lua-cjson is %w", errMissing)
 	}
@@ -97,13 +97,16 @@ func startLua(ctx context.Context, dir string, c *traffic.Corpus) (*server, erro
 	if err := errors.Join(os.WriteFile(filepath.Join(own, "rules.json"), rules, 0o644), os.WriteFile(filepath.Join(own, "decide.lua"), script, 0o644)); err != nil {
 		return nil, err
 	}
-	countries := filepath.Join(own, "country.mmdb")
-	if _, err := run(ctx, repository, "go", "run", "./geo/internal/unpackcountry", "geo/country.mmdb.pack", countries); err != nil {
-		return nil, err
-	}
 	return startNginx(dir, "decide", nginxPlan{
 		Geo: countries, Modules: []string{"ndk_http_module.so", "ngx_http_lua_module.so", "ngx_http_geoip2_module.so"},
 	})
+}
+
+// unpackCountries writes the product's country database for others.
+func unpackCountries(ctx context.Context, dir string) (string, error) {
+	file := filepath.Join(dir, "country.mmdb")
+	_, err := run(ctx, repository, "go", "run", "./geo/internal/unpackcountry", "geo/country.mmdb.pack", file)
+	return file, err
 }
 
 // freeAddr returns a loopback address that nobody listens on.

@@ -67,8 +67,32 @@ func serveRaw(string) error {
 // A decider answers a context with variants by slot.
 type decider func(ctx context.Context, input map[string]any) (map[string]any, error)
 
-// serveHTTP is a decision service as one writes it with the standard library.
-func serveHTTP(decide decider) error {
+// A peerConfig is the file of a decision service.
+type peerConfig struct {
+	// Rules are in the peer's own language.
+	Rules string
+	// Countries is a GeoIP2 file.
+	Countries string
+	// Contents are what variants show.
+	Contents map[string]json.RawMessage
+}
+
+func readPeerConfig(file string) (*peerConfig, error) {
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	c := &peerConfig{}
+	return c, json.Unmarshal(raw, c)
+}
+
+// serveHTTP is a decision service as one writes it with the standard library. It
+// answers contexts at /decide and beacons at /v1/beacon.
+func (c *peerConfig) serveHTTP(decide decider) error {
+	reader, err := newUsualReader(c.Countries)
+	if err != nil {
+		return err
+	}
 	l, err := announce()
 	if err != nil {
 		return err
@@ -88,28 +112,50 @@ func serveHTTP(decide decider) error {
 			return
 		}
 		body, err := json.Marshal(out)
+		answer(w, body, err)
+	})
+	handler.HandleFunc("POST "+beaconPath, func(w http.ResponseWriter, r *http.Request) {
+		r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
+		in, slots, err := reader.read(r)
+		if err != nil {
+			http.Error(w, "no beacon", http.StatusBadRequest)
+			return
+		}
+		out, err := decide(r.Context(), in)
 		if err != nil {
 			http.Error(w, "no answer", http.StatusInternalServerError)
 			return
 		}
-		w.Header().Set("Content-Type", "application/json")
-		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
-		_, _ = w.Write(body) // the client is gone if it fails
+		body, err := usualAnswer(slots, out, c.Contents)
+		w.Header().Set("Access-Control-Allow-Origin", traffic.Origin)
+		w.Header().Set("Vary", "Origin")
+		answer(w, body, err)
 	})
 	return (&http.Server{Handler: handler}).Serve(l)
 }
 
+func answer(w http.ResponseWriter, body []byte, err error) {
+	if err != nil {
+		http.Error(w, "no answer", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	_, _ = w.Write(body) // the client is gone if it fails
+}
+
 // serveGrowthBook decides with GrowthBook's SDK: one feature a slot.
 func serveGrowthBook(file string) error {
-	features, err := os.ReadFile(file)
+	config, err := readPeerConfig(file)
 	if err != nil {
 		return err
 	}
-	client, err := growthbook.NewClient(context.Background(), growthbook.WithJsonFeatures(string(features)))
+	client, err := growthbook.NewClient(context.Background(), growthbook.WithJsonFeatures(config.Rules))
 	if err != nil {
 		return err
 	}
-	return serveHTTP(func(ctx context.Context, input map[string]any) (map[string]any, error) {
+	return config.serveHTTP(func(ctx context.Context, input map[string]any) (map[string]any, error) {
 		input["id"] = input["visitor"]
 		visitor, err := client.WithAttributes(growthbook.Attributes(input))
 		if err != nil {
@@ -126,15 +172,15 @@ func serveGrowthBook(file string) error {
 // serveOPA decides with OPA in process: one query, prepared and partially
 // evaluated, which is faster than OPA's own server.
 func serveOPA(file string) error {
-	policy, err := os.ReadFile(file)
+	config, err := readPeerConfig(file)
 	if err != nil {
 		return err
 	}
-	query, err := rego.New(rego.Query("data.near"), rego.Module("near.rego", string(policy))).PrepareForEval(context.Background(), rego.WithPartialEval())
+	query, err := rego.New(rego.Query("data.near"), rego.Module("near.rego", config.Rules)).PrepareForEval(context.Background(), rego.WithPartialEval())
 	if err != nil {
 		return err
 	}
-	return serveHTTP(func(ctx context.Context, input map[string]any) (map[string]any, error) {
+	return config.serveHTTP(func(ctx context.Context, input map[string]any) (map[string]any, error) {
 		results, err := query.Eval(ctx, rego.EvalInput(input))
 		if err != nil {
 			return nil, err

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -58,6 +59,17 @@ func openHouse(ctx context.Context, dir, program string, c *traffic.Corpus, conn
 	if err != nil {
 		return nil, err
 	}
+	countries, err := unpackCountries(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
+	peer := func(name, rules string) (*server, error) {
+		config, err := json.Marshal(peerConfig{rules, countries, traffic.Contents()})
+		if err != nil {
+			return nil, err
+		}
+		return startPeer(dir, name, config)
+	}
 	for _, one := range []struct {
 		start    func() (*server, error)
 		subjects []*subject
@@ -68,9 +80,13 @@ func openHouse(ctx context.Context, dir, program string, c *traffic.Corpus, conn
 			h.beacons("collect", collectShape, 204, nil), h.pages("pageview"),
 		}},
 		{func() (*server, error) { return startPixel(dir) }, []*subject{h.pixels("pixel")}},
-		{func() (*server, error) { return startLua(ctx, dir, c) }, []*subject{h.beacons("lua", decideShape, 200, readDecisions)}},
-		{func() (*server, error) { return startPeer(dir, "serve-growthbook", features) }, []*subject{h.contexts("growthbook")}},
-		{func() (*server, error) { return startPeer(dir, "serve-opa", []byte(c.Rego())) }, []*subject{h.contexts("opa")}},
+		{func() (*server, error) { return startLua(dir, countries, c) }, []*subject{h.beacons("lua", decideShape, 200, readDecisions)}},
+		{func() (*server, error) { return peer("serve-growthbook", string(features)) }, []*subject{
+			h.beacons("growthbook", decideShape, 200, readDecisions), h.contexts("growthbook-context"),
+		}},
+		{func() (*server, error) { return peer("serve-opa", c.Rego()) }, []*subject{
+			h.beacons("opa", decideShape, 200, readDecisions), h.contexts("opa-context"),
+		}},
 	} {
 		s, err := one.start()
 		if err != nil && !errors.Is(err, errMissing) {

@@ -22,11 +22,15 @@ func comparisons() []*comparison {
 		{subject: "pixel", beside: "raw"},
 		{subject: "lua", beside: "raw"},
 		{subject: "growthbook", beside: "raw"},
+		{subject: "growthbook-context", beside: "raw"},
 		{subject: "opa", beside: "raw"},
+		{subject: "opa-context", beside: "raw"},
 		{subject: "collect", beside: "pixel", target: "0.5"},
 		{subject: "recorded", beside: "lua", target: "1.8"},
 		{subject: "decide", beside: "growthbook", target: "4"},
+		{subject: "decide", beside: "growthbook-context"},
 		{subject: "decide", beside: "opa", target: "10"},
+		{subject: "decide", beside: "opa-context"},
 	}
 }
 

@@ -3,6 +3,7 @@
 package traffic
 
 import (
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -116,4 +117,19 @@ func ContentOf(variant string) Content {
 		Text:  "A whole winter, laid out: start with the beanie, add the scarf, finish with mittens, three pieces to be worn together.",
 		Link:  "/en/collections/" + variant + "/",
 	}
+}
+
+// Contents are the contents of all variants, as JSON and as ours answers them.
+func Contents() map[string]json.RawMessage {
+	all := map[string]json.RawMessage{}
+	for _, slot := range Slots {
+		for _, variant := range variants(slot) {
+			content, err := json.Marshal(map[string]Content{"json": ContentOf(variant)})
+			if err != nil {
+				panic(err) // strings only
+			}
+			all[variant] = content
+		}
+	}
+	return all
 }
