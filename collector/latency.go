@@ -69,15 +69,16 @@ func (l *latency) appendText(b []byte, name, label, value string) []byte {
 	return b
 }
 
-// What a beacon asks for, in metrics: an answer with slots waits for its events
-// shorter than one without.
+// Who asks for what, in metrics: an answer with slots waits for its events shorter
+// than one without.
 const (
-	asksEvents = iota
-	asksSlots
+	asksEvents = iota // a beacon of events alone
+	asksSlots         // a beacon that asks for slots
+	asksServer        // a site's server that asks for decisions
 	asksCount
 )
 
-var asksNames = [asksCount]string{"events", "slots"}
+var asksNames = [asksCount]string{"events", "slots", "server"}
 
 // asks returns which of them a beacon with a number of slots is.
 func asks(slots int) int {

@@ -34,11 +34,14 @@ func TestLatencyIsAHistogram(t *testing.T) {
 
 // A beacon is timed once, by what it asks for, and one that is refused is not.
 func TestBeaconsAreTimed(t *testing.T) {
-	h := open(t, nil)
+	h, _ := openForServers(t)
 	h.post(beaconOf(usual, say{"events": eventsOf("e1"), "slots": []string{"hero"}}))
 	h.post(beaconOf(usual, say{"events": eventsOf("e2")}))
 	h.post(beaconOf(usual, say{"events": eventsOf("e3")}))
 	h.post("{")
+	if res := h.ask(askOf(usual, say{"slots": []string{"hero"}})); res.StatusCode != 200 {
+		t.Fatalf("a server's question is answered with %d: %s", res.StatusCode, res.body)
+	}
 	var out bytes.Buffer
 	if err := h.WritePrometheus(&out); err != nil {
 		t.Fatal(err)
@@ -46,6 +49,7 @@ func TestBeaconsAreTimed(t *testing.T) {
 	for _, want := range []string{
 		`nearside_decide_seconds_count{asks="slots"} 1`, `nearside_decide_seconds_count{asks="events"} 2`,
 		`nearside_answer_seconds_count{asks="slots"} 1`, `nearside_answer_seconds_count{asks="events"} 2`,
+		`nearside_decide_seconds_count{asks="server"} 1`, `nearside_answer_seconds_count{asks="server"} 1`,
 		`nearside_decide_seconds_bucket{asks="slots",le="+Inf"} 1`, "# TYPE nearside_decide_seconds histogram",
 	} {
 		if !strings.Contains(out.String(), want+"\n") {

@@ -60,14 +60,13 @@ func (s *Server) answerDecide(ctx *fasthttp.RequestCtx, x *decideCall) error {
 	if err := s.engine.Decide(&x.beacon, &x.request, &x.outcome); err != nil {
 		return err
 	}
-	asks := asks(len(x.beacon.Slots))
-	s.metrics.decideTook[asks].observe(sinceRead(ctx))
+	s.metrics.decideTook[asksServer].observe(sinceRead(ctx))
 	kept := s.keep(&x.exchange)
 	if !kept && len(x.beacon.Slots) == 0 {
 		return edge.ErrUnavailable
 	}
 	s.respondDecide(ctx, x, kept)
-	s.metrics.answerTook[asks].observe(sinceRead(ctx))
+	s.metrics.answerTook[asksServer].observe(sinceRead(ctx))
 	return nil
 }
 

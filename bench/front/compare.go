@@ -101,7 +101,7 @@ func (r *rig) halfLoad(ctx context.Context, all []*comparison, length time.Durat
 }
 
 // p99Targets are those of design and documents, "" for none.
-var p99Targets = map[string]string{"raw": "", "decide": "≤ 5 ms", "recorded": "≤ 5 ms", "collect": "≤ 10 ms", "pageview": ""}
+var p99Targets = map[string]string{"raw": "", "decide": "≤ 5 ms", "recorded": "≤ 5 ms", "by-key": "≤ 5 ms", "collect": "≤ 10 ms", "pageview": ""}
 
 // wide makes room for more connections.
 func wide(s *stream, conns int) *stream {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"path/filepath"
+	"strings"
 
 	"github.com/nearside/nearside/bench/traffic"
 )
@@ -41,4 +42,18 @@ func startNearside(ctx context.Context, dir, program string, c *traffic.Corpus) 
 		return nil, fmt.Errorf("publish the site: %w", err)
 	}
 	return s, nil
+}
+
+// serverKey makes a key for the site's own servers.
+func serverKey(ctx context.Context, dir, program string) (string, error) {
+	said, err := run(ctx, dir, program, "token", "create", "bench", "--role", "server", "--site", traffic.Site, "--data", filepath.Join(dir, "data"))
+	if err != nil {
+		return "", err
+	}
+	for _, word := range strings.Fields(said) {
+		if strings.HasPrefix(word, "near_") {
+			return word, nil
+		}
+	}
+	return "", fmt.Errorf("no key in %q", said)
 }

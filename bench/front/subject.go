@@ -63,6 +63,7 @@ func openHouse(ctx context.Context, dir, program string, c *traffic.Corpus, conn
 	if err != nil {
 		return nil, err
 	}
+	key := ""
 	peer := func(name, rules string) (*server, error) {
 		config, err := json.Marshal(peerConfig{rules, countries, traffic.Contents()})
 		if err != nil {
@@ -75,9 +76,15 @@ func openHouse(ctx context.Context, dir, program string, c *traffic.Corpus, conn
 		subjects []*subject
 	}{
 		{func() (*server, error) { return startPeer(dir, "serve-raw", nil) }, []*subject{h.beacons("raw", decideShape, 204, nil)}},
-		{func() (*server, error) { return startNearside(ctx, dir, program, c) }, []*subject{
+		{func() (*server, error) {
+			s, err := startNearside(ctx, dir, program, c)
+			if err == nil {
+				key, err = serverKey(ctx, dir, program)
+			}
+			return s, err
+		}, []*subject{
 			h.beacons("decide", decideShape, 200, readDecisions), h.beacons("recorded", recordedShape, 200, readDecisions),
-			h.beacons("collect", collectShape, 204, nil), h.pages("pageview"),
+			h.beacons("collect", collectShape, 204, nil), h.pages("pageview"), h.asked("by-key", &key),
 		}},
 		{func() (*server, error) { return startPixel(dir) }, []*subject{h.pixels("pixel")}},
 		{func() (*server, error) { return startLua(dir, countries, c) }, []*subject{h.beacons("lua", decideShape, 200, readDecisions)}},
@@ -129,6 +136,13 @@ func (h *house) pages(name string) *subject {
 // pixels asks for an image.
 func (h *house) pixels(name string) *subject {
 	return h.subject(name, func(*stream) {}, func(v int) traffic.Template { return h.corpus.Pixel(v) })
+}
+
+// asked asks as a site's own server does, with a key that is made by then.
+func (h *house) asked(name string, key *string) *subject {
+	return h.subject(name, func(s *stream) {
+		s.read, s.slots = readDecisions, len(traffic.Slots)
+	}, func(v int) traffic.Template { return h.corpus.ByKey(v, "/v1/decide", *key, len(traffic.Slots)) })
 }
 
 // contexts sends twenty fields.

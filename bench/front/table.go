@@ -17,6 +17,7 @@ func comparisons() []*comparison {
 		{subject: "raw", beside: "raw"},
 		{subject: "decide", beside: "raw"},
 		{subject: "recorded", beside: "raw", target: "0.58"},
+		{subject: "by-key", beside: "raw"},
 		{subject: "collect", beside: "raw", target: "0.45"},
 		{subject: "pageview", beside: "raw", target: "0.35"},
 		{subject: "pixel", beside: "raw"},
@@ -28,9 +29,9 @@ func comparisons() []*comparison {
 		{subject: "collect", beside: "pixel", target: "0.5"},
 		{subject: "recorded", beside: "lua", target: "1.8"},
 		{subject: "decide", beside: "growthbook", target: "4"},
-		{subject: "decide", beside: "growthbook-context"},
+		{subject: "by-key", beside: "growthbook-context"},
 		{subject: "decide", beside: "opa", target: "10"},
-		{subject: "decide", beside: "opa-context"},
+		{subject: "by-key", beside: "opa-context"},
 	}
 }
 

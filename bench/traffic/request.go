@@ -98,6 +98,21 @@ func (c *Corpus) Context(visitor int, path string) Template {
 	return template(fmt.Appendf(nil, "POST %s HTTP/1.1\r\nHost: near.example\r\nContent-Type: application/json\r\nContent-Length: ", path), string(body))
 }
 
+// ByKey makes the question of a site's own server that knows its visitor: the same
+// facts as the beacon's, told and not read out of a browser's request.
+func (c *Corpus) ByKey(visitor int, path, key string, slots int) Template {
+	v := &c.Visitors[visitor]
+	body, err := json.Marshal(map[string]any{
+		"v": 1, "site": Site, "surface": "web", "slots": Slots[:slots], "consent": map[string]any{"granted": []string{"context"}},
+		"address": v.Addr.String(), "device": v.Agent.device, "headers": map[string]string{"Accept-Language": v.Accept},
+		"page": map[string]any{"url": Origin + v.Path, "ref": v.Ref, "type": v.PageType, "category": v.Category, "item": v.Item, "lang": "en"},
+	})
+	if err != nil {
+		panic(err) // strings only
+	}
+	return template(fmt.Appendf(nil, "POST %s HTTP/1.1\r\nHost: near.example\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: ", path, key), string(body))
+}
+
 // Pixel makes the request of an image that counts: what happened is in its address.
 // It has no number of its own.
 func (c *Corpus) Pixel(visitor int) Template {
