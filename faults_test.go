@@ -108,6 +108,8 @@ type faultRig struct {
 
 	mu   sync.Mutex
 	sent map[string]bool // by beacon, whether it was acknowledged
+	cut  time.Time       // since when there is no power, or zero
+	late int             // beacons acknowledged well after that
 }
 
 // faultClients is how many send at once.
@@ -194,10 +196,13 @@ func (r *faultRig) send(id string) bool {
 	r.mu.Unlock()
 	status, text, err := r.ask(r.node.request(id))
 	ok := err == nil && (status == http.StatusNoContent || status == http.StatusOK && !strings.Contains(text, `"rejected":[{`))
-	if ok {
-		r.mu.Lock()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case ok && r.cut.IsZero():
 		r.sent[id] = true
-		r.mu.Unlock()
+	case ok && time.Since(r.cut) > cutGrace:
+		r.late++
 	}
 	return ok
 }
