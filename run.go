@@ -153,7 +153,7 @@ func (n *node) open(ctx context.Context) (err error) {
 	if err := n.keepModules(ctx); err != nil {
 		return err
 	}
-	if err := n.flows.open(n.cfg.Sinks, n.log); err != nil {
+	if err := n.flows.open(ctx, n.cfg.Sinks, n.log); err != nil {
 		return err
 	}
 	n.tally = insight.New(insight.Options{Log: tallyLog{n.events}, Notes: n.events, Logger: n.log})

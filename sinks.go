@@ -73,14 +73,19 @@ func readSinks(file string) ([]*sink.Spec, error) {
 }
 
 // open makes the pumps; serve runs them.
-func (f *flows) open(file string, log *slog.Logger) error {
+// It is called before the node stores anything.
+func (f *flows) open(ctx context.Context, file string, log *slog.Logger) error {
 	specs, err := readSinks(file)
-	if err != nil {
+	if err != nil || len(specs) == 0 {
 		return err
+	}
+	_, newest, err := f.events.Ends(ctx)
+	if err != nil {
+		return fmt.Errorf("open sinks: %w", err)
 	}
 	from := flowLog{f.events}
 	for _, spec := range specs {
-		f.pumps = append(f.pumps, sink.New(sink.Options{Spec: spec, Log: from, Ledger: from, Persons: from, Logger: log}))
+		f.pumps = append(f.pumps, sink.New(sink.Options{Spec: spec, Log: from, Ledger: from, Persons: from, Newest: newest, Logger: log}))
 		f.names = append(f.names, spec.Name)
 	}
 	return nil

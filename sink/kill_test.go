@@ -125,8 +125,12 @@ func killChild(t *testing.T, dir string, after time.Duration) {
 // of them once.
 func writeUntilKilled(t *testing.T, dir string) {
 	l := openLog(t, filepath.Join(dir, "data"))
+	_, newest, err := l.Ends(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, spec := range childSpecs(t, dir) {
-		p := New(Options{Spec: spec, Log: l, Ledger: l, Persons: l, Logger: slog.New(slog.DiscardHandler)})
+		p := New(Options{Spec: spec, Newest: newest, Log: l, Ledger: l, Persons: l, Logger: slog.New(slog.DiscardHandler)})
 		go func() {
 			if err := p.Run(context.Background()); err != nil {
 				t.Error(err)

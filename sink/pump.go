@@ -60,14 +60,18 @@ type Persons interface {
 	Forgotten(p edge.Person, seq uint64) bool
 }
 
-// Options are what a Pump works with. All are needed but Now.
+// Options are what a Pump works with. All are needed but Newest, for an empty log,
+// and Now.
 type Options struct {
 	Spec    *Spec
 	Log     Log
 	Ledger  Ledger
 	Persons Persons
 	Logger  *slog.Logger
-	Now     func() time.Time // time.Now if nil
+	// Newest is the log's newest message before this process added any. A mark
+	// beyond it is of a log that was longer once, whose numbers come again.
+	Newest uint64
+	Now    func() time.Time // time.Now if nil
 }
 
 // A Pump moves events from the log to one sink.
@@ -80,6 +84,7 @@ type Pump struct {
 	status edge.SinkStatus // without what Status asks for
 	mark   Mark            // the newest, on disk or not yet
 	known  bool            // there is a mark
+	opened bool            // the sink was open before; Run's goroutine alone looks
 }
 
 // New returns a Pump that does nothing before Run.

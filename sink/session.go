@@ -62,18 +62,18 @@ func (p *Pump) session(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := p.begin(ctx); err != nil {
+	if !p.opened {
+		newest = min(newest, p.o.Newest)
+	}
+	if err := p.begin(ctx, newest); err != nil {
 		return err
 	}
 	opened, err := Open(ctx, p.o.Spec, Circumstances{Newest: newest, Notice: p.notice})
 	if err != nil {
 		return err
 	}
+	p.opened = true
 	p.mu.Lock()
-	if p.mark.Seq > newest {
-		p.o.Logger.Error("the log is shorter than what the sink has seen; it goes on at the log's end", "sink", p.o.Spec.Name)
-		p.mark.Seq = newest
-	}
 	s := &session{Pump: p, sink: opened, given: p.mark.Seq, stored: p.mark}
 	p.mu.Unlock()
 	err = s.run(ctx)
@@ -82,14 +82,14 @@ func (p *Pump) session(ctx context.Context) error {
 	return errors.Join(err, s.putMark(last, true), opened.Close())
 }
 
-// begin reads the mark, or makes a new sink's.
-func (p *Pump) begin(ctx context.Context) error {
+// begin reads the mark, or makes a new sink's. No mark lies behind newest.
+func (p *Pump) begin(ctx context.Context, newest uint64) error {
 	if p.known {
 		return nil
 	}
 	mark, err := p.o.Ledger.MarkOf(ctx, p.o.Spec.Name)
 	if errors.Is(err, edge.ErrNone) {
-		first, newest, endsErr := p.o.Log.Ends(ctx)
+		first, _, endsErr := p.o.Log.Ends(ctx)
 		if endsErr != nil {
 			return endsErr
 		}
@@ -105,6 +105,13 @@ func (p *Pump) begin(ctx context.Context) error {
 	}
 	if err != nil {
 		return err
+	}
+	if mark.Seq > newest {
+		p.o.Logger.Error("the log is shorter than what the sink has seen; it goes on at the log's end", "sink", p.o.Spec.Name)
+		mark.Seq = newest
+		if err := p.o.Ledger.PutMark(ctx, p.o.Spec.Name, mark); err != nil {
+			return err
+		}
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
