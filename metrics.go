@@ -54,17 +54,17 @@ func writeStoreMetrics(w io.Writer, stores []stream.StoreSize) {
 	}
 }
 
-// writeGeoMetrics writes which place database serves, one series a file: there
-// are two at most, and their types come from the operator's own files.
+// writeGeoMetrics writes which place database serves. There are two files at
+// most, told apart by their number: both may be of one type.
 func writeGeoMetrics(w io.Writer, s geo.Status) {
 	family(w, "gauge", "nearside_geo_built_timestamp_seconds", "when a database file was built by its maker")
-	for _, f := range s.Files {
-		fmt.Fprintf(w, "nearside_geo_built_timestamp_seconds{type=%q,shape=%q} %d\n", f.Type, f.Shape.String(), f.Built.Unix())
+	for i, f := range s.Files {
+		fmt.Fprintf(w, "nearside_geo_built_timestamp_seconds{file=\"%d\",type=%q,shape=%q} %d\n", i+1, f.Type, f.Shape.String(), f.Built.Unix())
 	}
 	family(w, "gauge", "nearside_geo_networks", "networks of a database file by address family")
-	for _, f := range s.Files {
-		fmt.Fprintf(w, "nearside_geo_networks{type=%q,family=\"ipv4\"} %d\n", f.Type, f.NetworksIPv4)
-		fmt.Fprintf(w, "nearside_geo_networks{type=%q,family=\"ipv6\"} %d\n", f.Type, f.NetworksIPv6)
+	for i, f := range s.Files {
+		fmt.Fprintf(w, "nearside_geo_networks{file=\"%d\",family=\"ipv4\"} %d\n", i+1, f.NetworksIPv4)
+		fmt.Fprintf(w, "nearside_geo_networks{file=\"%d\",family=\"ipv6\"} %d\n", i+1, f.NetworksIPv6)
 	}
 	gauge(w, "nearside_geo_places", "different places that addresses lead to", uint64(s.Places))
 	gauge(w, "nearside_geo_table_bytes", "memory that the table of addresses and places takes", s.Bytes)

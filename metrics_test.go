@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nearside/nearside/geo"
 	"github.com/nearside/nearside/stream"
 	wasmrules "github.com/nearside/nearside/wasm-rules"
 )
@@ -86,6 +87,24 @@ func TestMetricsSayWhatTheProcessHolds(t *testing.T) {
 		_, rest, ok := strings.Cut(text.String(), "\n"+name+" ")
 		if n, err := strconv.ParseUint(rest[:max(0, strings.IndexByte(rest, '\n'))], 10, 64); !ok || err != nil || n == 0 {
 			t.Errorf("%s is not counted in\n%s", name, text.String())
+		}
+	}
+}
+
+func TestMetricsTellWhichPlaceDatabaseServes(t *testing.T) {
+	built := time.Unix(1795305600, 0)
+	var out strings.Builder
+	writeGeoMetrics(&out, geo.Status{Places: 7, Bytes: 8, Reloads: 2, ReloadErrors: 1, Files: []geo.FileStatus{
+		{Type: "city", Shape: geo.ShapeFlat, Built: built, NetworksIPv4: 5}, {Type: "city", Shape: geo.ShapeFlat, Built: built, NetworksIPv6: 6},
+	}})
+	for _, line := range []string{
+		`nearside_geo_built_timestamp_seconds{file="1",type="city",shape="flat"} 1795305600`,
+		`nearside_geo_built_timestamp_seconds{file="2",type="city",shape="flat"} 1795305600`,
+		`nearside_geo_networks{file="1",family="ipv4"} 5`, `nearside_geo_networks{file="2",family="ipv6"} 6`,
+		"nearside_geo_places 7", "nearside_geo_table_bytes 8", "nearside_geo_reloads_total 2", "nearside_geo_reload_errors_total 1",
+	} {
+		if n := strings.Count(out.String(), "\n"+line+"\n"); n != 1 {
+			t.Errorf("%q is there %d times", line, n)
 		}
 	}
 }

@@ -32,7 +32,8 @@ type database struct {
 type FileStatus struct {
 	// Name is the last element of the path, or "embedded".
 	Name string
-	// Type is the file's own word for its schema, such as "GeoIP2-City".
+	// Type is the file's own word for its schema, such as "GeoIP2-City"; empty
+	// for one that is not printable.
 	Type string
 	// Shape is how its records are laid out.
 	Shape Shape
@@ -140,7 +141,7 @@ func (b *builder) addFile(name string, data []byte) error {
 		return fmt.Errorf("not an MMDB file: %w", err)
 	}
 	metadata := reader.Metadata
-	file := FileStatus{Name: name, Type: text(metadata.DatabaseType, maxTypeBytes), Built: metadata.BuildTime().UTC()}
+	file := FileStatus{Name: name, Type: typeOf(metadata.DatabaseType), Built: metadata.BuildTime().UTC()}
 	if file.Shape, err = shapeOf(reader); err != nil {
 		return fmt.Errorf("it is of type %q: %w", file.Type, err)
 	}
@@ -185,6 +186,17 @@ func (b *builder) addFile(name string, data []byte) error {
 
 // maxTypeBytes is three times the longest type that is known.
 const maxTypeBytes = 64
+
+// typeOf returns a file's own word for its schema if it is printable ASCII, else
+// "": it goes into logs and metrics.
+func typeOf(word string) string {
+	for i := range len(word) {
+		if word[i] < ' ' || word[i] > '~' {
+			return ""
+		}
+	}
+	return text(word, maxTypeBytes)
+}
 
 func (b *builder) addNetwork(file *FileStatus, network netip.Prefix, at uint32) {
 	addr, bits := network.Addr(), network.Bits()

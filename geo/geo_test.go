@@ -232,3 +232,13 @@ func TestOddValuesAreLeftOut(t *testing.T) {
 		})
 	}
 }
+
+func TestATypeIsShownOnlyIfItIsPrintable(t *testing.T) {
+	for word, want := range map[string]string{
+		"GeoIP2-City": "GeoIP2-City", "city ipv4": "city ipv4", "a\nb": "", "é": "", strings.Repeat("x", 65): "",
+	} {
+		if got := typeOf(word); got != want {
+			t.Errorf("typeOf(%q) = %q, want %q", word, got, want)
+		}
+	}
+}
