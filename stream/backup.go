@@ -64,7 +64,7 @@ const (
 // marks before the events that they count up to.
 var backupOrder = []string{
 	"KV_" + pointerBucket, "KV_" + noteBucket, "KV_" + reserveBucket, "KV_" + flowBucket, deadStream,
-	auditStream, "OBJ_" + moduleBucket, "OBJ_" + bodyBucket, recordStream, eventStream,
+	"KV_" + itemBucket, auditStream, "OBJ_" + moduleBucket, "OBJ_" + bodyBucket, recordStream, eventStream,
 }
 
 // A BackupReport is what a backup holds.

@@ -63,7 +63,21 @@ func fullStream(t *testing.T, dir string) *Stream {
 	}
 	record(s, "shop", "r1", time.Now())
 	awaitRecords(t, s, 1)
+	importItems(t, s, edge.ItemFeed{Items: hats(0, 1000), Full: true}, itemDay)
 	return s
+}
+
+// TestABackupHoldsEveryStore: a store that is added must be backed up too.
+func TestABackupHoldsEveryStore(t *testing.T) {
+	_, report := backup(t, fullStream(t, t.TempDir()))
+	for _, name := range storeNames {
+		if _, ok := report.Stores[name]; !ok {
+			t.Errorf("%s is not in the backup", name)
+		}
+	}
+	if len(report.Stores) != len(storeNames) {
+		t.Errorf("the backup holds %v", report.Stores)
+	}
 }
 
 func TestABackupUnderLoadHoldsWhatWasAcknowledgedBefore(t *testing.T) {
@@ -175,6 +189,9 @@ func sameStores(t *testing.T, a, b *Stream) {
 		if got := allRecords(t, s); len(got) != 1 {
 			t.Errorf("records are %v", got)
 		}
+		if got := allItems(t, s); len(got) != 1000 || got["sku-999"].Title != "Hat 999" {
+			t.Errorf("%d items, one is %+v", len(got), got["sku-999"])
+		}
 	}
 	left, err := a.Notes(t.Context(), "")
 	right, errRight := b.Notes(t.Context(), "")
@@ -272,6 +289,44 @@ func TestRestoreKeepsToItsDirectory(t *testing.T) {
 				t.Errorf("beside the data directory there is %v, %v", found, err)
 			}
 		})
+	}
+}
+
+// TestABackupIsAsLargeAsItsBytes: an archive can say of a file of 64 MB that all
+// but a byte are holes, in a kilobyte, and then of the next one.
+func TestABackupIsAsLargeAsItsBytes(t *testing.T) {
+	var b bytes.Buffer
+	out := tar.NewWriter(&b)
+	head := `{"backup":1,"format":1,"program":"x"}`
+	holes := tar.Header{Name: "file/GNUSparseFile.0/key", Mode: 0o600, Size: 24, Format: tar.FormatPAX}
+	if err := errors.Join(out.WriteHeader(&tar.Header{Name: backupHead, Size: int64(len(head)), Mode: 0o600})); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := out.Write([]byte(head)); err != nil {
+		t.Fatal(err)
+	}
+	// The package does not write such files; the records get their name behind it.
+	holes.PAXRecords = map[string]string{"XXX.sparse.name": "file/key", "XXX.sparse.size": "67108864", "XXX.sparse.map": "67108863,1", "XXX.sparse.numblocks": "1"}
+	holes.Size = 1
+	if err := out.WriteHeader(&holes); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := out.Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	if err := out.Close(); err != nil {
+		t.Fatal(err)
+	}
+	text := bytes.ReplaceAll(b.Bytes(), []byte("XXX.sparse."), []byte("GNU.sparse."))
+	in := tar.NewReader(bytes.NewReader(text))
+	if _, err := in.Next(); err != nil {
+		t.Fatal(err)
+	}
+	if h, err := in.Next(); err != nil || h.Size != 64<<20 {
+		t.Fatalf("the archive is not what it should be: %+v, %v", h, err)
+	}
+	if _, err := CheckBackup(bytes.NewReader(text)); !errors.Is(err, ErrBackup) || !strings.Contains(err.Error(), "none of a backup") {
+		t.Errorf("error %v, want ErrBackup for the second entry", err)
 	}
 }
 

@@ -141,13 +141,24 @@ func (r *backupReader) next() (name string, content []byte, err error) {
 		return "", nil, damagedBackup("it ends early")
 	case err != nil:
 		return "", nil, damagedBackup("%v", err)
-	case h.Typeflag != tar.TypeReg || h.Size > maxBackupFile || !strings.HasPrefix(h.Name, filePrefix) && h.Size > maxPieceBytes:
+	case h.Typeflag != tar.TypeReg || hasHoles(h) || h.Size > maxBackupFile || !strings.HasPrefix(h.Name, filePrefix) && h.Size > maxPieceBytes:
 		return "", nil, damagedBackup("entry %.100q is none of a backup, or too large", h.Name)
 	}
 	if content, err = io.ReadAll(r.tar); err != nil {
 		return "", nil, damagedBackup("%v", err)
 	}
 	return h.Name, content, nil
+}
+
+// hasHoles reports whether an entry's bytes are fewer than its size, so that an
+// archive of a few bytes could be gigabytes to read.
+func hasHoles(h *tar.Header) bool {
+	for name := range h.PAXRecords {
+		if strings.HasPrefix(name, "GNU.sparse.") {
+			return true
+		}
+	}
+	return false
 }
 
 // head reads how the backup begins, and refuses what this program does not know.
