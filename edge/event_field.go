@@ -66,7 +66,7 @@ func (m *eventMaker) appendFields(b []byte) []byte {
 				b = append(AppendString(append(b, `"id":`...), m.visitor), f.follows...)
 			}
 		}
-		b = value.AppendJSON(b)
+		b = value.appendJSON(b)
 	}
 	if group != "" {
 		b = append(b, '}')

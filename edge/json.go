@@ -75,7 +75,10 @@ func plainWords(s string) int {
 }
 
 // AppendJSON appends v as JSON; the unknown Value is null.
-func (v Value) AppendJSON(dst []byte) []byte {
+func (v Value) AppendJSON(dst []byte) []byte { return v.appendJSON(dst) }
+
+// appendJSON is AppendJSON without a copy.
+func (v *Value) appendJSON(dst []byte) []byte {
 	switch v.Type {
 	case TypeInt, TypeTime:
 		return strconv.AppendInt(dst, v.Int, 10)

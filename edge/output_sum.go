@@ -21,13 +21,24 @@ func (c checksum) text(s string) checksum {
 	return c * checksumPrime
 }
 
+// checksumPowers are the powers of the prime, so that bytes of 0 in a row, which do
+// nothing but multiply, are one step.
+var checksumPowers = func() (powers [9]checksum) {
+	powers[0] = 1
+	for i := range powers[1:] {
+		powers[i+1] = powers[i] * checksumPrime
+	}
+	return powers
+}()
+
 // word returns c with eight bytes, the lowest first.
 func (c checksum) word(n uint64) checksum {
-	for range 8 {
+	zeros := bits.LeadingZeros64(n) / 8
+	for range 8 - zeros {
 		c = (c ^ checksum(n&0xff)) * checksumPrime
 		n >>= 8
 	}
-	return c
+	return c * checksumPowers[zeros]
 }
 
 // outputSum is a checksum of what an attempt in a slot came to beside variant and

@@ -112,11 +112,23 @@ func (v *Visit) latest(code StateCode, to *Value) {
 	}
 	out := to.List[:0]
 	for i := len(v.State.Events) - 1; i >= 0; i-- {
-		if e := &v.State.Events[i]; e.Code == code && !slices.Contains(out, e.Item) {
+		if e := &v.State.Events[i]; e.Code == code && !holds(out, e.Item) {
 			out = append(out, e.Item)
 		}
 	}
 	to.Type, to.List = TypeList, out
+}
+
+// holds reports whether a text is in a list. The items of a site are often equal but
+// for their last character, so that is compared first.
+func holds(list []string, text string) bool {
+	last := len(text) - 1
+	for _, s := range list {
+		if len(s) == len(text) && (last < 0 || s[last] == text[last] && s == text) {
+			return true
+		}
+	}
+	return false
 }
 
 // cart replays what was put in, taken out and bought.
