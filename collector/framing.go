@@ -252,8 +252,11 @@ func (h *requestHead) request(line []byte) *refusal {
 
 // header reads a header line.
 func (h *requestHead) header(line []byte) *refusal {
-	colon := bytes.IndexByte(line, ':')
-	if colon <= 0 || !allToken(line[:colon]) {
+	colon := 0
+	for colon < len(line) && tokenBytes[line[colon]] { // a colon is none of them
+		colon++
+	}
+	if colon == 0 || colon == len(line) || line[colon] != ':' {
 		return errFraming
 	}
 	name, value := line[:colon], line[colon+1:]
