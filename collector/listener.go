@@ -37,6 +37,7 @@ type door struct {
 
 	begin    time.Time
 	roomWait time.Duration
+	slack    time.Duration // how much earlier than it was asked to a read or write may be broken off
 	mu       sync.Mutex
 	open     map[*guest]struct{}
 	perAddr  map[netip.Addr]int
@@ -45,7 +46,7 @@ type door struct {
 func newDoor(o *Options, t *atomic.Pointer[tuning], m *metrics) *door {
 	return &door{
 		most: o.MaxConns, mostPerAddr: o.MaxConnsPerIP, headerLimit: o.HeaderLimit, tuning: t, metrics: m,
-		begin: time.Now(), roomWait: roomWait, open: map[*guest]struct{}{}, perAddr: map[netip.Addr]int{},
+		begin: time.Now(), roomWait: roomWait, slack: min(o.ReadTimeout, o.WriteTimeout, o.IdleTimeout) / slackShare, open: map[*guest]struct{}{}, perAddr: map[netip.Addr]int{},
 	}
 }
 
@@ -225,6 +226,8 @@ type guest struct {
 	lingering atomic.Bool
 	closed    atomic.Bool
 	framing   framing
+	reading   deadline
+	writing   deadline
 	bad       *refusal // what was found wrong with the request that comes next
 	hinted    bool     // the reader knows that it comes
 }
@@ -238,7 +241,7 @@ func (g *guest) Read(b []byte) (int, error) {
 	if g.framing.between() {
 		g.waits.Store(int64(time.Since(g.door.begin)) + 1)
 	}
-	n, err := g.Conn.Read(b)
+	n, err := g.readInTime(b)
 	g.waits.Store(0)
 	if n == 0 {
 		return n, err
@@ -261,7 +264,7 @@ func (g *guest) Read(b []byte) (int, error) {
 
 // Write implements net.Conn.
 func (g *guest) Write(b []byte) (int, error) {
-	n, err := g.Conn.Write(b)
+	n, err := g.writeInTime(b)
 	g.door.metrics.bytesOut.Add(uint64(n))
 	return n, err
 }
@@ -309,7 +312,10 @@ func (g *secureGuest) Handshake() error {
 	if g.tls.ConnectionState().HandshakeComplete {
 		return nil
 	}
-	err := g.tls.Handshake()
+	err := g.tellDeadlines()
+	if err == nil {
+		err = g.tls.Handshake()
+	}
 	if err != nil {
 		g.door.metrics.handshakes.add(handshakeFailed)
 		return err
