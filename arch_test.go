@@ -50,16 +50,17 @@ var architecture = map[string]folder{
 		ours:    engine,
 		outside: []string{"github.com/valyala/fasthttp", "github.com/mssola/useragent", "golang.org/x/text"},
 	},
+	"collector/internal/gendata": {ours: []string{"internal/datafile"}},
+	"internal/datafile":          {},
 	"geo": {
 		ours:    []string{"edge", "edge/consent", "geo/internal/fold", "geo/internal/pack"},
 		outside: []string{"github.com/oschwald/maxminddb-golang/v2"},
 		tests:   []string{"github.com/maxmind/mmdbwriter", "github.com/oschwald/geoip2-golang/v2", "go4.org/netipx"},
 	},
 	"geo/internal/fold":      {outside: []string{"golang.org/x/text"}},
-	"geo/internal/npm":       {},
-	"geo/internal/genplaces": {ours: []string{"geo/internal/fold", "geo/internal/npm"}},
+	"geo/internal/genplaces": {ours: []string{"geo/internal/fold", "internal/datafile"}},
 	"geo/internal/gencountry": {
-		ours: []string{"geo/internal/npm", "geo/internal/pack"},
+		ours: []string{"internal/datafile", "geo/internal/pack"},
 		outside: []string{
 			"github.com/maxmind/mmdbwriter", "github.com/oschwald/maxminddb-golang/v2", "go4.org/netipx",
 		},

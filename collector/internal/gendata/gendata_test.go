@@ -3,13 +3,7 @@
 package main
 
 import (
-	"archive/tar"
-	"bytes"
-	"compress/gzip"
-	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -78,49 +72,5 @@ func TestMakeReferrers(t *testing.T) {
 	}
 	if _, err := makeReferrers([]byte(`{}`)); err == nil {
 		t.Error("an empty list is taken")
-	}
-}
-
-func TestPutChecks(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "table")
-	if err := put(path, []byte("a"), true); err == nil {
-		t.Error("a file that is missing passes the check")
-	}
-	if err := put(path, []byte("a"), false); err != nil {
-		t.Fatal(err)
-	}
-	if err := put(path, []byte("a"), true); err != nil {
-		t.Error(err)
-	}
-	if err := put(path, []byte("b"), true); err == nil {
-		t.Error("another file passes the check")
-	}
-}
-
-func TestReadPackageRefusesAnyOtherPackage(t *testing.T) {
-	var out bytes.Buffer
-	gz := gzip.NewWriter(&out)
-	files := tar.NewWriter(gz)
-	if err := files.WriteHeader(&tar.Header{Name: crawlerList.file, Mode: 0o600, Size: 2}); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := files.Write([]byte("[]")); err != nil {
-		t.Fatal(err)
-	}
-	if err := errors.Join(files.Close(), gz.Close()); err != nil {
-		t.Fatal(err)
-	}
-	if got, err := extract(out.Bytes(), crawlerList.file); err != nil || string(got) != "[]" {
-		t.Errorf("extract = %q, %v", got, err)
-	}
-	if _, err := extract(out.Bytes(), "package/other"); err == nil {
-		t.Error("a file that is not in the package is found")
-	}
-	path := filepath.Join(t.TempDir(), crawlerList.tarball)
-	if err := os.WriteFile(path, out.Bytes(), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := crawlerList.readPackage(path); !errors.Is(err, errIntegrity) {
-		t.Errorf("readPackage error = %v, want %v", err, errIntegrity)
 	}
 }

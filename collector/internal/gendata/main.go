@@ -17,7 +17,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"flag"
@@ -25,6 +24,8 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+
+	"github.com/nearside/nearside/internal/datafile"
 )
 
 func main() {
@@ -57,32 +58,17 @@ func run(ctx context.Context, dir string, check bool) error {
 		return errors.New("-dir is missing")
 	}
 	for _, t := range tables {
-		data, err := t.source.read(ctx)
+		data, err := t.source.Read(ctx, t.source.file)
 		if err != nil {
-			return fmt.Errorf("%s: %w", t.source.spec, err)
+			return fmt.Errorf("%s: %w", t.source.Spec, err)
 		}
 		made, err := t.make(data)
 		if err != nil {
 			return fmt.Errorf("%s: %w", t.file, err)
 		}
-		if err := put(filepath.Join(dir, t.file), made, check); err != nil {
+		if err := datafile.Put(filepath.Join(dir, t.file), made, check); err != nil {
 			return err
 		}
-	}
-	return nil
-}
-
-// put writes a file, or compares it.
-func put(path string, made []byte, check bool) error {
-	if !check {
-		return os.WriteFile(path, made, 0o644)
-	}
-	have, err := os.ReadFile(path)
-	if err != nil {
-		return err
-	}
-	if !bytes.Equal(have, made) {
-		return fmt.Errorf("%s is not what the generator makes; run go generate ./collector", path)
 	}
 	return nil
 }

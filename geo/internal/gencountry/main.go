@@ -16,7 +16,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"flag"
@@ -24,13 +23,13 @@ import (
 	"os"
 	"os/signal"
 
-	"github.com/nearside/nearside/geo/internal/npm"
 	"github.com/nearside/nearside/geo/internal/pack"
+	"github.com/nearside/nearside/internal/datafile"
 )
 
 // source is the pinned package, and sourceName the database inside it, of both
 // address families.
-var source = npm.Package{
+var source = datafile.Package{
 	Spec:      "@ip-location-db/geo-whois-asn-country-mmdb@2.3.2026061719",
 	Integrity: "sha512-xemBDNQl4mCYDuVbqe3jKGKsVDykZGkfvebhtOh/3VGLadq8vsp7t7ontpMUt3hH7sAGT0eLDyJ99SV+0waxZg==",
 }
@@ -72,15 +71,5 @@ func run(ctx context.Context, out, tarball string, check bool) error {
 	if err != nil {
 		return err
 	}
-	if !check {
-		return os.WriteFile(out, packed, 0o644)
-	}
-	have, err := os.ReadFile(out)
-	if err != nil {
-		return err
-	}
-	if !bytes.Equal(have, packed) {
-		return fmt.Errorf("%s is not what the generator makes; run go generate ./geo", out)
-	}
-	return nil
+	return datafile.Put(out, packed, check)
 }

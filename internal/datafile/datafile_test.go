@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package npm
+package datafile
 
 import (
 	"archive/tar"
@@ -68,5 +68,21 @@ func TestFileNameIsNpms(t *testing.T) {
 		if got := (Package{Spec: spec}).fileName(); got != want {
 			t.Errorf("fileName of %s = %s, want %s", spec, got, want)
 		}
+	}
+}
+
+func TestPutChecks(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "table")
+	if err := Put(path, []byte("a"), true); err == nil {
+		t.Error("a file that is missing passes the check")
+	}
+	if err := Put(path, []byte("a"), false); err != nil {
+		t.Fatal(err)
+	}
+	if err := Put(path, []byte("a"), true); err != nil {
+		t.Error(err)
+	}
+	if err := Put(path, []byte("b"), true); err == nil {
+		t.Error("another file passes the check")
 	}
 }
