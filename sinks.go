@@ -131,7 +131,7 @@ func (f *flows) DropSink(ctx context.Context, name string) error {
 // are gone, and each sink does its part, now or when it runs again.
 func (f *flows) Forget(ctx context.Context, p edge.Person) (edge.Forgetting, error) {
 	done, err := f.events.Forget(ctx, p)
-	return done, flowError(err, "visitor")
+	return done, flowError(err, "person")
 }
 
 // Forgetting implements console.Flow.

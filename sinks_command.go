@@ -16,29 +16,29 @@ import (
 )
 
 const (
-	sinksLine = "sinks status | check FILE | forget --site ID --visitor KEY | drop NAME [settings]"
+	sinksLine = "sinks status | check FILE | forget --site ID --person KEY | drop NAME [settings]"
 	deadLine  = "dead list | show SITE ID | replay SITE ID | drop SITE ID [settings]"
 )
 
 // sinksCommand tells how sinks do, and what they must forget.
 func sinksCommand(ctx context.Context, args []string, io stdio) error {
-	return wordOf(ctx, args, io, sinksLine, map[string]command1{
+	return wordOf(ctx, args, io, sinksLine, map[string]subcommand{
 		"status": sinksStatusCommand, "check": sinksCheckCommand, "forget": sinksForgetCommand, "drop": sinksDropCommand,
 	})
 }
 
 // deadCommand tells of events that a sink could not take.
 func deadCommand(ctx context.Context, args []string, io stdio) error {
-	return wordOf(ctx, args, io, deadLine, map[string]command1{
+	return wordOf(ctx, args, io, deadLine, map[string]subcommand{
 		"list": deadListCommand, "show": deadShowCommand, "replay": deadReplayCommand, "drop": deadDropCommand,
 	})
 }
 
-// A command1 is one word of a command.
-type command1 func(ctx context.Context, args []string, io stdio) error
+// A subcommand is one word of a command.
+type subcommand func(ctx context.Context, args []string, io stdio) error
 
 // wordOf runs the word that a command line begins with.
-func wordOf(ctx context.Context, args []string, io stdio, line string, words map[string]command1) error {
+func wordOf(ctx context.Context, args []string, io stdio, line string, words map[string]subcommand) error {
 	switch {
 	case len(args) > 0 && isHelp(args[0]):
 		name, _, _ := strings.Cut(line, " ")
@@ -105,25 +105,25 @@ func sinksCheckCommand(_ context.Context, args []string, io stdio) error {
 
 func sinksForgetCommand(ctx context.Context, args []string, io stdio) error {
 	cfg := defaults()
-	fs := cfg.flags("sinks forget --site ID --visitor KEY [settings]", io.out, clientSettings...)
-	var site, visitor, id string
+	fs := cfg.flags("sinks forget --site ID --person KEY [settings]", io.out, clientSettings...)
+	var site, person, id string
 	fs.StringVar(&site, "site", "", "the `ID` of the site")
-	fs.StringVar(&visitor, "visitor", "", "the visitor's `key`, as sinks' files have it in log.person or person")
-	fs.StringVar(&id, "id", "", "the visitor's `id` in place of the key, as stored events have it in visitor.id")
+	fs.StringVar(&person, "person", "", "the person's `key`, as sinks' files have it in log.person or person")
+	fs.StringVar(&id, "id", "", "the person's `id` in place of the key, as stored events have it in visitor.id or profile")
 	var wait time.Duration
 	fs.Var((*span)(&wait), "wait", "how long to wait until every sink has done it, a `duration` like 30s")
 	if err := cfg.parse(fs, args); err != nil {
 		return err
 	}
-	ask := map[string]string{"visitor": visitor}
+	ask := map[string]string{"person": person}
 	if id != "" {
 		ask = map[string]string{"id": id}
 	}
 	switch {
 	case !edge.ValidSite(site):
 		return usagef("--site is missing, or no site's ID")
-	case (visitor == "") == (id == ""):
-		return usagef("want --visitor or --id")
+	case (person == "") == (id == ""):
+		return usagef("want --person or --id")
 	}
 	client, err := openClient(&cfg, io)
 	if err != nil {

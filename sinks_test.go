@@ -194,7 +194,7 @@ func checkForgetting(t *testing.T, n *testNode, r *hookReceiver) {
 	}
 	n.stop()
 	// Without a node the request is kept for later.
-	said = cli(t, "sinks", "forget", "--site", "shop", "--visitor", of.Log.Person, "--data", n.data)
+	said = cli(t, "sinks", "forget", "--site", "shop", "--person", of.Log.Person, "--data", n.data)
 	if strings.Count(said, "waits") != 2 {
 		t.Errorf("without a node: %s", said)
 	}

@@ -79,17 +79,17 @@ func (c *Console) forget(q *call) error {
 		return errNotFound
 	}
 	var ask struct {
-		Visitor edge.PersonKey `json:"visitor"`
-		ID      string         `json:"id"`
+		Person edge.PersonKey `json:"person"`
+		ID     string         `json:"id"`
 	}
 	if err := q.decode(&ask); err != nil {
 		return err
 	}
-	person := edge.Person{Site: q.site, Key: ask.Visitor}
-	none := ask.Visitor == (edge.PersonKey{})
+	person := edge.Person{Site: q.site, Key: ask.Person}
+	none := ask.Person == (edge.PersonKey{})
 	switch {
 	case none == (ask.ID == ""):
-		return badRequest("visitor", "give the visitor's key or their id, one of both")
+		return badRequest("person", "give the person's key or their id, one of both")
 	case none:
 		person.Key = edge.PersonKeyOf(q.site, ask.ID)
 	}
@@ -105,14 +105,14 @@ func (c *Console) forget(q *call) error {
 	return q.json(http.StatusAccepted, now)
 }
 
-// forgetting answers GET /v1/sites/{site}/forget/{visitor}.
+// forgetting answers GET /v1/sites/{site}/forget/{person}.
 func (c *Console) forgetting(q *call) error {
 	if c.options.Flow == nil {
 		return errNotFound
 	}
-	key, err := edge.ParsePersonKey(q.r.PathValue("visitor"))
+	key, err := edge.ParsePersonKey(q.r.PathValue("person"))
 	if err != nil {
-		return badRequest("visitor", "%v", err)
+		return badRequest("person", "%v", err)
 	}
 	now, err := c.options.Flow.Forgetting(q.ctx(), edge.Person{Site: q.site, Key: key})
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 type PersonKey [16]byte
 
 // errPersonKey reports a text that is no key.
-var errPersonKey = errors.New("a visitor's key is 32 hexadecimal digits, not all zero")
+var errPersonKey = errors.New("a person's key is 32 hexadecimal digits, not all zero")
 
 // ParsePersonKey reads a key as String writes it.
 func ParsePersonKey(text string) (PersonKey, error) {
@@ -57,7 +57,7 @@ var ErrEnded = errors.New("the event log is closed")
 // A Person is whose events a deletion is about.
 type Person struct {
 	Site string    `json:"site"`
-	Key  PersonKey `json:"visitor"`
+	Key  PersonKey `json:"person"`
 }
 
 // A Forgetting is a person's deletion from the places that events flow on to.
@@ -110,7 +110,7 @@ type DeadLetter struct {
 	Event       string           `json:"event,omitempty"`
 	Name        string           `json:"name,omitempty"`
 	Transaction string           `json:"transaction,omitempty"`
-	Visitor     PersonKey        `json:"visitor,omitzero"`
+	Person      PersonKey        `json:"person,omitzero"`
 	Purposes    consent.Purposes `json:"purposes"`
 	EventAt     time.Time        `json:"eventAt,omitzero"`
 	Received    time.Time        `json:"received"`
@@ -122,7 +122,7 @@ type DeadLetter struct {
 // Stored returns the event as the log held it.
 func (d *DeadLetter) Stored() StoredEvent {
 	return StoredEvent{
-		Site: d.Site, ID: d.Event, Name: d.Name, Transaction: d.Transaction, Visitor: d.Visitor,
+		Site: d.Site, ID: d.Event, Name: d.Name, Transaction: d.Transaction, Visitor: d.Person,
 		Purposes: d.Purposes, At: d.EventAt, Expires: d.Expires, JSON: d.Body,
 	}
 }

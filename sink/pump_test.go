@@ -400,7 +400,7 @@ func TestAPoisonedEventBecomesADeadLetter(t *testing.T) {
 		t.Errorf("files hold %v", got)
 	}
 	d, err := l.DeadLetter(t.Context(), "shop", "lines.1.1")
-	if err != nil || d.Reason != edge.DeadUndecodable || d.Tries != 1 || d.Event != "bad" || d.Purposes != consent.All || d.Expires.IsZero() || d.Visitor != personOf("ann") {
+	if err != nil || d.Reason != edge.DeadUndecodable || d.Tries != 1 || d.Event != "bad" || d.Purposes != consent.All || d.Expires.IsZero() || d.Person != personOf("ann") {
 		t.Fatalf("dead letter %+v, %v", d, err)
 	}
 	if err := p.Replay(t.Context(), d); !errors.Is(err, ErrRefused) {

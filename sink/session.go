@@ -329,7 +329,7 @@ func (s *session) bury(ctx context.Context, events []Event, refused []Refusal) e
 func (s *session) letter(e *Event, r Refusal, now time.Time) edge.DeadLetter {
 	return edge.DeadLetter{
 		Site: e.Site, Sink: s.o.Spec.Name, Seq: e.Seq, Index: e.Index, Reason: r.Reason, Detail: r.Detail, Tries: r.Tries, First: now, Last: now,
-		Event: e.ID, Name: e.Name, Transaction: e.Transaction, Visitor: e.Visitor, Purposes: e.Purposes,
+		Event: e.ID, Name: e.Name, Transaction: e.Transaction, Person: e.Visitor, Purposes: e.Purposes,
 		EventAt: e.At, Received: e.Received, Expires: e.Expires, Body: e.JSON,
 	}
 }

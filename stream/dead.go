@@ -122,7 +122,7 @@ func (s *Stream) Dead(ctx context.Context, site, sink string, fn func(edge.DeadL
 
 // over reports whether a letter may not be shown any more.
 func (s *Stream) over(d *edge.DeadLetter) bool {
-	return !d.Expires.IsZero() && !time.Now().Before(d.Expires) || s.Forgotten(edge.Person{Site: d.Site, Key: d.Visitor}, d.Seq)
+	return !d.Expires.IsZero() && !time.Now().Before(d.Expires) || s.Forgotten(edge.Person{Site: d.Site, Key: d.Person}, d.Seq)
 }
 
 // openDead reads a letter as PutDead writes it. The subject says whose it is.
@@ -194,7 +194,7 @@ func (s *Stream) dropDeadOf(ctx context.Context, p edge.Person, before uint64) e
 		return b.readAll(ctx, b.dead, &at, info.State.LastSeq, func(m message) error {
 			at.seq = m.seq + 1
 			d, err := openDead(m.subject, m.data)
-			if err != nil || d.Visitor != p.Key || d.Seq > before {
+			if err != nil || d.Person != p.Key || d.Seq > before {
 				return nil
 			}
 			err = b.dead.SecureDeleteMsg(ctx, m.seq)

@@ -21,7 +21,7 @@ func letter(sink string, seq uint64, index int) edge.DeadLetter {
 	now := time.Now().UTC().Truncate(time.Millisecond)
 	return edge.DeadLetter{
 		Site: "shop", Sink: sink, Seq: seq, Index: index, Reason: edge.DeadRefused, Detail: "422", Tries: 3, First: now, Last: now.Add(time.Second),
-		Event: "e1", Name: "purchase", Transaction: "T-1", Visitor: edge.PersonKey{1, 2}, Purposes: consent.Measure | consent.Share,
+		Event: "e1", Name: "purchase", Transaction: "T-1", Person: edge.PersonKey{1, 2}, Purposes: consent.Measure | consent.Share,
 		EventAt: now, Received: now, Expires: now.Add(time.Hour), Body: []byte(`{"v":1,"props":{"a":"<b>"}}`),
 	}
 }
@@ -52,7 +52,7 @@ func TestADeadLetterIsKeptWholeUntilItIsDropped(t *testing.T) {
 		putDead(t, s, give)
 	}
 	rest := letter("hook", 13, -1)
-	rest.Site, rest.Visitor, rest.Body = "blog", edge.PersonKey{}, nil
+	rest.Site, rest.Person, rest.Body = "blog", edge.PersonKey{}, nil
 	putDead(t, s, rest)
 	putDead(t, s, letter("files", 12, 3))
 	closeStream(t, s)
@@ -76,7 +76,7 @@ func TestADeadLetterIsKeptWholeUntilItIsDropped(t *testing.T) {
 	if err != nil || !reflect.DeepEqual(got, give) {
 		t.Errorf("read %+v, %v\nwant %+v", got, err, give)
 	}
-	if e := got.Stored().Event(); e.ID() != "e1" || e.Visitor() != give.Visitor || !bytes.Equal(e.JSON(), give.Body) {
+	if e := got.Stored().Event(); e.ID() != "e1" || e.Visitor() != give.Person || !bytes.Equal(e.JSON(), give.Body) {
 		t.Errorf("its event is %+v", e)
 	}
 	if err := s.DropDead(t.Context(), "shop", "hook.12.3"); err != nil {
