@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command nearside runs the edge personalization engine: it serves a site's
-// beacons, shows the demo shop, adds a site, checks and publishes rule modules,
-// hands out tokens, replays decisions, and prints stored events. It keeps
-// everything below one data directory and calls nobody.
+// beacons and servers, shows the demo shop, adds a site, checks and publishes
+// rule modules, hands out tokens, replays decisions, prints and imports events,
+// and backs a node up. A node keeps everything below one data directory and calls
+// nobody; only the sinks that its operator lists write files elsewhere and call
+// the receivers of webhooks.
 package main
 
 import (

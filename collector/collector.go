@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package collector is the HTTP face of Nearside: it receives beacons, says
-// what is allowed of them, hands them to the engine and writes its answers.
+// Package collector is the public HTTP face of Nearside: it receives beacons
+// from browsers and questions and events from the sites' own servers, says what
+// is allowed of them, hands them to the engine and writes its answers.
 //
 // What comes from outside is bounded before it is read: connections, headers,
-// bodies, time, nesting, every string. A client's address is truncated before
-// anything else sees it. What a browser may do is judged by its Origin alone;
-// forwarding headers count only from proxies that the operator named.
+// bodies, time, nesting, every string. A request that two readers could read in
+// two ways is refused. The door's limits count a client by its address, in memory
+// alone; everything behind them sees it truncated. What a browser may do is judged
+// by its Origin, what a server may by its key; forwarding and PROXY headers count
+// only from proxies that the operator named.
 //
 // The package never decides what a visitor sees, never stores anything, never
 // reads a signal's meaning, and writes no visitor data into errors, logs or

@@ -6,10 +6,12 @@
 // signals into a set of granted purposes, builds a Visit from what the request
 // and the sealed state say, and walks each slot's ladder: every rule receives a
 // View, which is what the rule declared and the visitor granted, and nothing
-// else. What may be stored leaves as Events, and an Event can only be made
-// through a View.
+// else. A Batch is what a site's own server tells: Accept believes it about what
+// happened, and decides consent as it does for a beacon. What may be stored leaves
+// as Events, and an Event can only be made through a View.
 //
 //	Beacon  bounded, not believed     (DecodeBeacon made it)
+//	Batch   bounded, its sender known (DecodeBatch made it)
 //	Visit   believed                  (newVisit)
 //	View    declared ∩ granted        (Visit.view)
 //	Event   storable                  (only through a View)

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package stream keeps what must not be lost: the event log, the releases, the
-// modules that they name, the notes of whoever publishes them and an audit log;
-// and, for a week, the records of decisions. All live in a NATS JetStream that
-// runs inside the process and listens nowhere.
+// Package stream keeps what must not be lost: the event log, with the marks of
+// its readers, whom they must forget and what they could not take; the releases,
+// the modules that they name, the notes of whoever publishes them and an audit
+// log; the catalogues of items; and, for a week, the records of decisions. All
+// live in a NATS JetStream that runs inside the process and listens nowhere.
+// Backup copies all of it while it is in use, Restore makes a directory of that.
 //
 // Publish gathers the events of many callers into commit groups. A group
 // becomes one message per site, the server syncs each message before it
