@@ -57,10 +57,10 @@ func newServerKeys(desk *publishing.Desk, log *slog.Logger) *serverKeys {
 }
 
 // Key implements collector.Keys.
-func (k *serverKeys) Key(secret string) (collector.Grant, error) {
+func (k *serverKeys) Key(secret string) (collector.Access, error) {
 	hash, ok := publishing.HashSecret(secret)
 	if !ok {
-		return collector.Grant{}, collector.ErrNoKey
+		return collector.Access{}, collector.ErrNoKey
 	}
 	now := k.now()
 	known := k.known.Load()
@@ -80,16 +80,16 @@ func (k *serverKeys) Key(secret string) (collector.Grant, error) {
 	}
 	switch {
 	case now.Sub(known.at) >= keysDead:
-		return collector.Grant{}, errKeysUnread
+		return collector.Access{}, errKeysUnread
 	case !found, !token.Expires.IsZero() && !now.Before(token.Expires):
-		return collector.Grant{}, collector.ErrNoKey
+		return collector.Access{}, collector.ErrNoKey
 	}
-	return grantOf(token.Actor), nil
+	return accessOf(token.Actor), nil
 }
 
-// grantOf is what a server's token opens.
-func grantOf(a publishing.Actor) collector.Grant {
-	return collector.Grant{Every: a.Serves(publishing.AnySite), Sites: a.Sites}
+// accessOf is what a server's token opens.
+func accessOf(a publishing.Actor) collector.Access {
+	return collector.Access{Every: a.Serves(publishing.AnySite), Sites: a.Sites}
 }
 
 // read reads the store unless somebody else did within an age or, with none, since

@@ -18,21 +18,21 @@ type Keys interface {
 	// Key returns what a secret opens. ErrNoKey is for one that is unknown, ended
 	// or for something else; another error means that it cannot be told now. The
 	// secret is borrowed for the length of the call.
-	Key(secret string) (Grant, error)
+	Key(secret string) (Access, error)
 }
 
 // ErrNoKey reports a secret that opens nothing here.
 var ErrNoKey = errors.New("no such key")
 
-// A Grant is what a key opens: its sites' events and decisions.
-type Grant struct {
+// An Access is what a key opens: its sites' events and decisions.
+type Access struct {
 	// Every means every site, those to come included.
 	Every bool
 	// Sites must not be changed.
 	Sites []string
 }
 
-func (g *Grant) opens(site string) bool { return g.Every || slices.Contains(g.Sites, site) }
+func (a *Access) opens(site string) bool { return a.Every || slices.Contains(a.Sites, site) }
 
 // keyPrefix is what every key begins with; it is looked for where none may be.
 const keyPrefix = "near_"
@@ -47,58 +47,72 @@ var (
 	errKeysUnread  = &refusal{503, "not_ready", "", "the keys cannot be read now"}
 )
 
-// grantOf finds out what a server's request may do. It comes before its body is
+// accessOf finds out what a server's request may do. It comes before its body is
 // looked at, and says the same of a key that is unknown, ended, malformed or
 // somebody's for the console.
-func (s *Server) grantOf(header *fasthttp.RequestHeader) (Grant, error) {
+func (s *Server) accessOf(header *fasthttp.RequestHeader) (Access, error) {
 	if len(header.Peek("Origin")) > 0 || len(header.Peek("Sec-Fetch-Site")) > 0 {
-		return Grant{}, errBrowser
+		return Access{}, errBrowser
 	}
 	if _, query, _ := strings.Cut(view(header.RequestURI()), "?"); strings.Contains(query, keyPrefix) {
-		return Grant{}, errKeyInURL
+		return Access{}, errKeyInURL
 	}
 	lines := header.PeekAll("Authorization")
 	if len(lines) != 1 {
-		return Grant{}, errNoKey
+		return Access{}, errNoKey
 	}
 	scheme, secret, _ := strings.Cut(view(lines[0]), " ")
 	if !strings.EqualFold(scheme, "Bearer") {
-		return Grant{}, errNoKey
+		return Access{}, errNoKey
 	}
-	grant, err := s.options.Keys.Key(trimSpace(secret))
+	access, err := s.options.Keys.Key(trimSpace(secret))
 	switch {
 	case errors.Is(err, ErrNoKey):
-		return Grant{}, errNoKey
+		return Access{}, errNoKey
 	case err != nil:
-		return Grant{}, errKeysUnread
+		return Access{}, errKeysUnread
 	}
-	return grant, nil
+	return access, nil
 }
 
-// serverGrant is grantOf for a request that is at its handler: who has no key is
+// serverAccess is accessOf for a request that is at its handler: who has no key is
 // held to the pace of an address, so that trying keys out is slow as well as
 // hopeless. Who has one speaks for many and is held to its sites' quotas alone.
-func (s *Server) serverGrant(ctx *fasthttp.RequestCtx) (Grant, error) {
-	grant, err := s.grantOf(&ctx.Request.Header)
+func (s *Server) serverAccess(ctx *fasthttp.RequestCtx) (Access, error) {
+	access, err := s.accessOf(&ctx.Request.Header)
 	if errors.Is(err, errNoKey) {
 		if peer := s.peerOf(ctx); !s.pace(&peer) {
-			return Grant{}, errTooManyRequests
+			return Access{}, errTooManyRequests
 		}
 	}
-	return grant, err
+	return access, err
+}
+
+// hearServer reads a server's headers and says what its key opens. It comes before
+// the body is decoded.
+func (s *Server) hearServer(ctx *fasthttp.RequestCtx, h *headers) (Access, error) {
+	access, err := s.serverAccess(ctx)
+	if err != nil {
+		return Access{}, err
+	}
+	h.read(&ctx.Request.Header)
+	return access, checkContent(h)
 }
 
 // admitServer finds the release of the site that a server names. Of a site that
-// its key does not open it learns nothing, not even whether there is one.
-func (s *Server) admitServer(grant *Grant, site string) (*edge.Release, error) {
-	if !grant.opens(site) {
+// its key does not open it learns nothing, not even whether there is one. What is
+// malformed in the body is told to who may know of the site, or named none.
+func (s *Server) admitServer(access *Access, site string, malformed error) (*edge.Release, error) {
+	release, known := s.engine.Release(site)
+	switch {
+	case site == "" && malformed != nil:
+		return nil, malformed
+	case !access.opens(site):
 		return nil, errForeignSite
-	}
-	release, ok := s.engine.Release(site)
-	if !ok {
+	case !known:
 		return nil, errUnknownSite
 	}
-	return release, nil
+	return release, malformed
 }
 
 // bodyLimits gives the body of a batch more room than others, once the key of
@@ -108,7 +122,7 @@ func (s *Server) bodyLimits(header *fasthttp.RequestHeader) (c fasthttp.RequestC
 	if r := s.route(path); r == nil || r.label != routeEvents {
 		return c
 	}
-	if _, err := s.grantOf(header); err == nil {
+	if _, err := s.accessOf(header); err == nil {
 		c.MaxRequestBodySize = edge.MaxBatchBytes
 	}
 	return c

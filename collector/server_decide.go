@@ -37,21 +37,14 @@ func (s *Server) serverDecide(ctx *fasthttp.RequestCtx) error {
 // read who the visitor is and what was allowed, and go on as for a beacon. What
 // the server's own request says of it is no word on the visitor.
 func (s *Server) answerDecide(ctx *fasthttp.RequestCtx, x *decideCall) error {
-	grant, err := s.serverGrant(ctx)
+	access, err := s.hearServer(ctx, &x.headers)
 	if err != nil {
 		return err
 	}
-	x.headers.read(&ctx.Request.Header)
-	if err := checkContent(&x.headers); err != nil {
-		return err
-	}
 	malformed := x.decoder.decodeDecide(ctx.PostBody(), &x.beacon, &x.ask)
-	release, err := s.admitServer(&grant, x.beacon.Site)
-	if err != nil && (x.beacon.Site != "" || malformed == nil) {
+	release, err := s.admitServer(&access, x.beacon.Site, malformed)
+	if err != nil {
 		return err
-	}
-	if malformed != nil {
-		return malformed
 	}
 	if err := x.describeAsked(s, release); err != nil {
 		return err

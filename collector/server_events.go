@@ -48,20 +48,13 @@ func (s *Server) serverEvents(ctx *fasthttp.RequestCtx) error {
 // answerBatch tells a batch's story: see whose key it is, read it, say which
 // events may be kept, keep them, and only then say so.
 func (s *Server) answerBatch(ctx *fasthttp.RequestCtx, x *batchCall) error {
-	grant, err := s.serverGrant(ctx)
+	access, err := s.hearServer(ctx, &x.headers)
 	if err != nil {
 		return err
 	}
-	x.headers.read(&ctx.Request.Header)
-	if err := checkContent(&x.headers); err != nil {
-		return err
-	}
 	malformed := x.decoder.DecodeBatch(ctx.PostBody(), &x.batch)
-	if _, err := s.admitServer(&grant, x.batch.Site); err != nil && (x.batch.Site != "" || malformed == nil) {
+	if _, err := s.admitServer(&access, x.batch.Site, malformed); err != nil {
 		return err
-	}
-	if malformed != nil {
-		return malformed
 	}
 	if !s.rationEvents(x.batch.Site, len(x.batch.Events)) {
 		return errOverQuota

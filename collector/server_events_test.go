@@ -26,20 +26,20 @@ const (
 	otherKey = "near_other"
 )
 
-func (k *keyRing) Key(secret string) (Grant, error) {
+func (k *keyRing) Key(secret string) (Access, error) {
 	k.asked.Add(1)
 	if k.closed.Load() {
-		return Grant{}, errors.New("the store is away")
+		return Access{}, errors.New("the store is away")
 	}
 	switch secret {
 	case shopKey:
-		return Grant{Sites: shopSites}, nil
+		return Access{Sites: shopSites}, nil
 	case everyKey:
-		return Grant{Every: true}, nil
+		return Access{Every: true}, nil
 	case otherKey:
-		return Grant{Sites: []string{"other"}}, nil
+		return Access{Sites: []string{"other"}}, nil
 	}
-	return Grant{}, ErrNoKey
+	return Access{}, ErrNoKey
 }
 
 // openForServers is open with keys.
