@@ -50,14 +50,23 @@ type peer struct {
 	addr netip.Addr
 	// secure means that the client spoke TLS, to us or to a trusted proxy.
 	secure bool
-	// footprint is what the client is counted by, zero if it is not.
-	footprint footprint
+	// footprints are what the client is counted by, zero for what it is not: more
+	// than one where headers name different clients.
+	footprints [2]footprint
 }
 
 // peerOf says who sent a request, as trusted proxies tell it.
 func (s *Server) peerOf(ctx *fasthttp.RequestCtx) peer {
-	addr, secure := s.tuning.Load().trusted.clientOf(ctx)
-	return peer{truncate(addr), secure, s.paces.footprint(addr)}
+	c := s.tuning.Load().trusted.clientOf(ctx)
+	p := peer{addr: truncate(c.addr), secure: c.secure}
+	if c.rivals == [2]netip.Addr{} {
+		p.footprints[0] = s.paces.footprint(c.addr)
+		return p
+	}
+	for i, addr := range c.rivals {
+		p.footprints[i] = s.paces.disputed(addr)
+	}
+	return p
 }
 
 // noteForwarded counts a request that says whom it is from and is not believed:
@@ -71,15 +80,27 @@ func (s *Server) noteForwarded(ctx *fasthttp.RequestCtx) {
 
 // pace reports whether a client may send another request now.
 func (s *Server) pace(p *peer) bool {
-	switch s.paces.take(p.footprint, s.tuning.Load()) {
-	case paceAddress:
-		s.metrics.limited.add(limitAddress)
-	case paceNetwork:
-		s.metrics.limited.add(limitNetwork)
-	default:
-		return true
+	for _, f := range p.footprints {
+		switch s.paces.take(f, s.tuning.Load()) {
+		case paceAddress:
+			s.metrics.limited.add(limitAddress)
+			return false
+		case paceNetwork:
+			s.metrics.limited.add(limitNetwork)
+			return false
+		}
 	}
-	return false
+	return true
+}
+
+// A client is who sent a request, as proxies tell it.
+type client struct {
+	addr   netip.Addr // the whole address, zero if unknown
+	secure bool       // it spoke TLS, to us or to a trusted proxy
+	// rivals are the addresses that X-Forwarded-For and Forwarded name, where they do
+	// not name the same one; zero where one is none. One is the proxy's word, the
+	// other the client's own.
+	rivals [2]netip.Addr
 }
 
 // clientOf says who sent a request, with the whole address. Without a trusted proxy that is the socket's
@@ -89,25 +110,26 @@ func (s *Server) pace(p *peer) bool {
 // No chain, a chain that cannot be read, and X-Forwarded-For and Forwarded that name
 // different clients (a proxy that manages one lets the other through as the
 // client wrote it), leave the address unknown: the proxy's own is not the
-// client's, and a guess could be the client's choice.
-func (p proxies) clientOf(ctx *fasthttp.RequestCtx) (addr netip.Addr, secure bool) {
-	socket := socketAddr(ctx.RemoteAddr())
-	if len(p) == 0 || !p.trust(socket) {
-		return socket, ctx.IsTLS()
+// client's, and a guess could be the client's choice. Those two are rivals.
+func (p proxies) clientOf(ctx *fasthttp.RequestCtx) (c client) {
+	c.addr, c.secure = socketAddr(ctx.RemoteAddr()), ctx.IsTLS()
+	if len(p) == 0 || !p.trust(c.addr) {
+		return c
 	}
 	header := &ctx.Request.Header
-	forwardedFor := header.PeekAll(headerForwardedFor)
-	addr, found := p.client(forwardedFor, addrOnly)
+	addr, found := p.client(header.PeekAll(headerForwardedFor), addrOnly)
 	if other, both := p.client(header.PeekAll(headerForwarded), addrInForwarded); both {
 		if found && other != addr {
+			c.rivals = [2]netip.Addr{addr, other}
 			other = netip.Addr{}
 		}
 		addr = other
 	}
+	c.addr = addr
 	if lines := header.PeekAll(headerForwardedProto); len(lines) > 0 {
-		secure = lastElement(lines[len(lines)-1]) == "https"
+		c.secure = c.secure || lastElement(lines[len(lines)-1]) == "https"
 	}
-	return addr, secure || ctx.IsTLS()
+	return c
 }
 
 func socketAddr(addr net.Addr) netip.Addr {

@@ -54,8 +54,8 @@ func TestPeerOf(t *testing.T) {
 			if tt.want != "" {
 				want = netip.MustParseAddr(tt.want)
 			}
-			if got, _ := trusted.clientOf(requestFrom(tt.socket, tt.headers)); truncate(got) != want {
-				t.Errorf("got %v, want %v", truncate(got), want)
+			if got := trusted.clientOf(requestFrom(tt.socket, tt.headers)); truncate(got.addr) != want {
+				t.Errorf("got %v, want %v", truncate(got.addr), want)
 			}
 		})
 	}
@@ -65,8 +65,8 @@ func TestASocketWithoutAnAddressIsUnknown(t *testing.T) {
 	var ctx fasthttp.RequestCtx
 	ctx.Init(&fasthttp.Request{}, &net.UnixAddr{Name: "/tmp/s", Net: "unix"}, nil)
 	ctx.Request.Header.Set("X-Forwarded-For", "203.0.113.77")
-	if got, _ := (proxies{netip.MustParsePrefix("0.0.0.0/0")}).clientOf(&ctx); got.IsValid() {
-		t.Errorf("got %v", got)
+	if got := (proxies{netip.MustParsePrefix("0.0.0.0/0")}).clientOf(&ctx); got.addr.IsValid() {
+		t.Errorf("got %v", got.addr)
 	}
 }
 
@@ -77,7 +77,7 @@ func FuzzForwarded(f *testing.F) {
 	trusted := proxies{netip.MustParsePrefix("10.0.0.0/8")}
 	f.Fuzz(func(t *testing.T, value string) {
 		for _, name := range []string{headerForwardedFor, headerForwarded} {
-			got, _ := trusted.clientOf(requestFrom("10.1.2.3", [][2]string{{name, value}}))
+			got := trusted.clientOf(requestFrom("10.1.2.3", [][2]string{{name, value}})).addr
 			if got.Is4In6() || got.Zone() != "" {
 				t.Errorf("%s: %q gives %v", name, value, got)
 			}

@@ -128,6 +128,20 @@ func (p *paces) footprint(addr netip.Addr) footprint {
 	return footprint{hashAddr(p.addressSeed, neighbour(addr)), hashAddr(p.networkSeed, truncate(addr))}
 }
 
+// disputed returns what a client is counted by whom headers call by different
+// addresses, this one among them. Each is counted, so that a second header is no
+// way around the limit, and apart from what it is undisputed, so that nobody can
+// use up another's by naming it.
+func (p *paces) disputed(addr netip.Addr) (f footprint) {
+	if f = p.footprint(addr); f != (footprint{}) {
+		f.address, f.network = f.address^disputedMark, f.network^disputedMark
+	}
+	return f
+}
+
+// disputedMark makes another hash of a hash; its first bit is 0, for a hash's is 1.
+const disputedMark = 0x5bd1e9955bd1e995
+
 // hashAddr never returns 0.
 func hashAddr(seed maphash.Seed, addr netip.Addr) uint64 {
 	text := addr.As16()

@@ -189,6 +189,40 @@ func TestTuneIsAllOrNothing(t *testing.T) {
 	}
 }
 
+// A proxy that manages one of the forwarding headers lets the other through as
+// the client wrote it: that is no way around the limit, and none to use up
+// somebody else's.
+func TestASecondForwardingHeaderIsNoWayAroundThePace(t *testing.T) {
+	h := open(t, func(o *Options) {
+		o.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}
+		o.AddressRate, o.NetworkRate = Rate{1, 5}, Rate{1, 50}
+	})
+	status := func(headers ...string) int {
+		return h.post(beaconOf(usual&^8, say{"slots": []string{"hero"}}), headers...).StatusCode
+	}
+	const victim = "198.51.100.9"
+	for name, forge := range map[string]func(n int) (forwardedFor, forwarded string){
+		"Forwarded":          func(n int) (string, string) { return "203.0.113.7", fmt.Sprintf("for=198.18.%d.1", n) },
+		"X-Forwarded-For":    func(n int) (string, string) { return fmt.Sprintf("198.19.%d.1", n), "for=192.0.2.7" },
+		"unreadable":         func(int) (string, string) { return "203.0.115.7", "for=unknown" },
+		"somebody's address": func(int) (string, string) { return "203.0.116.7", "for=" + victim },
+	} {
+		served, begin := 0, time.Now()
+		for n := range 20 {
+			forwardedFor, forwarded := forge(n)
+			if status("X-Forwarded-For: "+forwardedFor, "Forwarded: "+forwarded) != 429 {
+				served++
+			}
+		}
+		if most := 6 + int(time.Since(begin)/time.Second); served > most {
+			t.Errorf("%s: %d of 20 requests at once are served, want %d at most", name, served, most)
+		}
+	}
+	if got := status("X-Forwarded-For: " + victim); got != 200 {
+		t.Errorf("whom others named is answered %d", got)
+	}
+}
+
 func TestPaceAllocs(t *testing.T) {
 	p, held := pacesAt(t, Tuning{})
 	addr := netip.MustParseAddr("2001:db8:1:2::3")
