@@ -157,6 +157,49 @@ func TestKeysAreReadNowAndThen(t *testing.T) {
 	}
 }
 
+// A browser that two customers use, one after the other, does not make one person
+// of them: neither sees what the other did as a customer.
+func TestTwoCustomersOfOneBrowserStayTwo(t *testing.T) {
+	n := newShop(t)
+	key := n.serverKey(t, "shop")
+	ask := func(path, customer, more string) (state string) {
+		t.Helper()
+		body := `{"v":1,"site":"shop","profile":"` + customer + `","consent":{"granted":["storage","measure","profile"]},` + more + `}`
+		status, answer := n.asServer(t, path, key, body)
+		var a struct {
+			State    string
+			Accepted int
+		}
+		if err := json.Unmarshal([]byte(answer), &a); status != 200 || err != nil || a.Accepted != 1 {
+			t.Fatalf("%s of %s: answer %d %s", path, customer, status, answer)
+		}
+		return a.State
+	}
+	happened := func(id string) string {
+		return fmt.Sprintf(`"events":[{"id":%q,"name":"x","at":%d}]`, id, time.Now().UnixMilli())
+	}
+	state := ask("/v1/decide", "crm-a", happened("page-a"))
+	if state == "" {
+		t.Fatal("no state")
+	}
+	ask("/v1/decide", "crm-b", `"state":"`+state+`",`+happened("page-b"))
+	ask("/v1/events", "crm-a", happened("till-a"))
+	ask("/v1/events", "crm-b", happened("till-b"))
+	for customer, want := range map[string][]string{"crm-a": {"page-a", "till-a"}, "crm-b": {"page-b", "till-b"}} {
+		var got []string
+		for line := range strings.Lines(cli(t, "events", "--data", n.data, "--site", "shop", "--profile", customer)) {
+			var ev struct{ ID string }
+			if err := json.Unmarshal([]byte(line), &ev); err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, ev.ID)
+		}
+		if slices.Sort(got); !slices.Equal(got, want) {
+			t.Errorf("%s has the events %q, want %q", customer, got, want)
+		}
+	}
+}
+
 // Every kind of source has its way in, and one person's events from all of them
 // stand in one row.
 func TestOnePersonsEventsFromEverySource(t *testing.T) {

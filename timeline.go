@@ -102,19 +102,32 @@ func newPerson(sealer *edge.Sealer, q *console.EventQuery) *person {
 	return p
 }
 
-// is reports whether an event is about the person.
+// is reports whether an event is about the person. Several customers may use one
+// browser: of a customer's browsers, an event that names another customer is the
+// other's.
 func (p *person) is(e *stream.LogEvent) bool {
-	_, known := p.keys[e.Visitor]
-	return known
+	if _, known := p.keys[e.Visitor]; !known || p.profile == "" {
+		return known
+	}
+	named := customerIn(e.JSON)
+	return named == "" || named == p.profile
 }
 
 // meet learns the browser of an event that names the person as a customer.
 func (p *person) meet(e *stream.LogEvent) {
-	if p.profile == "" || p.is(e) || e.Visitor == (edge.PersonKey{}) || !bytes.Contains(e.JSON, []byte(p.profile)) {
+	if _, known := p.keys[e.Visitor]; known || p.profile == "" || e.Visitor == (edge.PersonKey{}) || !bytes.Contains(e.JSON, []byte(p.profile)) {
 		return
 	}
-	var named struct{ Profile string }
-	if json.Unmarshal(e.JSON, &named) == nil && named.Profile == p.profile {
+	if customerIn(e.JSON) == p.profile {
 		p.keys[e.Visitor] = struct{}{}
 	}
+}
+
+// customerIn returns the customer that a stored event names, "" for none.
+func customerIn(stored []byte) string {
+	var event struct{ Profile string }
+	if json.Unmarshal(stored, &event) != nil {
+		return ""
+	}
+	return event.Profile
 }
