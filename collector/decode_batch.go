@@ -46,7 +46,7 @@ func (d *BatchDecoder) batch(b *edge.Batch) fault {
 		return faultLong
 	}
 	b.Consents = grown(b.Consents)
-	all := edge.BatchEvent{Consent: -1} // what the events have in common
+	all := edge.BatchEvent{Consent: consentShared} // what the events have in common
 	version := int64(0)
 	in, f := s.enter('{')
 	for in && s.member() {
@@ -93,10 +93,16 @@ func inherit(e, all *edge.BatchEvent) {
 	if e.State == "" && e.Profile == "" {
 		e.State, e.Profile = all.State, all.Profile
 	}
-	if e.Consent < 0 {
+	if e.Consent == consentShared {
 		e.Consent = all.Consent
 	}
 }
+
+// What an event's consent is before it is known which of a batch's it is.
+const (
+	consentShared  = -1 // nothing was said: that of all, if there is one
+	consentUnknown = -2 // null: nobody knows, whatever is said of all
+)
 
 // faultNotHere is telling's answer for a member that is another's to read. It
 // never leaves the decoder.
@@ -143,7 +149,7 @@ func (d *BatchDecoder) batchEvents(b *edge.Batch) fault {
 		if n == edge.MaxBatchEvents {
 			return faultMany
 		}
-		e := edge.BatchEvent{Index: n, Consent: -1}
+		e := edge.BatchEvent{Index: n, Consent: consentShared}
 		verdict := d.batchEvent(&e, b)
 		if s.fault != faultNone {
 			return d.trail.at(n, s.fault)
@@ -171,8 +177,16 @@ func (d *BatchDecoder) batchEvent(e *edge.BatchEvent, b *edge.Batch) (verdict ev
 		return eventFault{RejectedEvent, ""}
 	}
 	timed := false
-	for in && s.member() {
+	for in && s.name() {
 		key := s.key
+		if s.next() == 'n' {
+			s.literal("null")
+			if string(key) == "consent" {
+				note(e.Consent == consentShared, faults[faultValue].code, "consent")
+				e.Consent = consentUnknown
+			}
+			continue
+		}
 		switch string(key) {
 		case "id":
 			note(s.text(&e.ID, edge.MaxIDBytes) == faultNone, edge.RejectedID, "id")
@@ -212,7 +226,7 @@ func (d *BatchDecoder) ownConsent(e *edge.BatchEvent, b *edge.Batch) fault {
 	from, depth := s.pos, s.depth
 	s.skip()
 	end := s.pos
-	if s.fault != faultNone || e.Consent >= 0 {
+	if s.fault != faultNone || e.Consent != consentShared {
 		return first(s.fault, faultValue)
 	}
 	e.Consent = len(b.Consents)

@@ -74,7 +74,7 @@ func checkBatch(t *testing.T, b *edge.Batch, refused []edge.BatchRejection) {
 	}
 	for i := range b.Events {
 		e := &b.Events[i]
-		if e.Consent >= len(b.Consents) || e.Consent < -1 {
+		if e.Consent >= len(b.Consents) || e.Consent < consentUnknown {
 			t.Fatalf("consent %d of %d", e.Consent, len(b.Consents))
 		}
 		if e.Surface != "" && !slices.Contains(edge.Surfaces[:], e.Surface) || e.Origin != "" && !slices.Contains(edge.Origins[:], e.Origin) {
@@ -108,6 +108,7 @@ func TestAFaultOfOneEventLeavesTheOthers(t *testing.T) {
 	for _, wrong := range []string{
 		`{"owner":{"granted":"x","refused":{"a":[1]}},"gpc":true}`, `{"gppSid":[1,[2,[3]]],"x":{}}`, `{"granted":["measure",["x"]]}`,
 		`[]`, `7`, `"x"`, `{"tcf":7}`, `{"granted":[1],"granted":[2]}`, `{"gcm":[[]]}`,
+		`null,"consent":{"granted":["measure"]}`, `{"granted":["measure"]},"consent":null`,
 	} {
 		body := `{"v":1,"site":"demo","consent":{"granted":["measure"]},"events":[` +
 			`{"id":"a","name":"x","at":1,"consent":` + wrong + `,"props":{"a":1}},{"id":"b","name":"x","at":1,"props":{"b":2}}]}`

@@ -209,11 +209,13 @@ func TestAServerIsToldWhatBecameOfEachEvent(t *testing.T) {
 		toldEvent("j", "login", say{"state": strings.Repeat("A", edge.MaxStateBytes+1)}),
 		toldEvent("k", "login", say{"consent": say{"owner": say{"granted": 15}, "gcm": []int{1}}, "name": "login"}),
 		toldEvent("l", "login", say{"unknown": say{"a": []int{}}, "profile": nil}),
+		toldEvent("m", "login", say{"consent": nil}), // nobody knows, whatever is said of all
 	)
 	a := h.do("POST", "/v1/events", body, withShopKey).batch(t)
 	want := []string{
 		"1 bad_id id", "2 bad_value surface", "3 no_consent consent", "4 event_in_future at", "5 bad_value consent",
 		"7 bad_value origins", "8 wrong_type profile", "9 too_long state", "10 wrong_type consent",
+		"12 no_consent consent",
 	}
 	var got []string
 	for _, r := range a.Rejected {

@@ -50,8 +50,8 @@ type BatchEvent struct {
 	BeaconEvent
 	// Index is the event's place in the message, for telling what came of it.
 	Index int
-	// Consent is the place in Batch.Consents, -1 for an event of which nobody says
-	// what was allowed: it is refused.
+	// Consent is the place in Batch.Consents, below 0 for an event of which nobody
+	// says what was allowed: it is refused.
 	Consent int
 	// Surface is one of Surfaces, "" means service. Origin is one of Origins, ""
 	// means first.
