@@ -129,11 +129,12 @@ func (d *Decoder) system(dst *string) fault {
 	return faultNone
 }
 
-// address reads a visitor's address. What points at one household of it is gone
-// before anything else sees it.
+// address reads a visitor's address, "" for one that is not known. What points at
+// one household of it is gone before anything else sees it.
 func (d *Decoder) address(dst *netip.Addr) fault {
 	var text string
-	if f := d.scan.text(&text, maxAddressBytes); f != faultNone {
+	if f := d.scan.text(&text, maxAddressBytes); f != faultNone || text == "" {
+		*dst = netip.Addr{}
 		return f
 	}
 	addr, err := netip.ParseAddr(text)

@@ -113,10 +113,10 @@ func TestAServersOwnRequestSaysNothingOfTheVisitor(t *testing.T) {
 		address string
 		want    netip.Addr
 	}{
-		{"203.0.113.77", netip.MustParseAddr("203.0.113.0")}, {"2001:db8:1:2::3", netip.MustParseAddr("2001:db8:1::")}, {"", netip.Addr{}},
+		{"203.0.113.77", netip.MustParseAddr("203.0.113.0")}, {"2001:db8:1:2::3", netip.MustParseAddr("2001:db8:1::")}, {"", netip.Addr{}}, {"none", netip.Addr{}},
 	} {
 		more := say{}
-		if tt.address != "" {
+		if tt.address != "none" {
 			more["address"] = tt.address
 		}
 		if h.ask(askOf(consent.All, more)).decided(t); h.places.last() != tt.want {
