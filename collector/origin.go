@@ -70,6 +70,9 @@ func isSameOrigin(h *headers, secure bool) bool {
 // yet, so an origin that any site allows is let through: the request itself is
 // judged by its own site.
 func (s *Server) preflight(ctx *fasthttp.RequestCtx, methods string) error {
+	if peer := s.peerOf(ctx); !s.pace(&peer) { // it looks through all sites
+		return errTooManyRequests
+	}
 	request, header := &ctx.Request.Header, &ctx.Response.Header
 	setHeader(header, "Allow", methods+", OPTIONS")
 	origin := view(request.Peek("Origin"))

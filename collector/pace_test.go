@@ -223,6 +223,24 @@ func TestASecondForwardingHeaderIsNoWayAroundThePace(t *testing.T) {
 	}
 }
 
+func TestQuestionsBeforeARequestArePaced(t *testing.T) {
+	h := open(t, func(o *Options) {
+		o.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}
+		o.AddressRate = Rate{1, 3}
+	})
+	served, begin := 0, time.Now()
+	for range 100 {
+		if res := h.do("OPTIONS", "/v1/beacon", "", fromShop, "Access-Control-Request-Method: POST", "X-Forwarded-For: 203.0.113.7"); res.StatusCode == 204 {
+			served++
+		} else if res.StatusCode != 429 || res.code(t) != "too_many_requests" {
+			t.Fatalf("answer %d %s", res.StatusCode, res.body)
+		}
+	}
+	if most := 4 + int(time.Since(begin)/time.Second); served < 3 || served > most {
+		t.Errorf("%d of 100 at once are answered, want 3 to %d", served, most)
+	}
+}
+
 func TestPaceAllocs(t *testing.T) {
 	p, held := pacesAt(t, Tuning{})
 	addr := netip.MustParseAddr("2001:db8:1:2::3")
