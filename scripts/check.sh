@@ -68,8 +68,13 @@ types() {
   go run -modfile=tools.mod -gcflags="$checker/...=-N -l" "$checker/cmd/tsgo" -p tag
 }
 
-# benches is a module of its own, whose peers nothing else compiles.
-benches() (cd bench && go vet ./... && go mod tidy -diff)
+# benches are modules of their own, whose peers nothing else compiles.
+benches() {
+  local module
+  for module in bench bench/zones; do
+    (cd "$module" && go vet ./... && go mod tidy -diff) || return
+  done
+}
 
 lint() { go tool -modfile=tools.mod golangci-lint run; }
 
