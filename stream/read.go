@@ -45,7 +45,7 @@ type LogEvent struct {
 
 // Events calls fn for each stored event that q asks for, in the order in which
 // they were stored, one at a time. Only acknowledged events are given. Events
-// past their expiry are skipped; so is a damaged frame, which is logged and
+// past their expiry are skipped, and those of a person who is forgotten; so is a damaged frame, which is logged and
 // counted. The event's JSON is valid until fn returns.
 //
 // Events returns nil after the last event, the error of fn or ctx, or
@@ -162,6 +162,9 @@ func (r *reader) emit(m message) error {
 			continue
 		}
 		rec.Site = strings.TrimPrefix(m.subject, eventSubject)
+		if r.s.Forgotten(edge.Person{Site: rec.Site, Key: rec.Visitor}, m.seq) {
+			continue
+		}
 		if r.err = r.fn(rec); r.err != nil {
 			return errEnd
 		}
@@ -217,7 +220,11 @@ func (s *Stream) rememberStored(ctx context.Context, last time.Time) (next uint3
 	if err != nil {
 		return 0, err
 	}
-	defer func() { scan.close() }()
+	defer func() {
+		if scan != nil {
+			scan.close()
+		}
+	}()
 	// Each message holds an event at least, so older than DedupEvents would be
 	// forgotten.
 	if n := min(max(scan.found, rememberLeast), uint64(s.o.DedupEvents)); n != scan.found && n < s.stored {
@@ -229,13 +236,22 @@ func (s *Stream) rememberStored(ctx context.Context, last time.Time) (next uint3
 	}
 	h := hasher{seed: s.seed}
 	next = 1
-	err = scan.rest(ctx, func(m message) error {
-		s.index.open(next, now.Add(min(0, m.stored.Sub(last))))
-		s.rememberFrame(&h, m, next)
-		next++
-		return nil
-	})
-	return next, err
+	for {
+		err = scan.rest(ctx, func(m message) error {
+			at.seq = m.seq + 1
+			s.index.open(next, now.Add(min(0, m.stored.Sub(last))))
+			s.rememberFrame(&h, m, next)
+			next++
+			return nil
+		})
+		if !errors.Is(err, errScan) {
+			return next, err
+		}
+		scan.close()
+		if scan, err = s.broker.scan(ctx, s.broker.events, at); err != nil {
+			return 0, err
+		}
+	}
 }
 
 func earlier(a, b time.Time) time.Time {

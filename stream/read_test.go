@@ -228,3 +228,27 @@ func BenchmarkOpen(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N)/messages, "µs/message")
 }
+
+// TestMessagesThatNeverCameAreMissed: a client on a busy machine gives a request up
+// whose messages are on their way, and when they were the last ones nothing behind
+// them tells that they are missing.
+func TestMessagesThatNeverCameAreMissed(t *testing.T) {
+	s := open(t, Options{Dir: t.TempDir()})
+	for i := range 5 {
+		publish(t, s, event("shop", fmt.Sprint("e", i)))
+	}
+	sc, err := s.broker.scan(t.Context(), s.broker.events, position{subject: eventSubject + "*", seq: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sc.close()
+	gone, err := sc.cons.Fetch(5)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range gone.Messages() {
+	}
+	if err := sc.rest(t.Context(), func(message) error { return nil }); !errors.Is(err, errScan) {
+		t.Errorf("error %v, want errScan", err)
+	}
+}

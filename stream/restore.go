@@ -277,7 +277,7 @@ func (r *backupReader) finish(ctx context.Context, content []byte) error {
 			return err
 		}
 		check := newStoreSum(stream.CachedInfo().Config.MaxMsgsPerSubject == 1)
-		if err := r.b.readAll(ctx, stream, &position{seq: 1}, 1<<64-1, func(m message) error {
+		if err := r.b.readThrough(ctx, stream, position{seq: 1}, func(m message) error {
 			check.add(&m)
 			return nil
 		}); err != nil {

@@ -123,11 +123,17 @@ func (sc *scan) batch(ctx context.Context, fn func(message) error) (n int, err e
 	return n, nil
 }
 
-// pending returns how many messages are still to come.
+// pending returns how many messages are still to come, once batch has none. The
+// error is errScan when some were sent that never came.
 func (sc *scan) pending(ctx context.Context) (uint64, error) {
 	info, err := sc.cons.Info(ctx)
 	if err != nil {
 		return 0, sc.interrupted(err)
+	}
+	// A client gives a request up after a second without a message, and what the
+	// server sends for it afterwards is lost.
+	if info.Delivered.Consumer > sc.count {
+		return 0, errScan
 	}
 	return info.NumPending, nil
 }
@@ -162,6 +168,22 @@ func (b *broker) readAll(ctx context.Context, from jetstream.Stream, at *positio
 		}
 		return fn(m)
 	})
+}
+
+// readThrough is readAll that goes on when it was interrupted, and moves at itself.
+func (b *broker) readThrough(ctx context.Context, from jetstream.Stream, at position, fn func(message) error) error {
+	for {
+		err := b.readAll(ctx, from, &at, 1<<64-1, func(m message) error {
+			if err := fn(m); err != nil {
+				return err
+			}
+			at.seq = m.seq + 1
+			return nil
+		})
+		if !errors.Is(err, errScan) || ctx.Err() != nil {
+			return err
+		}
+	}
 }
 
 // rest calls fn for each message that is still to come, until there is none or
