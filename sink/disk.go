@@ -4,6 +4,7 @@ package sink
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -38,9 +39,11 @@ func syncDir(dir string) error {
 	return errors.Join(f.Sync(), f.Close())
 }
 
-// discard deletes a file for good.
+// discard deletes a file for good, if it is there.
 func discard(name string) error {
-	if err := os.Rename(name, name+wipeSuffix); err != nil {
+	if err := os.Rename(name, name+wipeSuffix); errors.Is(err, fs.ErrNotExist) {
+		return nil // somebody took it away
+	} else if err != nil {
 		return err
 	}
 	if err := syncDir(filepath.Dir(name)); err != nil {

@@ -59,7 +59,7 @@ func (h *hook) post(ctx context.Context, m *message) answer {
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, h.spec.URL.String(), bytes.NewReader(m.body))
 	if err != nil {
-		return answer{err: err}
+		return answer{err: ownWords(err)}
 	}
 	at := strconv.FormatInt(h.now().Unix(), 10)
 	req.Header.Set("Content-Type", "application/json")
@@ -69,17 +69,36 @@ func (h *hook) post(ctx context.Context, m *message) answer {
 	req.Header.Set("Webhook-Signature", sign(h.spec.Secret, m.id, at, m.body))
 	res, err := h.client.Do(req)
 	if err != nil {
-		if wrapped, ok := errors.AsType[*url.Error](err); ok {
-			err = wrapped.Err // its text holds the address, and that may hold a secret
-		}
 		if ctx.Err() != nil && errors.Is(err, context.DeadlineExceeded) {
 			err = fmt.Errorf("no answer within %v", h.spec.Timeout)
 		}
-		return answer{err: err}
+		return answer{err: ownWords(err)}
 	}
 	defer res.Body.Close()
 	_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, maxAnswerBytes)) // the status is the answer
 	return answer{status: res.StatusCode, after: retryAfter(res.Header.Get("Retry-After"), h.now())}
+}
+
+// errNoHTTP stands for what package http says of an answer that it cannot read: it
+// quotes it, and a receiver may have sent back what it was sent.
+var errNoHTTP = errors.New("the receiver answers no HTTP, or breaks off")
+
+// ownWords returns an error of a request without the address, which may hold a
+// secret, and without the receiver's words.
+func ownWords(err error) error {
+	if wrapped, ok := errors.AsType[*url.Error](err); ok {
+		err = wrapped.Err
+	}
+	if _, ok := errors.AsType[net.Error](err); ok {
+		return err // it was not reached, or is too slow
+	}
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return err
+	}
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) || errors.Is(err, io.EOF) {
+		return err
+	}
+	return errNoHTTP
 }
 
 // sign returns a message's signature, as Standard Webhooks has it.

@@ -3,6 +3,7 @@
 package sink
 
 import (
+	"crypto/tls"
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
@@ -421,5 +422,48 @@ func TestRetryAfterIsReadAsSecondsOrADate(t *testing.T) {
 		if d := (pause{time.Second, time.Minute}).before(attempt + 1); d < time.Second/2 || d > time.Minute {
 			t.Errorf("attempt %d waits %v", attempt+1, d)
 		}
+	}
+}
+
+// TestWhatAReceiverSaysIsNotRepeated: one that sends back what it is sent would
+// have the address, its secret and the visitor's data in the log and the status.
+func TestWhatAReceiverSaysIsNotRepeated(t *testing.T) {
+	r := receive(t, takeAll)
+	for name, say := range map[string]string{
+		"its request line": "POST /hook?token=marker HTTP/1.1\r\n\r\n",
+		"a status":         "HTTP/1.1 marker OK\r\n\r\n",
+		"a header":         "HTTP/1.1 200 OK\r\nmarker {\"v\":1}\r\n\r\n",
+		"a length":         "HTTP/1.1 200 OK\r\nContent-Length: marker\r\n\r\n",
+		"nothing":          "",
+	} {
+		t.Run(name, func(t *testing.T) {
+			listener, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: r.srv.TLS.Certificates})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer listener.Close()
+			go func() {
+				for {
+					conn, err := listener.Accept()
+					if err != nil {
+						return
+					}
+					_, _ = conn.Read(make([]byte, 1024)) // the request, as far as it goes
+					_, _ = io.WriteString(conn, say)
+					conn.Close()
+				}
+			}()
+			spec := r.spec("")
+			spec.URL.Host = listener.Addr().String()
+			opened, err := Open(t.Context(), spec, Circumstances{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer opened.Close()
+			got := opened.(*hook).post(t.Context(), &message{id: "msg_1", body: []byte("{}")})
+			if got.err == nil || strings.Contains(got.err.Error(), "marker") || strings.Contains(got.err.Error(), "token") {
+				t.Errorf("answer %+v", got)
+			}
+		})
 	}
 }
