@@ -85,7 +85,7 @@ func (f *flows) open(ctx context.Context, file string, log *slog.Logger) error {
 	}
 	from := flowLog{f.events}
 	for _, spec := range specs {
-		f.pumps = append(f.pumps, sink.New(sink.Options{Spec: spec, Log: from, Ledger: from, Persons: from, Newest: newest, Logger: log}))
+		f.pumps = append(f.pumps, sink.New(sink.Options{Spec: spec, Log: from, Ledger: from, Persons: from, Newest: newest, Logger: log, Now: f.events.Now}))
 		f.names = append(f.names, spec.Name)
 	}
 	return nil

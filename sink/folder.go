@@ -129,11 +129,11 @@ const (
 
 // openFolder opens or makes a folder, and ends what an earlier process left
 // undone.
-func openFolder(s *Spec, f format, newest uint64) (Sink, error) {
+func openFolder(s *Spec, f format, c Circumstances) (Sink, error) {
 	if err := os.MkdirAll(s.Dir, 0o750); err != nil {
 		return nil, err
 	}
-	d := &folder{spec: s, format: f, now: time.Now, parts: map[partKey]*part{}}
+	d := &folder{spec: s, format: f, now: c.Now, parts: map[partKey]*part{}}
 	var err error
 	if d.lock, err = os.OpenFile(filepath.Join(s.Dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600); err != nil {
 		return nil, err
@@ -142,7 +142,7 @@ func openFolder(s *Spec, f format, newest uint64) (Sink, error) {
 		d.lock.Close()
 		return nil, fmt.Errorf("%s is in use by another sink or process: %w", s.Dir, err)
 	}
-	if err := d.recover(newest); err != nil {
+	if err := d.recover(c.Newest); err != nil {
 		d.lock.Close()
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -36,6 +37,9 @@ func (d *folder) Forget(ctx context.Context, f edge.Forgetting) error {
 // overwritten.
 func (d *folder) rewrite(name string, drop dropper) error {
 	old, err := os.Open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // somebody took it away
+	}
 	if err != nil {
 		return err
 	}

@@ -18,7 +18,7 @@ import (
 
 // openLines opens a sink of JSON lines, one file per day, site and rotation.
 func openLines(_ context.Context, s *Spec, c Circumstances) (Sink, error) {
-	return openFolder(s, linesFormat{s.Gzip}, c.Newest)
+	return openFolder(s, linesFormat{s.Gzip}, c)
 }
 
 // A linesFormat writes an event as one line, as appendLine tells it.

@@ -18,7 +18,7 @@ import (
 
 // openParquet opens a sink of Parquet files, one per day, site and rotation.
 func openParquet(_ context.Context, s *Spec, c Circumstances) (Sink, error) {
-	return openFolder(s, parquetFormat{}, c.Newest)
+	return openFolder(s, parquetFormat{}, c)
 }
 
 // A row is an event in a Parquet file. Members of the stored event that every

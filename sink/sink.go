@@ -102,12 +102,17 @@ type Circumstances struct {
 	// Notice hears why a sink that tries again by itself does not get on, and nil
 	// once it does; several goroutines may call it at once. It may be nil.
 	Notice func(problem error)
+	// Now is the clock by which events expire; time.Now if nil.
+	Now func() time.Time
 }
 
 // Open opens the sink that a spec describes.
 func Open(ctx context.Context, s *Spec, c Circumstances) (Sink, error) {
 	if c.Notice == nil {
 		c.Notice = func(error) {}
+	}
+	if c.Now == nil {
+		c.Now = time.Now
 	}
 	opened, err := kinds[s.Kind].open(ctx, s, c)
 	if err != nil {

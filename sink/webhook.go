@@ -31,7 +31,8 @@ type hook struct {
 	spec   *Spec
 	client *http.Client
 	notice func(error)
-	now    func() time.Time
+	now    func() time.Time // the machine's
+	steady func() time.Time // by which events expire
 
 	refused atomic.Int64 // events refused since one was taken
 }
@@ -70,7 +71,7 @@ func openHook(_ context.Context, s *Spec, c Circumstances) (Sink, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &hook{spec: s, client: client, notice: c.Notice, now: time.Now}, nil
+	return &hook{spec: s, client: client, notice: c.Notice, now: time.Now, steady: c.Now}, nil
 }
 
 // Close implements Sink.
@@ -255,7 +256,7 @@ type message struct {
 // eventMessage makes a message of those events that have not expired while they
 // waited; nil of none.
 func (h *hook) eventMessage(batch []Event, events []int) *message {
-	now := h.now()
+	now := h.steady()
 	hash := sha256.New()
 	fmt.Fprintf(hash, "%s", h.spec.Name)
 	body := fmt.Appendf(nil, `{"type":"%s","timestamp":"%s","data":{"events":[`, typeEvents, batch[events[0]].Received.UTC().Format(time.RFC3339Nano))

@@ -63,6 +63,10 @@ func systemClock() func() (time.Time, time.Duration) {
 	}
 }
 
+// Now returns the time that what is stored is judged by: the machine's, but for its
+// jumps, until it has stayed where it jumped to for a day.
+func (s *Stream) Now() time.Time { return s.clock.now() }
+
 // now returns the time that what is stored is judged by.
 func (c *steadyClock) now() time.Time {
 	wall, passed := c.read()

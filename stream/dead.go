@@ -57,7 +57,7 @@ func (s *Stream) PutDead(ctx context.Context, d edge.DeadLetter) error {
 	}
 	var options []jetstream.PublishOpt
 	if !d.Expires.IsZero() {
-		left := time.Until(d.Expires)
+		left := d.Expires.Sub(s.clock.now())
 		if left <= 0 {
 			return nil
 		}
@@ -122,7 +122,7 @@ func (s *Stream) Dead(ctx context.Context, site, sink string, fn func(edge.DeadL
 
 // over reports whether a letter may not be shown any more.
 func (s *Stream) over(d *edge.DeadLetter) bool {
-	return !d.Expires.IsZero() && !time.Now().Before(d.Expires) || s.Forgotten(edge.Person{Site: d.Site, Key: d.Person}, d.Seq)
+	return !d.Expires.IsZero() && !s.clock.now().Before(d.Expires) || s.Forgotten(edge.Person{Site: d.Site, Key: d.Person}, d.Seq)
 }
 
 // openDead reads a letter as PutDead writes it. The subject says whose it is.

@@ -20,7 +20,8 @@ const eraseBatch = 1000
 
 // Expire deletes from disk what has been kept long enough: events older than
 // MaxAge, or than keep of their site if that is less and not zero, dead letters
-// older than MaxAge, and decision records older than edge.RecordAge. Age counts from when an event was stored.
+// older than MaxAge, decision records older than edge.RecordAge, and copies of
+// damaged files older than 30 days. Age counts from when an event was stored.
 // Nothing is deleted because the machine's clock has jumped, until the clock has
 // stayed there for a day.
 //
@@ -36,6 +37,9 @@ func (s *Stream) Expire(ctx context.Context, keep func(site string) time.Duratio
 			return err
 		}
 		if err := s.expireFront(ctx, b, b.dead, expiry{now, s.o.MaxAge}); err != nil {
+			return err
+		}
+		if err := expireDamaged(s.o.Dir, now); err != nil {
 			return err
 		}
 		sites, longest, err := b.ages(ctx, s.o.MaxAge, keep)

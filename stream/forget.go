@@ -176,10 +176,11 @@ func (s *Stream) Forgettings(after uint64) ([]edge.Forgetting, <-chan struct{}) 
 // forgotten. It also lets go of forgettings that are older than any event can
 // be.
 func (s *Stream) dropForgotten(ctx context.Context) error {
+	now := s.clock.now()
 	s.forgets.mu.Lock()
 	var old []edge.Person
 	for p, f := range s.forgets.of {
-		if time.Since(f.at) > s.o.MaxAge {
+		if now.Sub(f.at) > s.o.MaxAge {
 			old = append(old, p)
 			delete(s.forgets.of, p)
 		}
@@ -191,11 +192,7 @@ func (s *Stream) dropForgotten(ctx context.Context) error {
 		}
 	}
 	at := position{subject: deadSubject + ">"}
-	info, err := s.broker.dead.Info(ctx)
-	if err != nil {
-		return fmt.Errorf("ask dead letters: %w", err)
-	}
-	return s.broker.readAll(ctx, s.broker.dead, &at, info.State.LastSeq, func(m message) error {
+	return s.broker.readThrough(ctx, s.broker.dead, at, func(m message) error {
 		d, err := openDead(m.subject, m.data)
 		if err != nil || !s.over(&d) {
 			return nil // a damaged one is told of when it is listed

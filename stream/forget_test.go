@@ -15,6 +15,7 @@ import (
 
 	"github.com/nearside/nearside/edge"
 	"github.com/nearside/nearside/edge/consent"
+	"github.com/nearside/nearside/edge/edgetest"
 )
 
 func letter(sink string, seq uint64, index int) edge.DeadLetter {
@@ -199,4 +200,55 @@ func grepDir(t *testing.T, dir, text string) (found string) {
 		t.Error(err)
 	}
 	return found
+}
+
+// TestAForgottenPersonIsReadByNobody: from the moment on in which somebody is to be
+// forgotten, what they did before is in no report and no export.
+func TestAForgottenPersonIsReadByNobody(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, Options{Dir: dir})
+	ann := edge.Person{Site: "shop", Key: edge.PersonKey{1}}
+	of := func(site, id string, person edge.PersonKey) edge.Event {
+		return edgetest.Event(edgetest.EventSpec{Site: site, ID: id, Name: "page_view", Visitor: person, JSON: []byte("{}")})
+	}
+	publish(t, s, of("shop", "a1", ann.Key), of("shop", "b1", edge.PersonKey{2}), of("blog", "a2", ann.Key), of("shop", "n1", edge.PersonKey{}))
+	if _, err := s.Forget(t.Context(), ann); err != nil {
+		t.Fatal(err)
+	}
+	publish(t, s, of("shop", "a3", ann.Key))
+	want := []string{"a2", "a3", "b1", "n1"}
+	sorted := func() []string { return slices.Sorted(slices.Values(ids(read(t, s, Query{})))) }
+	if got := sorted(); !slices.Equal(got, want) {
+		t.Errorf("read %v, want %v", got, want)
+	}
+	closeStream(t, s)
+	s = open(t, Options{Dir: dir})
+	if got := sorted(); !slices.Equal(got, want) {
+		t.Errorf("after a restart %v, want %v", got, want)
+	}
+}
+
+// TestForgettingsGoByTheLogsClock: a machine's clock that is wrong at a start must
+// not end what somebody was promised.
+func TestForgettingsGoByTheLogsClock(t *testing.T) {
+	s := open(t, Options{Dir: t.TempDir()})
+	ann := edge.Person{Site: "shop", Key: edge.PersonKey{1}}
+	if _, err := s.Forget(t.Context(), ann); err != nil {
+		t.Fatal(err)
+	}
+	putDead(t, s, letter("hook", 9, 0))
+	jump(s, days(500))
+	if err := s.dropForgotten(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if !s.Forgotten(ann, 0) || len(deadLetters(t, s, "", "")) != 1 {
+		t.Error("a clock that has jumped ends a forgetting, or a dead letter")
+	}
+	later(s, days(500))
+	if err := s.dropForgotten(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if s.Forgotten(ann, 0) || len(deadLetters(t, s, "", "")) != 0 {
+		t.Error("a forgetting that is older than any event stays, or a dead letter that is over")
+	}
 }

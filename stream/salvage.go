@@ -24,7 +24,7 @@ import (
 // The server cuts a block file off at the first record that is damaged, with all
 // that lies behind it, up to 8 MB of acknowledged events, and says nothing. So
 // before it starts, the newest files are looked through: what is damaged is taken
-// out, a copy of the file is kept, and what was lost is told.
+// out, a copy of the file, or of its damaged end, is kept for a while, and what was lost is told.
 //
 // A block file is a row of records, little-endian (nats-server 2.15.2):
 //
@@ -111,9 +111,17 @@ func salvageStore(dir, store string, log *slog.Logger) (lost uint64, err error) 
 		if d.bytes == 0 {
 			continue
 		}
-		kept, err := keepDamaged(dir, fmt.Sprintf("%s-%d", store, number), content)
-		if err != nil {
+		cut := d.tail && len(whole) == d.at // nothing but the end is damaged
+		found := content
+		if cut {
+			found = content[d.at:]
+		}
+		kept, err := keepDamaged(dir, fmt.Sprintf("%s-%d", store, number), found)
+		if err != nil && !cut {
 			return lost, err
+		}
+		if err != nil { // a full disk is where writes are cut short
+			log.Warn("a damaged end is not kept", "store", storeNames[store], "error", err)
 		}
 		lost += d.lost
 		log.Error("stored data is damaged; what is whole is kept", "store", storeNames[store], "file", file,
@@ -122,7 +130,12 @@ func salvageStore(dir, store string, log *slog.Logger) (lost uint64, err error) 
 		if err := os.Remove(filepath.Join(blocks, stateFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return lost, err
 		}
-		if err := errors.Join(writeSynced(file, whole), syncFile(blocks)); err != nil {
+		if cut {
+			err = errors.Join(os.Truncate(file, int64(d.at)), syncFile(file)) // needs no room
+		} else {
+			err = errors.Join(writeSynced(file, whole), syncFile(blocks))
+		}
+		if err != nil {
 			return lost, err
 		}
 	}
@@ -138,7 +151,29 @@ func blockHash(store string, number int) hash.Hash64 {
 	return h
 }
 
-// keepDamaged keeps a file as it was found.
+// damagedAge is how long what was damaged is kept for people to look at: it holds
+// what visitors did, and nobody is forgotten in it.
+const damagedAge = 30 * 24 * time.Hour
+
+// expireDamaged deletes what was kept of damaged files long enough.
+func expireDamaged(dir string, now time.Time) error {
+	entries, err := os.ReadDir(filepath.Join(dir, damagedDir))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	for _, e := range entries {
+		info, err := e.Info()
+		if err == nil && now.Sub(info.ModTime()) > damagedAge {
+			err = os.Remove(filepath.Join(dir, damagedDir, e.Name()))
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// keepDamaged keeps what was found in a file.
 func keepDamaged(dir, name string, content []byte) (kept string, err error) {
 	kept = filepath.Join(dir, damagedDir, name+time.Now().UTC().Format("-20060102T150405.000")+".blk")
 	if err := os.MkdirAll(filepath.Dir(kept), 0o700); err != nil {

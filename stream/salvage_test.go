@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // blocksOf returns a store's block files, oldest first.
@@ -125,6 +126,66 @@ func TestADamagedLogKeepsWhatIsWhole(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestAnEndCutShortNeedsNoRoom: a record that is cut short is what a full disk
+// leaves behind, and a node must start there.
+func TestAnEndCutShortNeedsNoRoom(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, Options{Dir: dir})
+	publish(t, s, event("shop", "e1"))
+	closeStream(t, s)
+	file := blocksOf(t, dir, eventStream)[0]
+	block, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, file, string(append(block, block[:20]...)))
+	write(t, filepath.Join(dir, damagedDir), "where no copy can be")
+	s = open(t, Options{Dir: dir})
+	if got := ids(read(t, s, Query{})); !slices.Equal(got, []string{"e1"}) {
+		t.Errorf("read %v", got)
+	}
+}
+
+// TestDamagedCopiesGo: what is kept of damaged files holds what visitors did.
+func TestDamagedCopiesGo(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, Options{Dir: dir})
+	publish(t, s, marked("shop", "e1"))
+	closeStream(t, s)
+	file := blocksOf(t, dir, eventStream)[0]
+	block, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, file, string(append(block, "torn"...)))
+	s = open(t, Options{Dir: dir})
+	copies := func() int {
+		kept, err := filepath.Glob(filepath.Join(dir, damagedDir, "*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range kept {
+			if text, err := os.ReadFile(name); err != nil || string(text) != "torn" {
+				t.Errorf("kept is %q, %v; want the damaged end alone", text, err)
+			}
+		}
+		return len(kept)
+	}
+	expire := func() {
+		if err := s.Expire(t.Context(), func(string) time.Duration { return 0 }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	later(s, days(29))
+	if expire(); copies() != 1 {
+		t.Error("a copy goes before its time")
+	}
+	later(s, days(2))
+	if expire(); copies() != 0 {
+		t.Error("a copy stays for good")
 	}
 }
 
