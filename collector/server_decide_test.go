@@ -268,6 +268,73 @@ func TestAStateThatBeginsForACustomerIsTheCustomers(t *testing.T) {
 	}
 }
 
+// What began for one customer is not carried on for another, whose events would
+// be found, and forgotten, as the first one's.
+func TestAStateOfOneCustomerEndsWhereAnotherComes(t *testing.T) {
+	h, _ := openForServers(t)
+	sealer, err := edge.NewSealer([]byte(strings.Repeat("\x07", edge.KeyBytes)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	decide := func(granted consent.Purposes, more say) (decideAnswer, *edge.State) {
+		t.Helper()
+		a := h.ask(askOf(granted, more)).decided(t)
+		if a.State == nil || *a.State == "" {
+			return a, nil
+		}
+		s, err := sealer.OpenState("demo", *a.State)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a, s
+	}
+	viewed := func(id string) []say {
+		return []say{toldEvent(id, "view_item", say{"props": say{"items": []say{{"item_id": "hat-" + id}}}})}
+	}
+	lastKept := func() string {
+		kept := h.ledger.kept()
+		return kept[len(kept)-1]
+	}
+	a, first := decide(usual, say{"profile": "c-1", "events": viewed("a")})
+	if first == nil || !first.Customer || len(first.Events) != 1 {
+		t.Fatalf("state %+v", first)
+	}
+	_, second := decide(usual, say{"profile": "c-2", "state": *a.State, "events": viewed("b")})
+	switch {
+	case second == nil:
+		t.Fatal("the first customer's state goes on for the second")
+	case second.VisitorID() != sealer.ProfileID("demo", "c-2"), !second.Customer:
+		t.Errorf("the second customer is %s", second.VisitorID())
+	case len(second.Events) != 1 || second.Events[0].Item != "hat-b":
+		t.Errorf("the second customer's history is %+v", second.Events)
+	}
+	if ev := lastKept(); strings.Contains(ev, first.VisitorID()) || !strings.Contains(ev, `"id":"`+second.VisitorID()+`"`) {
+		t.Errorf("the second customer's event %s names the first", ev)
+	}
+	// Nor is it read where a new one may not be written, and it is given up.
+	b, _ := decide(usual&^consent.Profile, say{"profile": "c-2", "state": *a.State, "events": viewed("c")})
+	if b.State == nil || *b.State != "" || strings.Contains(lastKept(), first.VisitorID()) {
+		t.Errorf("without profile: state %v, event %s", b.State, lastKept())
+	}
+	// So it is with events that are told later.
+	h.do("POST", "/v1/events", batchOf(nil, toldEvent("d", "view_item", say{"profile": "c-2", "state": *a.State})), withShopKey).batch(t)
+	if ev := lastKept(); strings.Contains(ev, first.VisitorID()) || !strings.Contains(ev, second.VisitorID()) {
+		t.Errorf("the second customer's event %s names the first", ev)
+	}
+	// It goes on for its own customer, and where nobody says who is there; what
+	// began for nobody goes on for whoever signs in.
+	for _, more := range []say{{"profile": "c-1"}, {}} {
+		more["state"], more["events"] = *a.State, viewed("e"+strconv.Itoa(len(more)))
+		if _, same := decide(usual, more); same == nil || same.VisitorID() != first.VisitorID() || len(same.Events) != 2 || !same.Customer {
+			t.Errorf("%v: state %+v", more["profile"], same)
+		}
+	}
+	n, nobody := decide(usual, nil)
+	if _, same := decide(usual, say{"profile": "c-1", "state": *n.State, "events": viewed("f")}); nobody.Customer || same == nil || same.VisitorID() != nobody.VisitorID() {
+		t.Error("a state of nobody does not go on for who signs in")
+	}
+}
+
 // Events without a time of sending are by the server's clock; slots never wait
 // for them in vain.
 func TestDecideTakesEventsOnTheWay(t *testing.T) {

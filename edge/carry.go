@@ -16,7 +16,7 @@ func (e *Engine) openState(d *decider, r *Request, out *Outcome) {
 	}
 	if r.State != "" {
 		state, err := e.sealer.openState(&d.space, d.release.Site(), r.State)
-		if err == nil && r.Now.Sub(state.Last) < StateMaxAge {
+		if err == nil && r.Now.Sub(state.Last) < StateMaxAge && !e.isAnothers(state, d.release.Site(), r.Profile) {
 			d.visit.State = state
 		} else {
 			out.DropState = true
@@ -31,12 +31,19 @@ func (e *Engine) openState(d *decider, r *Request, out *Outcome) {
 	if d.visit.State == nil {
 		d.space.state.begin(r.Now)
 		if r.Profile != "" {
-			d.space.state.Visitor = e.sealer.profileID(d.release.Site(), r.Profile)
+			d.space.state.Visitor, d.space.state.Customer = e.sealer.profileID(d.release.Site(), r.Profile), true
 		}
 		d.visit.State, d.changed, d.isNew = &d.space.state, true, true
 		return
 	}
 	d.changed = d.visit.State.touch(r.Now)
+}
+
+// isAnothers reports whether a state began for another customer than the one who is
+// known to be there now. To read it would tell one person's history to another, and
+// its id would make the other's events the first one's.
+func (e *Engine) isAnothers(s *State, site, customer string) bool {
+	return s.Customer && customer != "" && s.Visitor != e.sealer.profileID(site, customer)
 }
 
 // sealState hands the moved state back to the browser.

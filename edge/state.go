@@ -31,6 +31,9 @@ const (
 // browser carries it sealed, and no copy is kept.
 type State struct {
 	Visitor [visitorIDBytes]byte
+	// Customer says that the state began for a customer who was known to be there,
+	// whose ProfileID the Visitor is then.
+	Customer bool
 	// First and Last are when the browser was first and last seen; Last is
 	// exact to a minute.
 	First, Last time.Time

@@ -21,9 +21,11 @@ import (
 // Times are Unix seconds, which fit 32 bits until 2106, 0 for none. A category that
 // an event before has too is 0x80 + that event's number. A counter's first day
 // counts from its from, every other from the day before. Without counters there
-// is neither zone nor keys.
+// is neither zone nor keys. The version's highest bit says that the state began for
+// a customer.
 const (
-	stateVersion = 2
+	stateVersion    = 2
+	stateOfCustomer = 0x80
 
 	sameCategory = 0x80
 	maxDay       = 1 << 17 // in the year 2328
@@ -48,7 +50,11 @@ func appendState(dst []byte, s *State) []byte {
 }
 
 func appendStateOf(dst []byte, s *State, events []StateEvent, counters []EventCount) []byte {
-	dst = append(dst, stateVersion)
+	version := byte(stateVersion)
+	if s.Customer {
+		version |= stateOfCustomer
+	}
+	dst = append(dst, version)
 	dst = append(dst, s.Visitor[:]...)
 	dst = append(dst, s.Session[:]...)
 	for _, t := range [...]time.Time{s.First, s.Last, s.Started, s.PreviousLast} {
@@ -129,6 +135,9 @@ func readState(s *State, plain []byte) error {
 	s.reset()
 	r := byteReader{b: plain}
 	version := r.byte()
+	if version == stateVersion|stateOfCustomer {
+		version, s.Customer = stateVersion, true
+	}
 	if version != stateVersion && version != stateVersion1 {
 		return errState
 	}

@@ -255,6 +255,7 @@ func FuzzParseState(f *testing.F) {
 	f.Add([]byte{})
 	f.Add([]byte{stateVersion})
 	f.Add([]byte{stateVersion1})
+	f.Add(appendState(nil, &State{Customer: true}))
 	old := appendState(nil, newState(time.Unix(1795305600, 0)))
 	old = append(old[:len(old)-2], 1)                                                       // one event, as version 1 has it
 	old = append(old, 1, 2, 3, 4, 5, 6, 7, 8, 1, 1, 9, 0, 0, 0, 0, 0, 0, 0, 1, 'a', 1, 'b') // and no counters
