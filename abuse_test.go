@@ -46,7 +46,8 @@ func TestBadRequestsGetTheirOwnError(t *testing.T) {
 		{"a body over 64 KiB", "/v1/beacon", good[:len(good)-1] + strings.Repeat(" ", 65<<10) + "}", nil, 413, "body_too_large", ""},
 		{"a withdrawal of another version", "/v1/withdraw", `{"v":2}`, nil, 400, "unsupported_version", "v"},
 		{"an unknown path", "/v1/nothing", good, nil, 404, "not_found", ""},
-		{"the admin's path", "/v1/events", good, nil, 404, "not_found", ""},
+		{"the admin's path", "/v1/releases", good, nil, 404, "not_found", ""},
+		{"the servers' path", "/v1/events", good, nil, 403, "browser_refused", "Origin"},
 		{"the metrics", "/metrics", good, nil, 404, "not_found", ""},
 	}
 	for _, tt := range tests {

@@ -99,6 +99,18 @@ func cli(t testing.TB, args ...string) string {
 	return out.String()
 }
 
+// replay returns what the command line says of a decision. Its record is kept a
+// moment after the answer.
+func (n *testNode) replay(t testing.TB, id string) string {
+	t.Helper()
+	var out, errs bytes.Buffer
+	waitFor(t, "the record of "+id, func() bool {
+		out.Reset()
+		return command(context.Background(), []string{"replay", id, "--data", n.data}, stdio{out: &out, err: &errs}) == exitOK
+	})
+	return out.String()
+}
+
 // storedEvents returns the node's events as the command line prints them.
 func (n *testNode) storedEvents(t testing.TB, site string) []map[string]any {
 	t.Helper()

@@ -115,7 +115,7 @@ func TestAModulesWayThroughANode(t *testing.T) {
 	module("rollback", "--to", "2")
 	see("phone", "agency-hero@1.0.0")
 
-	replayed := cli(t, "replay", then.ID, "--data", n.data)
+	replayed := n.replay(t, then.ID)
 	for _, want := range []string{"release 2", "← asked for", "the same again", "saw device.type", `"phone"`} {
 		if !strings.Contains(replayed, want) {
 			t.Errorf("replay does not say %q:\n%s", want, replayed)
@@ -136,7 +136,7 @@ func TestAModulesWayThroughANode(t *testing.T) {
 	if again := cli(t, append([]string{"module", "history"}, site...)...); strings.Count(again, "\n") != 8 || !strings.Contains(again, "live\n") {
 		t.Errorf("history says\n%s", again)
 	}
-	if again := cli(t, "replay", then.ID, "--data", n.data); again != replayed {
+	if again := n.replay(t, then.ID); again != replayed {
 		t.Errorf("replayed on the files:\n%s", again)
 	}
 }

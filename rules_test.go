@@ -62,7 +62,7 @@ func withRules(doc edge.ReleaseDocument, rules ...edge.RuleSpec) edge.ReleaseDoc
 // checkSame replays a decision and expects the same, and these words.
 func (n *testNode) checkSame(t *testing.T, id string, words ...string) {
 	t.Helper()
-	replayed := cli(t, "replay", id, "--data", n.data)
+	replayed := n.replay(t, id)
 	for _, want := range append(words, "the same again") {
 		if !strings.Contains(replayed, want) {
 			t.Errorf("replay does not say %q:\n%s", want, replayed)
