@@ -18,6 +18,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -25,6 +26,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/nearside/nearside/edge"
 )
 
 // A pair is a certificate and its key as files.
@@ -80,6 +83,65 @@ func hangUp(t testing.TB) {
 	t.Helper()
 	if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// A signal to read the settings again, to a process that is still opening its
+// data, waits until they can be read and does not end the process.
+func TestASignalMayComeWhileANodeOpens(t *testing.T) {
+	data := t.TempDir()
+	key := filepath.Join(data, "key")
+	if err := syscall.Mkfifo(key, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(os.Args[0], "serve", "--addr", "127.0.0.1:0", "--data", data)
+	cmd.Env = append(os.Environ(), runMain+"=1")
+	log, err := os.Create(filepath.Join(t.TempDir(), "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	cmd.Stdout, cmd.Stderr = log, log
+	said := func() string {
+		text, err := os.ReadFile(log.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		_ = cmd.Wait()
+		close(ended)
+	}()
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		<-ended
+	})
+	pipe, err := os.OpenFile(key, os.O_WRONLY, 0) // waits until the process opens it
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(100 * time.Millisecond) // for a process that the signal ends
+	fmt.Fprintln(pipe, strings.Repeat("07", edge.KeyBytes))
+	if err := pipe.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(time.Minute); !strings.Contains(said(), "the settings have been read again"); {
+		select {
+		case <-ended:
+			t.Fatalf("the process ended: %v\n%s", cmd.ProcessState, said())
+		case <-time.After(20 * time.Millisecond):
+		}
+		if time.Now().After(end) {
+			t.Fatalf("the process does not read its settings again:\n%s", said())
+		}
 	}
 }
 

@@ -7,10 +7,8 @@ import (
 	"crypto/tls"
 	"fmt"
 	"os"
-	"os/signal"
 	"slices"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	wasmrules "github.com/nearside/nearside/wasm-rules"
@@ -80,7 +78,7 @@ func lookAt(names []string) []look {
 type settler struct {
 	node   *node
 	now    Config // what is in force
-	hup    chan os.Signal
+	hup    <-chan os.Signal
 	public keyPairs
 	admin  keyPairs
 
@@ -90,9 +88,7 @@ type settler struct {
 
 // newSettler reads the files that settings name.
 func newSettler(n *node) (*settler, error) {
-	s := &settler{node: n, now: n.cfg, hup: make(chan os.Signal, 1)}
-	signal.Notify(s.hup, syscall.SIGHUP) // whose default is to end the process
-	n.closers = append(n.closers, func() error { signal.Stop(s.hup); return nil })
+	s := &settler{node: n, now: n.cfg, hup: n.hup}
 	files, err := n.cfg.readFiles()
 	if err != nil {
 		return nil, err

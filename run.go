@@ -12,8 +12,10 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"os/signal"
 	"runtime"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -39,6 +41,7 @@ type node struct {
 	settings *settler
 	tally    *insight.Tally
 
+	hup      chan os.Signal // asks to read the settings again; one asked while the node opens waits for it
 	releases *adoption
 	initial  chan struct{} // closed when every stored release has been tried
 }
@@ -51,7 +54,9 @@ func run(ctx context.Context, cfg Config, log *slog.Logger, ready func(on listen
 		// A sync holds a processor while it blocks (package stream).
 		runtime.GOMAXPROCS(runtime.NumCPU() + 1)
 	}
-	n := &node{initial: make(chan struct{})}
+	n := &node{initial: make(chan struct{}), hup: make(chan os.Signal, 1)}
+	signal.Notify(n.hup, syscall.SIGHUP) // whose default is to end the process, also one that is just opening its data
+	defer signal.Stop(n.hup)
 	n.workshop, err = openWorkshop(cfg, log, liveNode{n})
 	defer func() { err = errors.Join(err, n.close()) }()
 	if err != nil {
