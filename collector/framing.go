@@ -34,11 +34,12 @@ const (
 type framing struct {
 	limit int // bytes of a head
 
-	at    place
-	left  int64  // of a body or a chunk
-	line  []byte // the beginning of a line that has not ended
-	fresh bool   // the request began in the bytes at hand
-	head  requestHead
+	at     place
+	left   int64  // of a body or a chunk
+	line   []byte // the beginning of a line that has not ended
+	fresh  bool   // the request began in the bytes at hand
+	behind bool   // another one ended in them before
+	head   requestHead
 }
 
 // A place is what comes next of a request.
@@ -95,7 +96,7 @@ func (f *framing) follow(b []byte) (good int, bad *refusal) {
 			f.at = atRequest
 		default:
 			if f.between() {
-				good, f.fresh, f.head = i, true, requestHead{}
+				good, f.fresh, f.behind, f.head = i, true, i > 0, requestHead{}
 			}
 			end := bytes.IndexByte(b[i:], '\n')
 			if end < 0 {
@@ -121,6 +122,9 @@ func (f *framing) follow(b []byte) (good int, bad *refusal) {
 
 // between reports whether no request is arriving.
 func (f *framing) between() bool { return f.at == atRequest && len(f.line) == 0 }
+
+// inHead reports whether a request has begun to arrive and its head has not ended.
+func (f *framing) inHead() bool { return f.at <= atHeader && !f.between() }
 
 // hold keeps what there is of a line.
 func (f *framing) hold(part []byte) *refusal {

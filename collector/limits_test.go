@@ -6,10 +6,12 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"net/http/httptest"
 	"net/netip"
 	"os"
 	"runtime"
@@ -213,6 +215,82 @@ func TestAFullHouseMakesRoom(t *testing.T) {
 	for _, c := range []net.Conn{idle, busy, arriving, late} {
 		_ = c.Close()
 	}
+	if err := errors.Join(h.Shutdown(context.Background()), <-served); err != nil {
+		t.Error(err)
+	}
+}
+
+// A full house closes who does not get on with a request: who never begins the
+// handshake, and who never ends a head.
+func TestAFullHouseIsNotHeldBySilence(t *testing.T) {
+	certified := httptest.NewTLSServer(nil)
+	defer certified.Close()
+	tests := []struct {
+		name   string
+		secure bool
+		send   string
+	}{
+		{"no handshake", true, ""},
+		{"half a handshake", true, "\x16\x03\x01\x02"},
+		{"nothing", false, ""},
+		{"one byte", false, "G"},
+		{"half a head", false, "GET /healthz HTTP/1.1\r\nHost: a\r\nX: "},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			const most, silent = 4, 6
+			h := open(t, func(o *Options) {
+				o.MaxConns, o.MaxConnsPerIP = most, 100
+				if tt.secure {
+					o.TLS = &tls.Config{Certificates: certified.TLS.Certificates}
+				}
+			})
+			h.door.mu.Lock()
+			h.door.roomWait = 50 * time.Millisecond
+			h.door.mu.Unlock()
+			for range silent {
+				_, _ = io.WriteString(dial(t, h.addr), tt.send) // some are turned away
+			}
+			waitFor(t, "the house to be full", func() bool { return h.metrics.connections.Load() >= most })
+			time.Sleep(100 * time.Millisecond) // longer than anybody may keep others waiting
+			visitor := dial(t, h.addr)
+			if tt.secure {
+				visitor = tls.Client(visitor, &tls.Config{InsecureSkipVerify: true})
+			}
+			_ = visitor.SetDeadline(time.Now().Add(5 * time.Second))
+			if _, err := io.WriteString(visitor, "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"); err != nil {
+				t.Fatalf("a visitor is kept out: %v", err)
+			}
+			readSome(t, visitor, "ok\n")
+			if h.metrics.evicted.Load() == 0 {
+				t.Error("nobody was closed")
+			}
+		})
+	}
+}
+
+// One that is answered is not closed because the next request begins behind its own.
+func TestAFullHouseKeepsWhoIsAnswered(t *testing.T) {
+	h := newHouse(t, func(o *Options) { o.MaxConns, o.MaxConnsPerIP = 1, 100 })
+	h.door.roomWait = 0
+	handler := h.Handler()
+	entered, leave := make(chan struct{}), make(chan struct{})
+	served := h.serve(func(ctx *fasthttp.RequestCtx) {
+		if string(ctx.Path()) == "/slow" {
+			close(entered)
+			<-leave
+		}
+		handler(ctx)
+	})
+	busy := dial(t, h.addr)
+	_, _ = io.WriteString(busy, "GET /slow HTTP/1.1\r\nHost: a\r\n\r\nGET /hea")
+	<-entered
+	if got, _ := raw(t, h.addr, nil); !strings.HasPrefix(got, "HTTP/1.1 503 ") {
+		t.Errorf("another gets %q", got)
+	}
+	close(leave)
+	readSome(t, busy, "HTTP/1.1 404")
+	_ = busy.Close()
 	if err := errors.Join(h.Shutdown(context.Background()), <-served); err != nil {
 		t.Error(err)
 	}

@@ -124,6 +124,7 @@ func (d *door) admit(c net.Conn, through *doorway) (*guest, *refusal) {
 		d.perAddr[addr]++
 	}
 	g := &guest{Conn: through.wrap(c, fromProxy), door: d, addr: addr, framing: framing{limit: d.headerLimit}}
+	g.waits.Store(d.clock())
 	d.open[g] = struct{}{}
 	d.metrics.connections.Store(int64(len(d.open)))
 	return g, nil
@@ -136,31 +137,35 @@ const (
 	roomWait   = time.Second
 )
 
-// makeRoom closes, of some connections, the one that waits longest for its next
-// request, as a server that has none left to give does, and reports whether
-// there was one: connections without requests must not keep visitors out. One
-// that is answered, or whose request is arriving, is never closed. The closed one
-// leaves in a moment; until then there is one more, within bounds.
+// clock is the time that guests wait by. It is never 0.
+func (d *door) clock() int64 { return int64(time.Since(d.begin)) + 1 }
+
+// makeRoom closes, of some connections, the one that waits longest for a request's
+// whole head, as a server that has none left to give does, and reports whether
+// there was one: connections without requests must not keep visitors out, nor
+// those that never end a handshake or a head. One that is answered, or whose body
+// is arriving, is never closed. The closed one leaves in a moment; until then
+// there is one more, within bounds.
 func (d *door) makeRoom() bool {
 	if len(d.open) >= d.most+d.most/16+8 {
 		return false
 	}
 	var idlest *guest
-	longest := int64(d.roomWait)
-	now, seen := time.Since(d.begin), 0
+	now, since := d.clock(), int64(0)
+	seen := 0
 	for g := range d.open { // begins anywhere
-		if waits := g.waits.Load(); waits > 0 && int64(now)-waits >= longest {
-			idlest, longest = g, int64(now)-waits
+		if waits := g.waits.Load(); waits > 0 && now-waits >= int64(d.roomWait) && (idlest == nil || waits < since) {
+			idlest, since = g, waits
 		}
 		if seen++; seen == roomSample {
 			break
 		}
 	}
-	if idlest == nil || !idlest.waits.CompareAndSwap(idlest.waits.Load(), 0) {
+	if idlest == nil || !idlest.waits.CompareAndSwap(since, 0) { // its request has just come
 		return false
 	}
 	d.metrics.evicted.Add(1)
-	_ = idlest.Conn.Close()
+	idlest.drop()
 	return true
 }
 
@@ -222,7 +227,7 @@ type guest struct {
 	door      *door
 	addr      netip.Addr   // zero if it is not counted by address
 	spoke     atomic.Bool  // something has come in
-	waits     atomic.Int64 // since when it waits for a request, by the door's clock; 0 if it does not
+	waits     atomic.Int64 // since when it waits for a request or the rest of its head, by the door's clock; 0 if it does not
 	lingering atomic.Bool
 	closed    atomic.Bool
 	framing   framing
@@ -238,12 +243,12 @@ func (g *guest) Read(b []byte) (int, error) {
 	if g.bad != nil {
 		return g.refuse(b)
 	}
-	if g.framing.between() {
-		g.waits.Store(int64(time.Since(g.door.begin)) + 1)
+	if g.framing.between() || g.framing.inHead() && g.waits.Load() == 0 {
+		g.waits.Store(g.door.clock())
 	}
 	n, err := g.readInTime(b)
-	g.waits.Store(0)
 	if n == 0 {
+		g.waits.Store(0)
 		return n, err
 	}
 	g.door.metrics.bytesIn.Add(uint64(n))
@@ -251,6 +256,12 @@ func (g *guest) Read(b []byte) (int, error) {
 		g.spoke.Store(true)
 	}
 	good, bad := g.framing.follow(b[:n])
+	switch f := &g.framing; {
+	case bad != nil, !f.inHead(), f.fresh && f.behind: // there is something to answer
+		g.waits.Store(0)
+	case f.fresh:
+		g.waits.Store(g.door.clock())
+	}
 	if bad == nil {
 		return n, err
 	}
@@ -299,6 +310,16 @@ func (g *guest) Close() error {
 		_, _ = io.CopyN(io.Discard, g.Conn, lingerBytes)
 	}
 	return g.Conn.Close()
+}
+
+// drop breaks the connection off without a word: one that TLS has to say would
+// wait for a client that reads nothing.
+func (g *guest) drop() {
+	if secure, ok := g.Conn.(*tls.Conn); ok {
+		_ = secure.NetConn().Close()
+		return
+	}
+	_ = g.Conn.Close()
 }
 
 // A secureGuest is a guest that speaks TLS, which fasthttp sees by its methods.

@@ -184,7 +184,7 @@ func (m *metrics) appendText(b []byte) []byte {
 		{"nearside_forwarded_unlisted_total", "counter", "Requests with forwarding headers of a peer that http.proxies does not list.", m.unlisted.Load()},
 		{"nearside_http_received_bytes_total", "counter", "Bytes of requests, without TLS.", m.bytesIn.Load()},
 		{"nearside_http_sent_bytes_total", "counter", "Bytes of answers, without TLS.", m.bytesOut.Load()},
-		{"nearside_connections_evicted_total", "counter", "Connections that waited for a request and were closed to make room.", m.evicted.Load()},
+		{"nearside_connections_evicted_total", "counter", "Connections that waited for a request, or sent none whole, and were closed to make room.", m.evicted.Load()},
 		{"nearside_framing_refused_total", "counter", "Connections closed at a request that could be read in two ways, or is none.", m.framing.Load()},
 		{"nearside_proxy_headers_refused_total", "counter", "Connections of trusted proxies without a good PROXY protocol header.", m.proxyHeaders.Load()},
 		{"nearside_panics_total", "counter", "Handlers that panicked.", m.panics.Load()},
