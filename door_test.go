@@ -272,6 +272,17 @@ func (l *syncLog) String() string {
 	return l.b.String()
 }
 
+// A quota of a site that is not there bounds nothing, which its operator is told.
+func TestAQuotaOfNoSiteIsTold(t *testing.T) {
+	file := writeText(t, filepath.Join(t.TempDir(), "nearside.yaml"), "quota.sites: shop=1/1,shoop=1/1\n")
+	_, log := settingsNode(t, file)
+	said := func(words string) func() bool { return func() bool { return strings.Contains(log.String(), words) } }
+	waitFor(t, "the start to tell of both", said("sites=\"[shoop shop]\""))
+	writeText(t, file, "quota.sites: other=1/1\n")
+	hangUp(t)
+	waitFor(t, "the change to be told of", said("sites=[other]"))
+}
+
 func TestSettingsAreReadAgain(t *testing.T) {
 	file := writeText(t, filepath.Join(t.TempDir(), "nearside.yaml"), "node: one\n")
 	n, log := settingsNode(t, file)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"sync/atomic"
@@ -110,10 +111,14 @@ func (s *settler) watch(ctx context.Context) error {
 	defer tick.Stop()
 	loaded := lookAt(s.now.fileNames())
 	before := loaded
+	initial := s.node.initial
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-initial:
+			initial = nil
+			s.warnOfQuotas()
 		case <-s.hup:
 			s.reload("signal")
 			before = lookAt(s.now.fileNames())
@@ -153,6 +158,25 @@ func (s *settler) reload(why string) {
 		log.Warn("changed settings need a restart", "settings", needRestart)
 	}
 	s.now = next
+	s.warnOfQuotas()
+}
+
+// warnOfQuotas tells which quotas are of sites that this node does not serve: a
+// slip of the pen, or a site that is still to come. It waits until the stored
+// releases have been tried.
+func (s *settler) warnOfQuotas() {
+	if s.node.ready() != nil {
+		return
+	}
+	var none []string
+	for _, site := range slices.Sorted(maps.Keys(s.now.Limits.Quotas)) {
+		if _, ok := s.node.engine.Release(site); !ok {
+			none = append(none, site)
+		}
+	}
+	if len(none) > 0 {
+		s.node.log.Warn("quota.sites names sites that this node has no release of", "sites", none)
+	}
 }
 
 // prepare reads everything anew, and puts it in force if nothing is wrong.
