@@ -54,8 +54,8 @@ type Stats struct {
 
 // A StoreSize is how much a store of the data directory holds.
 type StoreSize struct {
-	// Name is one word: audit, dead, events, flow, ledger, modules, pointers,
-	// records, releases or reserve. Pointers say which releases are live; flow is
+	// Name is one word: audit, dead, events, flow, items, ledger, modules,
+	// pointers, records, releases or reserve. Pointers say which releases are live; flow is
 	// how far sinks are and whom they must forget.
 	Name string
 	// Messages are the store's units: groups of events or of records, audit
