@@ -186,6 +186,7 @@ func keepDamaged(dir, name string, content []byte) (kept string, err error) {
 // are, and what is wrong with it.
 func sift(block []byte, h hash.Hash64) (whole []byte, d damage) {
 	var last uint64
+	budget := searchFactor * len(block)
 	for at := 0; at < len(block); {
 		n, seq := wholeRecord(block[at:], h)
 		if n > 0 {
@@ -204,7 +205,7 @@ func sift(block []byte, h hash.Hash64) (whole []byte, d damage) {
 		if d.bytes == 0 {
 			d.at, whole = at, bytes.Clone(block[:at])
 		}
-		skipped := nextRecord(block[at:], h)
+		skipped := nextRecord(block[at:], h, &budget)
 		d.bytes += skipped
 		d.tail = true
 		at += skipped
@@ -215,41 +216,76 @@ func sift(block []byte, h hash.Hash64) (whole []byte, d damage) {
 	return whole, d
 }
 
-// nextRecord returns how far the next whole record is, or the end.
-func nextRecord(b []byte, h hash.Hash64) int {
+// searchFactor is how many times a block's own bytes are hashed at most in search
+// of whole records between damaged ones. What begins like a record and is none is
+// rare, unless somebody made the block so: then each of its bytes could begin one
+// of 8 MB.
+const searchFactor = 64
+
+// nextRecord returns how far the next whole record is, or the end. It takes the
+// bytes that it hashes in vain from the budget, and finds nothing without.
+func nextRecord(b []byte, h hash.Hash64, budget *int) int {
+	n, _ := measure(b) // what b begins with is none
+	*budget -= n
 	for at := 1; at < len(b); at++ {
-		if n, _ := wholeRecord(b[at:], h); n > 0 {
+		n, from := measure(b[at:])
+		if n == 0 || slices.ContainsFunc(b[at+recordHead:at+subjectEnd(b[at:])], noSubject) {
+			continue
+		}
+		if n > *budget {
+			return len(b)
+		}
+		if hashed(b[at:at+n], from, h) {
 			return at
 		}
+		*budget -= n
 	}
 	return len(b)
 }
 
+// noSubject reports a byte that no subject of ours has.
+func noSubject(c byte) bool { return c <= ' ' || c > '~' }
+
 // wholeRecord returns the length of the record that b begins with and the number
 // of its message, 0 for none, or 0 when it begins with no whole record.
 func wholeRecord(b []byte, h hash.Hash64) (n int, seq uint64) {
-	if len(b) < recordHead+recordHash {
-		return 0, 0
-	}
-	length, subject := binary.LittleEndian.Uint32(b), int(binary.LittleEndian.Uint16(b[20:]))
-	hasHeader := length&recordHeader != 0
-	n = int(length &^ recordHeader)
-	from := recordHead + subject
-	if hasHeader {
-		from += 4
-	}
-	if n > len(b) || n > maxRecordBytes || subject > maxSubject || from+recordHash > n {
-		return 0, 0
-	}
-	h.Reset()
-	h.Write(b[4:20])
-	h.Write(b[recordHead : recordHead+subject])
-	h.Write(b[from : n-recordHash])
-	if !bytes.Equal(h.Sum(nil), b[n-recordHash:n]) {
+	n, from := measure(b)
+	if n == 0 || !hashed(b[:n], from, h) {
 		return 0, 0
 	}
 	if seq = binary.LittleEndian.Uint64(b[4:]); seq > recordSeqMask {
 		seq = 0
 	}
 	return n, seq
+}
+
+// measure returns the length of what b begins with, if that could be a record, or
+// 0, and where its bytes begin.
+func measure(b []byte) (n, from int) {
+	if len(b) < recordHead+recordHash {
+		return 0, 0
+	}
+	length := binary.LittleEndian.Uint32(b)
+	n, from = int(length&^recordHeader), subjectEnd(b)
+	if length&recordHeader != 0 {
+		from += 4
+	}
+	if n > len(b) || n > maxRecordBytes || subjectEnd(b) > recordHead+maxSubject || from+recordHash > n {
+		return 0, 0
+	}
+	return n, from
+}
+
+// subjectEnd returns where a record's subject ends.
+func subjectEnd(record []byte) int {
+	return recordHead + int(binary.LittleEndian.Uint16(record[recordHead-2:]))
+}
+
+// hashed reports whether a record has its hash.
+func hashed(record []byte, from int, h hash.Hash64) bool {
+	h.Reset()
+	h.Write(record[4:20])
+	h.Write(record[recordHead:subjectEnd(record)])
+	h.Write(record[from : len(record)-recordHash])
+	return bytes.Equal(h.Sum(nil), record[len(record)-recordHash:])
 }

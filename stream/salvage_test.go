@@ -5,6 +5,7 @@ package stream
 import (
 	"bytes"
 	"fmt"
+	"hash"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -146,6 +147,44 @@ func TestAnEndCutShortNeedsNoRoom(t *testing.T) {
 	s = open(t, Options{Dir: dir})
 	if got := ids(read(t, s, Query{})); !slices.Equal(got, []string{"e1"}) {
 		t.Errorf("read %v", got)
+	}
+}
+
+// A countedHash counts the bytes that it is given.
+type countedHash struct {
+	hash.Hash64
+	bytes int
+}
+
+func (c *countedHash) Write(b []byte) (int, error) {
+	c.bytes += len(b)
+	return c.Hash64.Write(b)
+}
+
+// TestTheSearchForRecordsIsBounded: each fourth byte of these blocks begins what
+// could be a record of 64 KB.
+func TestTheSearchForRecordsIsBounded(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, Options{Dir: dir})
+	publish(t, s, event("shop", "e1"))
+	closeStream(t, s)
+	record, err := os.ReadFile(blocksOf(t, dir, eventStream)[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	bait := []byte{0, 0, 1, 0}
+	for name, block := range map[string][]byte{
+		"bait behind a record": slices.Concat(record, bytes.Repeat(bait, 32<<10)),
+		"bait between records": bytes.Repeat(slices.Concat(record, bytes.Repeat(bait, 16)), 500),
+	} {
+		h := &countedHash{Hash64: blockHash(eventStream, 1)}
+		whole, d := sift(block, h)
+		if most := (searchFactor + 2) * len(block); h.bytes > most {
+			t.Errorf("%s: %d bytes hashed for a block of %d, want %d at most", name, h.bytes, len(block), most)
+		}
+		if !bytes.HasPrefix(whole, record) || len(whole)+d.bytes != len(block) {
+			t.Errorf("%s: %d of %d bytes are whole and %d lost", name, len(whole), len(block), d.bytes)
+		}
 	}
 }
 
