@@ -127,10 +127,13 @@ func writeSynced(name string, text []byte) error {
 	if err == nil {
 		err = f.Sync()
 	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(temp, name)
 	}
-	return os.Rename(temp, name)
+	if err != nil {
+		return errors.Join(err, os.Remove(temp)) // it takes room
+	}
+	return nil
 }
 
 // syncStored brings to disk whatever an earlier process wrote there and did

@@ -117,11 +117,8 @@ func salvageStore(dir, store string, log *slog.Logger) (lost uint64, err error) 
 			found = content[d.at:]
 		}
 		kept, err := keepDamaged(dir, fmt.Sprintf("%s-%d", store, number), found)
-		if err != nil && !cut {
-			return lost, err
-		}
 		if err != nil { // a full disk is where writes are cut short
-			log.Warn("a damaged end is not kept", "store", storeNames[store], "error", err)
+			log.Error("what is damaged is taken out without a copy", "store", storeNames[store], "file", file, "error", err)
 		}
 		lost += d.lost
 		log.Error("stored data is damaged; what is whole is kept", "store", storeNames[store], "file", file,
@@ -133,13 +130,34 @@ func salvageStore(dir, store string, log *slog.Logger) (lost uint64, err error) 
 		if cut {
 			err = errors.Join(os.Truncate(file, int64(d.at)), syncFile(file)) // needs no room
 		} else {
-			err = errors.Join(writeSynced(file, whole), syncFile(blocks))
+			err = replaceBlock(file, d.at, whole)
 		}
 		if err != nil {
 			return lost, err
 		}
 	}
 	return lost, nil
+}
+
+// replaceBlock makes whole a block's content, which it is already up to from.
+// Where there is no room for another file it is written over the damaged one:
+// only then may a machine that stops in that moment lose more than was damaged.
+func replaceBlock(file string, from int, whole []byte) error {
+	if err := writeSynced(file, whole); err == nil {
+		return syncFile(filepath.Dir(file))
+	}
+	f, err := os.OpenFile(file, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteAt(whole[from:], int64(from))
+	if err == nil {
+		err = f.Truncate(int64(len(whole)))
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
 }
 
 func blockHash(store string, number int) hash.Hash64 {
@@ -179,7 +197,10 @@ func keepDamaged(dir, name string, content []byte) (kept string, err error) {
 	if err := os.MkdirAll(filepath.Dir(kept), 0o700); err != nil {
 		return "", err
 	}
-	return kept, writeSynced(kept, content)
+	if err := writeSynced(kept, content); err != nil {
+		return "", err
+	}
+	return kept, nil
 }
 
 // sift returns the whole records of a block, which is the block itself when all

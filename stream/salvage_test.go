@@ -150,6 +150,37 @@ func TestAnEndCutShortNeedsNoRoom(t *testing.T) {
 	}
 }
 
+// TestDamageInTheMidstNeedsNoRoom: nor does what lies before whole records, where
+// neither a copy nor a second file can be written.
+func TestDamageInTheMidstNeedsNoRoom(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, Options{Dir: dir})
+	for _, id := range []string{"e1", "e2", "e3"} {
+		publish(t, s, event("shop", id))
+	}
+	closeStream(t, s)
+	file := blocksOf(t, dir, eventStream)[0]
+	block, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	block[recordEnds(t, block, eventStream, 1)[0]+100] ^= 0xff
+	write(t, file, string(block))
+	write(t, filepath.Join(dir, damagedDir), "where no copy can be")
+	if err := os.Mkdir(file+".new", 0o700); err != nil { // nor anything beside the file
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	s = open(t, Options{Dir: dir, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	if got := ids(read(t, s, Query{})); !slices.Equal(got, []string{"e1", "e3"}) {
+		t.Errorf("read %v", got)
+	}
+	closeStream(t, s)
+	if !strings.Contains(log.String(), `level=ERROR msg="what is damaged is taken out without a copy"`) {
+		t.Errorf("the log says %s", log.String())
+	}
+}
+
 // A countedHash counts the bytes that it is given.
 type countedHash struct {
 	hash.Hash64
