@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/nearside/nearside/edge"
@@ -29,6 +30,10 @@ var (
 	sinkPattern = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
 	deadPattern = regexp.MustCompile(`^([a-z0-9-]{1,32})\.([0-9]{1,20})\.(rest|[0-9]{1,6})$`)
 )
+
+// expiresHeader says when a letter expires, in Unix seconds. The server would count
+// a time to live by the machine's clock, which can jump.
+const expiresHeader = "Expires"
 
 // maxSinkBytes bounds a sink's name.
 const maxSinkBytes = 32
@@ -55,13 +60,12 @@ func (s *Stream) PutDead(ctx context.Context, d edge.DeadLetter) error {
 	if !ValidSink(d.Sink) || !edge.ValidSite(d.Site) || !deadPattern.MatchString(d.ID) || len(d.Body) > MaxEventBytes {
 		return fmt.Errorf("keep dead letter: %w", ErrInvalid)
 	}
-	var options []jetstream.PublishOpt
+	msg := &nats.Msg{Subject: deadSubject + d.Site + "." + d.ID}
 	if !d.Expires.IsZero() {
-		left := d.Expires.Sub(s.clock.now())
-		if left <= 0 {
+		if !s.clock.now().Before(d.Expires) {
 			return nil
 		}
-		options = append(options, jetstream.WithMsgTTL(max(left.Round(time.Second), time.Second)))
+		msg.Header = nats.Header{expiresHeader: {strconv.FormatInt(d.Expires.Unix(), 10)}}
 	}
 	body := d.Body
 	d.Body = nil
@@ -69,9 +73,9 @@ func (s *Stream) PutDead(ctx context.Context, d edge.DeadLetter) error {
 	if err != nil || len(head) > maxDeadHeadBytes {
 		return fmt.Errorf("keep dead letter: %w: %w", ErrInvalid, err)
 	}
-	data := append(append(head, '\n'), body...)
+	msg.Data = append(append(head, '\n'), body...)
 	err = s.write(ctx, func(ctx context.Context, b *broker) error {
-		_, err := b.js.Publish(ctx, deadSubject+d.Site+"."+d.ID, data, options...)
+		_, err := b.js.PublishMsg(ctx, msg)
 		return err
 	})
 	if err != nil {
@@ -123,6 +127,22 @@ func (s *Stream) Dead(ctx context.Context, site, sink string, fn func(edge.DeadL
 // over reports whether a letter may not be shown any more.
 func (s *Stream) over(d *edge.DeadLetter) bool {
 	return !d.Expires.IsZero() && !s.clock.now().Before(d.Expires) || s.Forgotten(edge.Person{Site: d.Site, Key: d.Person}, d.Seq)
+}
+
+// expireDead deletes the letters that have expired.
+func (b *broker) expireDead(ctx context.Context, now time.Time) error {
+	at := position{subject: deadSubject + "*.*.*.*", seq: 1, heads: true}
+	return b.readThrough(ctx, b.dead, at, func(m message) error {
+		expires, err := strconv.ParseInt(m.header.Get(expiresHeader), 10, 64)
+		if err != nil || now.Unix() <= expires {
+			return nil // it has no time, or its time is to come
+		}
+		err = b.dead.SecureDeleteMsg(ctx, m.seq)
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			err = nil
+		}
+		return err
+	})
 }
 
 // openDead reads a letter as PutDead writes it. The subject says whose it is.

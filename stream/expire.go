@@ -20,7 +20,7 @@ const eraseBatch = 1000
 
 // Expire deletes from disk what has been kept long enough: events older than
 // MaxAge, or than keep of their site if that is less and not zero, dead letters
-// older than MaxAge, decision records older than edge.RecordAge, and copies of
+// older than MaxAge or expired with their event, decision records older than edge.RecordAge, and copies of
 // damaged files older than 30 days. Age counts from when an event was stored.
 // Nothing is deleted because the machine's clock has jumped, until the clock has
 // stayed there for a day.
@@ -37,6 +37,9 @@ func (s *Stream) Expire(ctx context.Context, keep func(site string) time.Duratio
 			return err
 		}
 		if err := s.expireFront(ctx, b, b.dead, expiry{now, s.o.MaxAge}); err != nil {
+			return err
+		}
+		if err := b.expireDead(ctx, now); err != nil {
 			return err
 		}
 		if err := expireDamaged(s.o.Dir, now); err != nil {

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"github.com/nearside/nearside/edge"
 	"github.com/nearside/nearside/edge/consent"
 	"github.com/nearside/nearside/edge/edgetest"
@@ -103,6 +105,44 @@ func TestADeadLetterIsKeptWholeUntilItIsDropped(t *testing.T) {
 	}
 }
 
+// TestADeadLetterExpiresByTheLogsClock: neither the server nor a jump of the
+// machine's clock deletes it before.
+func TestADeadLetterExpiresByTheLogsClock(t *testing.T) {
+	s := open(t, Options{Dir: t.TempDir()})
+	putDead(t, s, letter("hook", 1, 0))
+	lasting := letter("hook", 2, 0)
+	lasting.Expires = time.Time{}
+	putDead(t, s, lasting)
+	stored := func() uint64 {
+		info, err := s.broker.dead.Info(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info.State.Msgs
+	}
+	expire := func() {
+		if err := s.Expire(t.Context(), func(string) time.Duration { return 0 }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	msg, err := s.broker.dead.GetLastMsgForSubject(t.Context(), deadSubject+"shop.hook.1.0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ttl := msg.Header.Get(jetstream.MsgTTLHeader); ttl != "" {
+		t.Errorf("the server deletes it after %s by its own clock", ttl)
+	}
+	jump(s, days(2))
+	if expire(); stored() != 2 || len(deadLetters(t, s, "shop", "hook")) != 2 {
+		t.Errorf("%d letters after the clock jumped, want 2", stored())
+	}
+	jump(s, -days(2))
+	later(s, 2*time.Hour)
+	if expire(); stored() != 1 {
+		t.Errorf("%d letters once one has expired, want 1", stored())
+	}
+}
+
 func TestADeadLetterExpiresWithItsEvent(t *testing.T) {
 	s := open(t, Options{Dir: t.TempDir()})
 	short := letter("hook", 1, 0)
@@ -120,6 +160,9 @@ func TestADeadLetterExpiresWithItsEvent(t *testing.T) {
 		t.Errorf("error %v, want ErrNoDead", err)
 	}
 	eventually(t, "it is gone", func() bool {
+		if err := s.Expire(t.Context(), func(string) time.Duration { return 0 }); err != nil {
+			t.Fatal(err)
+		}
 		info, err := s.broker.dead.Info(t.Context())
 		return err == nil && info.State.Msgs == 1
 	})
