@@ -15,22 +15,37 @@ import (
 	"github.com/nearside/nearside/edge"
 )
 
-// Forget implements Sink. What was gathered becomes files first.
+// Forget implements Sink. What was gathered becomes files first. A file that
+// cannot be read or written anew holds up neither the others nor new ones.
 func (d *folder) Forget(ctx context.Context, f edge.Forgetting) error {
 	if err := d.commit(); err != nil {
 		return err
 	}
 	person := f.Key.String()
 	drop := func(of string, seq uint64) bool { return of == person && seq <= f.Before }
-	return d.walk(f.Site, func(name string) error {
-		if !strings.HasSuffix(name, d.format.extension()) || ctx.Err() != nil {
+	var left error
+	err := d.walk(f.Site, func(name string) error {
+		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if err := d.rewrite(name, drop); err != nil {
-			return fmt.Errorf("rewrite %s: %w", filepath.Base(name), err)
+		var err error
+		switch {
+		case strings.HasSuffix(name, d.format.extension()):
+			err = d.rewrite(name, drop)
+		case strings.HasSuffix(name, wipeSuffix): // one that could not be overwritten before
+			if err = wipe(name); errors.Is(err, fs.ErrNotExist) {
+				err = nil
+			}
+		}
+		if err != nil && left == nil {
+			left = fmt.Errorf("%w: rewrite %s: %w", ErrLeft, filepath.Base(name), err)
 		}
 		return nil
 	})
+	if err != nil {
+		return err
+	}
+	return left
 }
 
 // rewrite takes events out of a file, if it has any. Its old bytes are

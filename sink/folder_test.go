@@ -4,6 +4,7 @@ package sink
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -227,19 +228,25 @@ func TestDeletedBytesAreOverwritten(t *testing.T) {
 	}
 }
 
-// A damaged file does not end the process, and a deletion that meets it fails
-// rather than pass it over.
+// A damaged file does not end the process, and a deletion that meets it is not
+// done rather than pass it over.
 func TestADamagedFileFailsADeletion(t *testing.T) {
 	for _, kind := range []string{"parquet", "jsonl", "jsonl, gzip: true"} {
 		s := parse(t, "- {name: files, dir: '"+t.TempDir()+"', kind: "+kind+"}")
 		d := openTestFolder(t, s, 100)
 		put(t, d, Batch{End: 1, Now: true, Events: []Event{logged(1, 0, anEvent("a1", "ann"))}})
 		names, _ := filepath.Glob(s.Dir + "/day=*/site=*/*")
-		if err := os.WriteFile(names[0], bytes.Repeat([]byte("PAR1\n{"), 50), 0o600); err != nil {
-			t.Fatal(err)
+		for _, name := range []string{names[0], names[0] + wipeSuffix} {
+			if err := os.WriteFile(name, bytes.Repeat([]byte("PAR1\n{"), 50), 0o600); err != nil {
+				t.Fatal(err)
+			}
 		}
-		if err := d.Forget(t.Context(), edge.Forgetting{Person: edge.Person{Site: "shop", Key: personOf("ann")}, Before: 1}); err == nil {
-			t.Errorf("%s: a damaged file was passed over", kind)
+		if err := d.Forget(t.Context(), edge.Forgetting{Person: edge.Person{Site: "shop", Key: personOf("ann")}, Before: 1}); !errors.Is(err, ErrLeft) {
+			t.Errorf("%s: error %v over a damaged file, want ErrLeft", kind, err)
 		}
+		if left, _ := filepath.Glob(s.Dir + "/day=*/site=*/*" + wipeSuffix); len(left) > 0 {
+			t.Errorf("%s: what was to be overwritten is still there", kind)
+		}
+		put(t, d, Batch{End: 2, Now: true, Events: []Event{logged(2, 0, anEvent("b1", "bob"))}}) // it goes on
 	}
 }

@@ -76,9 +76,12 @@ type Options struct {
 
 // A Pump moves events from the log to one sink.
 type Pump struct {
-	o       Options
-	pause   pause
-	replays chan replay
+	o     Options
+	pause pause
+	// leftPause is the wait before a deletion that was not done is tried again: it
+	// may read every file of a site.
+	leftPause pause
+	replays   chan replay
 
 	mu     sync.Mutex
 	status edge.SinkStatus // without what Status asks for
@@ -93,7 +96,7 @@ func New(o Options) *Pump {
 		o.Now = time.Now
 	}
 	return &Pump{
-		o: o, pause: pause{time.Second, time.Minute}, replays: make(chan replay),
+		o: o, pause: pause{time.Second, time.Minute}, leftPause: pause{10 * time.Second, 10 * time.Minute}, replays: make(chan replay),
 		status: edge.SinkStatus{Name: o.Spec.Name, Kind: o.Spec.Kind, State: edge.SinkWaiting, Skipped: map[string]uint64{}},
 	}
 }

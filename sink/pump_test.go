@@ -137,6 +137,7 @@ func start(t testing.TB, l streamLog, spec *Spec) (*Pump, func()) {
 	}
 	p := New(Options{Spec: spec, Newest: newest, Log: l, Ledger: l, Persons: l, Logger: slog.New(slog.DiscardHandler)})
 	p.pause = pause{10 * time.Millisecond, 50 * time.Millisecond}
+	p.leftPause = p.pause
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -471,6 +472,49 @@ func TestAForgottenPersonIsInNoFile(t *testing.T) {
 				t.Errorf("files hold %v", got)
 			}
 		})
+	}
+}
+
+// TestADamagedFileHoldsUpNoNewEvents: the deletion that it holds up waits, is seen
+// to wait, and is done once the file is whole again.
+func TestADamagedFileHoldsUpNoNewEvents(t *testing.T) {
+	t.Parallel()
+	l, dir := openLog(t, t.TempDir()), t.TempDir()
+	p, stop := start(t, l, parse(t, "- {name: files, kind: jsonl, dir: '"+dir+"', from: start, rotateAfter: 1s}"))
+	publish(t, l, anEvent("a1", "ann"), anEvent("b1", "bob"))
+	caughtUp(t, l, p)
+	names, _ := filepath.Glob(filepath.Join(dir, "day=*", "site=*", "*.jsonl"))
+	if len(names) != 1 {
+		t.Fatalf("files %v, want one", names)
+	}
+	whole, err := os.ReadFile(names[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	damage := func(with []byte) {
+		if err := os.WriteFile(names[0], with, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	damage([]byte("{\n"))
+	publish(t, l, anEvent("a2", "ann"), anEvent("b2", "bob"))
+	caughtUp(t, l, p)
+	for _, name := range []string{"ann", "bob"} { // and one that waits behind another
+		if _, err := l.Forget(t.Context(), edge.Person{Site: "shop", Key: personOf(name)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	publish(t, l, anEvent("c3", "cid"))
+	s := caughtUp(t, l, p)
+	eventually(t, "the deletions are seen to wait", func() bool {
+		s = p.Status(t.Context())
+		return s.State == edge.SinkRunning && s.Forgetting == 2 && strings.Contains(s.Problem, "a deletion is not done")
+	})
+	damage(whole)
+	eventually(t, "both are done", func() bool { s = p.Status(t.Context()); return s.Forgetting == 0 && s.Problem == "" })
+	stop()
+	if got := storedIDs(t, dir); !slices.Equal(got, []string{"c3"}) {
+		t.Errorf("files hold %v", got)
 	}
 }
 

@@ -3,6 +3,7 @@
 package sink
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -50,9 +51,12 @@ type session struct {
 	sink   Sink
 	frames []Frame // gathered
 	bytes  int
-	given  uint64          // the newest message of a batch that was written
-	moved  <-chan struct{} // closed when somebody is to be forgotten
-	stored Mark            // the mark on disk
+	given  uint64           // the newest message of a batch that was written
+	moved  <-chan struct{}  // closed when somebody is to be forgotten
+	left   error            // why a deletion is not done, nil when all are
+	lefts  int              // how often in a row
+	again  <-chan time.Time // when what is left is tried again
+	stored Mark             // the mark on disk
 	marked time.Time
 }
 
@@ -134,7 +138,7 @@ func (s *session) run(ctx context.Context) error {
 	if _, err := s.write(ctx, false); err != nil { // it works, as far as that can be told without events
 		return err
 	}
-	s.set(edge.SinkRunning, nil)
+	s.set(edge.SinkRunning, s.left)
 	clock := time.NewTicker(tick)
 	defer clock.Stop()
 	var full <-chan time.Time // when what was gathered is written
@@ -158,6 +162,8 @@ func (s *session) run(ctx context.Context) error {
 				_, err = s.write(ctx, false)
 			}
 		case <-s.moved:
+			err = s.forget(ctx)
+		case <-s.again:
 			err = s.forget(ctx)
 		case r := <-s.replays:
 			full = nil
@@ -321,17 +327,25 @@ func (s *session) putMark(ctx context.Context, now bool) error {
 }
 
 // forget lets the sink forget whom it must, in the order in which it was asked.
+// Where something is left the mark stays before that, so that it counts as
+// waiting, and it and what was asked behind it is done again later.
 func (s *session) forget(ctx context.Context) error {
 	s.mu.Lock()
 	after := s.mark.Forgets
 	s.mu.Unlock()
 	var all []edge.Forgetting
 	all, s.moved = s.o.Persons.Forgettings(after)
+	var left error
 	for _, f := range all {
 		if len(s.o.Spec.Sites) == 0 || slices.Contains(s.o.Spec.Sites, f.Site) {
-			if err := s.sink.Forget(ctx, f); err != nil {
+			err := s.sink.Forget(ctx, f)
+			if err != nil && !errors.Is(err, ErrLeft) {
 				return fmt.Errorf("forget a person: %w", err)
 			}
+			left = cmp.Or(left, err)
+		}
+		if left != nil {
+			continue
 		}
 		s.mu.Lock()
 		s.mark.Forgets = f.Number
@@ -340,5 +354,23 @@ func (s *session) forget(ctx context.Context) error {
 			return err
 		}
 	}
+	s.leave(left)
 	return nil
+}
+
+// leave notes why a deletion is not done, or with nil that all are.
+func (s *session) leave(left error) {
+	if left == nil && s.left == nil {
+		return
+	}
+	s.left, s.again = left, nil
+	s.set(edge.SinkRunning, left)
+	if left == nil {
+		s.lefts = 0
+		s.o.Logger.Info("all deletions are done", "sink", s.o.Spec.Name)
+		return
+	}
+	s.lefts++
+	s.again = time.After(s.leftPause.before(s.lefts))
+	s.o.Logger.Error("a deletion is not done; it is tried again, and new events go on", "sink", s.o.Spec.Name, "error", left)
 }

@@ -69,7 +69,7 @@ type Refusal struct {
 
 // A Sink is a place that events flow on to. One goroutine uses it. After an error
 // of Write or Forget that is not ctx's it is closed and opened anew, and gets
-// again what was not durable.
+// again what was not durable; not so after ErrLeft.
 type Sink interface {
 	// Write takes a batch, which may be empty: it lets a sink that gathers look at
 	// its clock. It returns when the sink can take the next one. A sink that knows
@@ -77,7 +77,8 @@ type Sink interface {
 	Write(ctx context.Context, b Batch) (Receipt, error)
 	// Forget deletes what the sink holds of a person, the events that it has
 	// gathered included, or tells the receiver to, after everything written
-	// before. It is safe to repeat.
+	// before. It is safe to repeat. With ErrLeft something is left, and the sink
+	// goes on; it is asked again.
 	Forget(ctx context.Context, f edge.Forgetting) error
 	// Close lets go of what is not durable.
 	Close() error
@@ -93,6 +94,10 @@ var kinds = map[string]kind{
 // ErrStopped reports a sink whose receiver does not want anything any more. It is
 // not tried again until the node is restarted.
 var ErrStopped = errors.New("the receiver wants no more")
+
+// ErrLeft reports that a sink still holds something of a person who is to be
+// forgotten, or cannot tell.
+var ErrLeft = errors.New("a deletion is not done")
 
 // Circumstances are what a sink is opened in.
 type Circumstances struct {
