@@ -182,7 +182,7 @@ func (c *Config) flags(line string, out io.Writer, uses ...string) *flag.FlagSet
 	bind := func(f *flag.Flag) {
 		if value, ok := os.LookupEnv(variable(f.Name)); ok {
 			if err := f.Value.Set(value); err != nil {
-				c.env = append(c.env, usagef("%s=%q: %v", variable(f.Name), value, err))
+				c.env = append(c.env, usagef("%s=%q: %v", variable(f.Name), value, wanted(f.Value, err)))
 			}
 			c.note(f.Name, value, fromEnvironment)
 		}

@@ -40,10 +40,26 @@ type heard struct {
 // Set implements flag.Value.
 func (h *heard) Set(text string) error {
 	if err := h.Value.Set(text); err != nil {
-		return err
+		return wanted(h.Value, err)
 	}
 	h.c.note(h.name, text, fromLine)
 	return nil
+}
+
+// wanted says what a switch or a number takes, of which the flag package only says
+// that it cannot be read. YAML's yes, and an empty value, are neither.
+func wanted(v flag.Value, err error) error {
+	g, ok := v.(flag.Getter)
+	if !ok {
+		return err
+	}
+	switch g.Get().(type) {
+	case bool:
+		return errors.New("want true or false")
+	case int, int64:
+		return errors.New("want a whole number")
+	}
+	return err
 }
 
 // IsBoolFlag lets a switch stand without a value.
