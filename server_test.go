@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/nearside/nearside/collector"
+	"github.com/nearside/nearside/edge"
 	"github.com/nearside/nearside/edge/consent"
 	"github.com/nearside/nearside/publishing"
 )
@@ -296,5 +297,31 @@ func TestOnePersonsEventsFromEverySource(t *testing.T) {
 	}
 	if log := fmt.Sprint(stored); strings.Contains(log, "crm-") {
 		t.Error("a customer's id is in the log")
+	}
+}
+
+// A customer is forgotten by the id that the site knows, which the node alone can
+// turn into what events have.
+func TestACustomerIsForgottenByTheSitesOwnID(t *testing.T) {
+	n := newShop(t)
+	key := n.serverKey(t, "shop")
+	batch := fmt.Sprintf(`{"v":1,"site":"shop","consent":{"granted":["storage","measure","profile"]},"events":[
+		{"id":"seven","name":"purchase","at":%[1]d,"profile":"crm-7"},{"id":"eight","name":"purchase","at":%[1]d,"profile":"crm-8"}]}`, time.Now().UnixMilli())
+	if status, answer := n.asServer(t, "/v1/events", key, batch); status != 200 || !strings.HasPrefix(answer, `{"v":1,"accepted":2,`) {
+		t.Fatalf("answer %d %s", status, answer)
+	}
+	cli(t, "sinks", "forget", "--site", "shop", "--profile", "crm-7", "--data", n.data)
+	if left := cli(t, "events", "--site", "shop", "--data", n.data); strings.Contains(left, `"seven"`) || !strings.Contains(left, `"eight"`) {
+		t.Errorf("left are %s", left)
+	}
+	if audit := n.adminGet(t, "/v1/sites/shop/audit"); strings.Contains(audit, "crm-7") || !strings.Contains(audit, `"act":"forget"`) {
+		t.Errorf("the audit log tells %s", audit)
+	}
+	var out strings.Builder
+	for _, args := range [][]string{{"--profile", "a", "--id", "b"}, {"--profile", strings.Repeat("a", edge.MaxProfileBytes+1)}, {}} {
+		line := append([]string{"sinks", "forget", "--site", "shop", "--data", n.data}, args...)
+		if code := command(t.Context(), line, stdio{out: &out, err: &out}); code == exitOK {
+			t.Errorf("%q is taken", args)
+		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -16,7 +17,7 @@ import (
 )
 
 const (
-	sinksLine = "sinks status | check FILE | forget --site ID --person KEY | drop NAME [settings]"
+	sinksLine = "sinks status | check FILE | forget --site ID --profile CUSTOMER | drop NAME [settings]"
 	deadLine  = "dead list | show SITE ID | replay SITE ID | drop SITE ID [settings]"
 )
 
@@ -105,25 +106,24 @@ func sinksCheckCommand(_ context.Context, args []string, io stdio) error {
 
 func sinksForgetCommand(ctx context.Context, args []string, io stdio) error {
 	cfg := defaults()
-	fs := cfg.flags("sinks forget --site ID --person KEY [settings]", io.out, clientSettings...)
-	var site, person, id string
+	fs := cfg.flags("sinks forget --site ID --profile CUSTOMER [settings]", io.out, clientSettings...)
+	var site, person, id, profile string
 	fs.StringVar(&site, "site", "", "the `ID` of the site")
 	fs.StringVar(&person, "person", "", "the person's `key`, as sinks' files have it in log.person or person")
 	fs.StringVar(&id, "id", "", "the person's `id` in place of the key, as stored events have it in visitor.id or profile")
+	fs.StringVar(&profile, "profile", "", "the customer whom the site knows by this `id`, in place of both; a browser linked to it is forgotten by its own id")
 	var wait time.Duration
 	fs.Var((*span)(&wait), "wait", "how long to wait until every sink has done it, a `duration` like 30s")
 	if err := cfg.parse(fs, args); err != nil {
 		return err
 	}
-	ask := map[string]string{"person": person}
-	if id != "" {
-		ask = map[string]string{"id": id}
-	}
+	ask := map[string]string{"person": person, "id": id, "profile": profile}
+	maps.DeleteFunc(ask, func(_, value string) bool { return value == "" })
 	switch {
 	case !edge.ValidSite(site):
 		return usagef("--site is missing, or no site's ID")
-	case (person == "") == (id == ""):
-		return usagef("want --person or --id")
+	case len(ask) != 1:
+		return usagef("want one of --profile, --person and --id")
 	}
 	client, err := openClient(&cfg, io)
 	if err != nil {

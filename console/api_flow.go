@@ -79,18 +79,30 @@ func (c *Console) forget(q *call) error {
 		return errNotFound
 	}
 	var ask struct {
-		Person edge.PersonKey `json:"person"`
-		ID     string         `json:"id"`
+		Person  edge.PersonKey `json:"person"`
+		ID      string         `json:"id"`
+		Profile string         `json:"profile"`
 	}
 	if err := q.decode(&ask); err != nil {
 		return err
 	}
 	person := edge.Person{Site: q.site, Key: ask.Person}
-	none := ask.Person == (edge.PersonKey{})
+	ways := 0
+	for _, given := range []bool{ask.Person != (edge.PersonKey{}), ask.ID != "", ask.Profile != ""} {
+		if given {
+			ways++
+		}
+	}
 	switch {
-	case none == (ask.ID == ""):
-		return badRequest("person", "give the person's key or their id, one of both")
-	case none:
+	case ways != 1:
+		return badRequest("person", "give the person's key, their id or the customer's, one of them")
+	case len(ask.Profile) > edge.MaxProfileBytes:
+		return badRequest("profile", "a customer's id has at most %d bytes", edge.MaxProfileBytes)
+	case ask.Profile != "" && c.options.ProfileID == nil:
+		return errNotFound
+	case ask.Profile != "":
+		person.Key = edge.PersonKeyOf(q.site, c.options.ProfileID(q.site, ask.Profile))
+	case ask.ID != "":
 		person.Key = edge.PersonKeyOf(q.site, ask.ID)
 	}
 	var now edge.Forgetting

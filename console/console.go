@@ -36,6 +36,9 @@ type Options struct {
 	// without them there are none.
 	Flow Flow
 	Dead Dead
+	// ProfileID returns what a customer is known by in a site's events, for who
+	// knows the site's own id alone. Without it nobody can be asked for by that.
+	ProfileID func(site, customer string) string
 	// Logger is slog.Default if nil.
 	Logger *slog.Logger
 	// Now is time.Now if nil.

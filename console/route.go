@@ -92,7 +92,7 @@ func (c *Console) table() []route {
 		{"DELETE", "/v1/sites/{site}/items/{item}", publisher, atSite, noBody, "takes an item out at once", c.deleteItem},
 		{"GET", "/v1/sinks", viewer, everywhere, noBody, "where events flow on to, how that does and what waits (`docs/SINKS.md`)", c.sinks},
 		{"DELETE", "/v1/sinks/{name}", admin, everywhere, noBody, "forgets how far a sink is that nobody runs", c.dropSink},
-		{"POST", "/v1/sites/{site}/forget", admin, atSite, maxJSONBytes, "lets every sink forget a person: `{\"person\"}`, their key, or `{\"id\"}`, their id", c.forget},
+		{"POST", "/v1/sites/{site}/forget", admin, atSite, maxJSONBytes, "lets every sink forget a person: `{\"person\"}`, their key, `{\"id\"}`, their id, or `{\"profile\"}`, a customer's as the site knows it", c.forget},
 		{"GET", "/v1/sites/{site}/forget/{person}", admin, atSite, noBody, "how far that is, by sink; `person` is the key", c.forgetting},
 		{"GET", "/v1/dead", viewer, atQuery, noBody, "events that a sink could not take, oldest first; `?site=`, `?sink=`, `?limit=` (100, at most 1000)", c.dead},
 		{"GET", "/v1/sites/{site}/dead/{id}", viewer, atSite, noBody, "one of them, with the event", c.deadLetter},
