@@ -119,6 +119,7 @@ type Server struct {
 	rations   *rations
 	exchanges sync.Pool
 	batches   sync.Pool
+	large     largeBodies
 	decides   sync.Pool
 	draining  atomic.Bool
 	logBroken atomic.Bool // the publisher failed last time, and not for being slow

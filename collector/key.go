@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/valyala/fasthttp"
 
@@ -116,13 +117,10 @@ func (s *Server) admitServer(access *Access, site string, malformed error) (*edg
 }
 
 // bodyLimits gives the body of a batch more room than others, once the key of
-// who sends it is known: nobody else makes the process hold that much.
+// who sends it is known, and while there is a place: nobody else makes the process
+// hold that much.
 func (s *Server) bodyLimits(header *fasthttp.RequestHeader) (c fasthttp.RequestConfig) {
-	path, _, _ := strings.Cut(view(header.RequestURI()), "?")
-	if r := s.route(path); r == nil || r.label != routeEvents {
-		return c
-	}
-	if _, err := s.accessOf(header); err == nil {
+	if s.mayBeLarge(header) && s.large.take(header, time.Now().Add(s.options.ReadTimeout)) {
 		c.MaxRequestBodySize = edge.MaxBatchBytes
 	}
 	return c

@@ -87,7 +87,7 @@ func newMetrics() *metrics {
 		errNotFound, errMethod, errMediaType, errEncoding, errBodyTooLarge, errHeaderTooLarge, errRequestTimeout,
 		errUnknownSite, errOriginMissing, errURLOrigin, errUnavailable, errNotReady, errTooManyRequests,
 		errVersion, errExpectation,
-		errBrowser, errKeyInURL, errNoKey, errForeignSite, errOverQuota,
+		errBrowser, errKeyInURL, errNoKey, errForeignSite, errOverQuota, errLargeBodies,
 	} {
 		codes = append(codes, r.code)
 	}

@@ -37,6 +37,8 @@ func (x *batchCall) free() {
 
 // serverEvents answers POST /v1/events.
 func (s *Server) serverEvents(ctx *fasthttp.RequestCtx) error {
+	s.large.keep(&ctx.Request.Header)
+	defer s.large.free(&ctx.Request.Header)
 	x := s.batches.Get().(*batchCall)
 	err := s.answerBatch(ctx, x)
 	x.free()

@@ -6,10 +6,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/valyala/fasthttp"
 
 	"github.com/nearside/nearside/edge"
 )
@@ -191,6 +195,65 @@ func TestALargeBodyNeedsAKeyFirst(t *testing.T) {
 		if res.StatusCode != 413 || res.code(t) != "body_too_large" {
 			t.Errorf("%s: %d %.100s", name, res.StatusCode, res.body)
 		}
+	}
+}
+
+// Slow senders of large bodies do not take a mebibyte for each connection: there
+// are so many places, and what leaves its place gives it to the next.
+func TestSoManyLargeBodiesAreHeldAtOnce(t *testing.T) {
+	h, _ := openForServers(t)
+	slow := func() net.Conn {
+		c := dial(t, h.addr)
+		_, _ = fmt.Fprintf(c, "POST /v1/events HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n%s\r\nContent-Length: %d\r\n\r\n{", withShopKey, edge.MaxBatchBytes)
+		return c
+	}
+	var first net.Conn
+	for range maxLargeBodies {
+		first = slow()
+	}
+	waitFor(t, "every place to be taken", func() bool {
+		h.large.mu.Lock()
+		defer h.large.mu.Unlock()
+		return !slices.Contains(h.large.heads[:], nil)
+	})
+	small := batchOf(nil, toldEvent("small", "note", nil))
+	large := batchOf(nil, toldEvent("large", "note", nil)) + strings.Repeat(" ", edge.MaxBeaconBytes)
+	if res := h.do("POST", "/v1/events", large, withShopKey); res.StatusCode != 503 || res.code(t) != "too_many_bodies" || res.Header.Get("Retry-After") != "1" {
+		t.Errorf("one more: %d %s", res.StatusCode, res.body)
+	}
+	if res := h.do("POST", "/v1/events", large); res.StatusCode != 413 {
+		t.Errorf("without a key: %d %s", res.StatusCode, res.body)
+	}
+	if a := h.do("POST", "/v1/events", small, withShopKey).batch(t); a.Accepted != 1 {
+		t.Errorf("a small one: %+v", a)
+	}
+	_ = first.Close()
+	waitFor(t, "a place to be free", func() bool {
+		h.large.mu.Lock()
+		defer h.large.mu.Unlock()
+		return slices.Contains(h.large.heads[:], nil)
+	})
+	for range 3 { // it gives its place back when it is answered
+		if a := h.do("POST", "/v1/events", large, withShopKey).batch(t); a.Accepted != 1 {
+			t.Errorf("one after another: %+v", a)
+		}
+	}
+}
+
+// A body that cannot arrive in time any more holds no place.
+func TestALargeBodysPlaceEnds(t *testing.T) {
+	var l largeBodies
+	heads := make([]fasthttp.RequestHeader, maxLargeBodies+1)
+	for i := range maxLargeBodies {
+		if !l.take(&heads[i], time.Now().Add(time.Hour)) {
+			t.Fatalf("place %d", i)
+		}
+	}
+	l.until[0] = time.Now().Add(-time.Second) // both are late,
+	l.until[maxLargeBodies-1] = l.until[0]
+	l.keep(&heads[0]) // and one arrived before it was
+	if last := &heads[maxLargeBodies]; !l.take(last, time.Now().Add(time.Hour)) || l.take(&heads[maxLargeBodies-1], time.Now()) || !l.free(last) || l.free(last) {
+		t.Error("the place of a late body, and of that alone, is for the next")
 	}
 }
 

@@ -110,6 +110,10 @@ func (s *Server) refuseUnread(ctx *fasthttp.RequestCtx, err error) {
 	if r == errInternal {
 		r = errBadRequest // the server had no part in it yet
 	}
+	head := &ctx.Request.Header
+	if had := s.large.free(head); !had && r == errBodyTooLarge && s.options.Keys != nil && s.mayBeLarge(head) {
+		r = errLargeBodies
+	}
 	s.refuse(ctx, r)
 	s.metrics.served(routeUnread, r.status)
 	if c, ok := ctx.Conn().(lingerer); ok && r != errRequestTimeout {
