@@ -113,8 +113,12 @@ func TestEventsFlowOnFromANode(t *testing.T) {
 	waitFor(t, "the dead receiver to be seen", func() bool {
 		return strings.Contains(cli(t, "sinks", "status", "--data", n.data), "the receiver answers 503")
 	})
-	metrics := n.adminGet(t, "/metrics")
-	for _, want := range []string{`nearside_sink_up{sink="crm"} 0`, `nearside_sink_up{sink="lines"} 1`, `nearside_sink_backlog_messages{sink="lines"} 0`, `nearside_sink_written_events_total{sink="lines"} 4`} {
+	var metrics string
+	waitFor(t, "the mark behind the lines", func() bool {
+		metrics = n.adminGet(t, "/metrics")
+		return strings.Contains(metrics, `nearside_sink_backlog_messages{sink="lines"} 0`+"\n")
+	})
+	for _, want := range []string{`nearside_sink_up{sink="crm"} 0`, `nearside_sink_up{sink="lines"} 1`, `nearside_sink_written_events_total{sink="lines"} 4`} {
 		if !strings.Contains(metrics, want+"\n") {
 			t.Errorf("the metrics lack %s", want)
 		}
