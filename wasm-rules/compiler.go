@@ -49,7 +49,10 @@ type compiler struct {
 	builtIn   map[string]bool // hashes of the modules that are part of the program
 	checks    *gate
 	trimming  sync.Mutex
-	jailed    atomic.Int64 // modules that the jail has compiled
+	// loading is held while wazero loads: what it reads from the cache it shares
+	// with others before it has compiled the ways in (wazero 1.12).
+	loading sync.Mutex
+	jailed  atomic.Int64 // modules that the jail has compiled
 }
 
 // openCompiler opens the cache below dir; "" is one that close removes.
@@ -191,6 +194,8 @@ func (c *compiler) load(ctx context.Context, wasm []byte) (code wazero.CompiledM
 			err = &ModuleError{CodeInvalid, fmt.Errorf("compile: %v", r)}
 		}
 	}()
+	c.loading.Lock()
+	defer c.loading.Unlock()
 	code, err = c.runtime.CompileModule(ctx, wasm)
 	switch {
 	case errors.Is(err, errNotCached):
