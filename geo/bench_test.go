@@ -119,7 +119,7 @@ func BenchmarkReaders(b *testing.B) {
 		}{
 			{"geoip2-city", func(addr netip.Addr) error { _, err := convenient.City(addr); return err }},
 			{"geoip2-country", func(addr netip.Addr) error { _, err := convenient.Country(addr); return err }},
-			{"needed-fields", func(addr netip.Addr) error { var r neededFields; return plain.Lookup(addr).Decode(&r) }},
+			{"needed-fields", func(addr netip.Addr) error { var r geoIP2Record; return plain.Lookup(addr).Decode(&r) }},
 			{"tree-only", func(addr netip.Addr) error { return plain.Lookup(addr).Err() }},
 		} {
 			b.Run(file.name+"/"+way.name, func(b *testing.B) {
@@ -134,29 +134,6 @@ func BenchmarkReaders(b *testing.B) {
 			})
 		}
 	}
-}
-
-// neededFields are the members of a City record that a Place takes.
-type neededFields struct {
-	Country struct {
-		ISOCode string `maxminddb:"iso_code"`
-	} `maxminddb:"country"`
-	Subdivisions []struct {
-		ISOCode string `maxminddb:"iso_code"`
-	} `maxminddb:"subdivisions"`
-	City struct {
-		Names struct {
-			English string `maxminddb:"en"`
-		} `maxminddb:"names"`
-	} `maxminddb:"city"`
-	Postal struct {
-		Code string `maxminddb:"code"`
-	} `maxminddb:"postal"`
-	Location struct {
-		Latitude  *float64 `maxminddb:"latitude"`
-		Longitude *float64 `maxminddb:"longitude"`
-		TimeZone  string   `maxminddb:"time_zone"`
-	} `maxminddb:"location"`
 }
 
 // BenchmarkOpen is the start of the program on its built-in database.
