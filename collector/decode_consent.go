@@ -37,26 +37,13 @@ func (d *Decoder) serverConsent(c *consent.Signals) fault {
 			c.Owner.Refused |= refused
 		case "purposes":
 			f = d.purposeSet(&c.Claimed)
-		case "policy":
-			f = d.pagePolicy(&c.PagePolicy)
-		case "owner":
-			asked = true
-			f = d.owner(&c.Owner)
-		case "gdpr":
-			f = d.answer(&c.GDPR)
-		case "tcf":
-			f = s.text(&c.TCF, consent.MaxTCFBytes)
-		case "gpp":
-			f = s.text(&c.GPP, consent.MaxGPPBytes)
-		case "gppSid":
-			c.GPPSections, f = d.sections(c.GPPSections)
-		case "gpc":
-			f = s.boolean(&c.GPC)
-		case "gcm":
-			f = d.consentMode(&c.Mode)
 		default:
-			s.skip()
-			continue
+			if f = d.signal(c, key); f == faultNotHere {
+				s.skip()
+				f = faultNone
+				continue
+			}
+			asked = asked || string(key) == "owner"
 		}
 		if asked && filed {
 			f = first(f, faultValue) // two answers of the site's own

@@ -30,27 +30,9 @@ func (d *Decoder) consent(c *consent.Signals) fault {
 	in, f := s.enter('{')
 	for in && s.member() {
 		key := s.key
-		switch string(key) {
-		case "purposes":
-			f = d.purposes(&c.Claimed)
-		case "policy":
-			f = d.pagePolicy(&c.PagePolicy)
-		case "owner":
-			f = d.owner(&c.Owner)
-		case "gdpr":
-			f = d.answer(&c.GDPR)
-		case "tcf":
-			f = s.text(&c.TCF, consent.MaxTCFBytes)
-		case "gpp":
-			f = s.text(&c.GPP, consent.MaxGPPBytes)
-		case "gppSid":
-			c.GPPSections, f = d.sections(c.GPPSections)
-		case "gpc":
-			f = s.boolean(&c.GPC)
-		case "gcm":
-			f = d.consentMode(&c.Mode)
-		default:
+		if f = d.signal(c, key); f == faultNotHere {
 			s.skip()
+			f = faultNone
 			continue
 		}
 		if f = first(f, seen.again(key)); f != faultNone {
@@ -58,6 +40,33 @@ func (d *Decoder) consent(c *consent.Signals) fault {
 		}
 	}
 	return first(f, s.fault)
+}
+
+// signal reads the consent signal that is called key, faultNotHere if none is.
+func (d *Decoder) signal(c *consent.Signals, key []byte) (f fault) {
+	s := &d.scan
+	switch string(key) {
+	case "purposes":
+		return d.purposes(&c.Claimed)
+	case "policy":
+		return d.pagePolicy(&c.PagePolicy)
+	case "owner":
+		return d.owner(&c.Owner)
+	case "gdpr":
+		return d.answer(&c.GDPR)
+	case "tcf":
+		return s.text(&c.TCF, consent.MaxTCFBytes)
+	case "gpp":
+		return s.text(&c.GPP, consent.MaxGPPBytes)
+	case "gppSid":
+		c.GPPSections, f = d.sections(c.GPPSections)
+		return f
+	case "gpc":
+		return s.boolean(&c.GPC)
+	case "gcm":
+		return d.consentMode(&c.Mode)
+	}
+	return faultNotHere
 }
 
 // repeats finds a consent signal that stands twice: it has the bits of those that
