@@ -42,18 +42,9 @@ func FuzzDecodeBeacon(f *testing.F) {
 		if got, want := fmt.Sprintf("%+v %v", used, errUsed), fmt.Sprintf("%+v %v", b, err); got != want {
 			t.Fatalf("in used memory it reads as\n%s, in new as\n%s", got, want)
 		}
+		checkVerdict(t, body, err)
 		if err != nil {
-			var decode *DecodeError
-			if !errors.As(err, &decode) || decode.Code == "" {
-				t.Fatalf("%v is no *DecodeError", err)
-			}
-			if decode.Code == "bad_json" && json.Valid(body) && utf8.Valid(body) {
-				t.Fatalf("refused as bad JSON, which it is not: %q", body)
-			}
 			return
-		}
-		if !json.Valid(body) || !utf8.Valid(body) {
-			t.Fatalf("accepted what is not JSON: %q", body)
 		}
 		checkLimits(t, &b, d.Rejected())
 
@@ -285,5 +276,24 @@ func BenchmarkDecodeStandard(b *testing.B) {
 		if err := json.Unmarshal(body, &w); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// checkVerdict holds a decoder's error to what it may say of a body.
+func checkVerdict(t *testing.T, body []byte, err error) {
+	t.Helper()
+	isJSON := json.Valid(body) && utf8.Valid(body)
+	if err == nil {
+		if !isJSON {
+			t.Fatalf("accepted what is not JSON: %q", body)
+		}
+		return
+	}
+	var decode *DecodeError
+	if !errors.As(err, &decode) || decode.Code == "" {
+		t.Fatalf("%v is no *DecodeError", err)
+	}
+	if decode.Code == "bad_json" && isJSON {
+		t.Fatalf("refused as bad JSON, which it is not: %q", body)
 	}
 }
