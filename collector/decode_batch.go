@@ -165,57 +165,43 @@ func (d *BatchDecoder) batchEvents(b *edge.Batch) fault {
 }
 
 // batchEvent reads one event and reports the first thing that is wrong with it.
-func (d *BatchDecoder) batchEvent(e *edge.BatchEvent, b *edge.Batch) (verdict eventFault) {
+func (d *BatchDecoder) batchEvent(e *edge.BatchEvent, b *edge.Batch) eventFault {
 	s := &d.scan
-	note := func(ok bool, code, field string) {
-		if !ok && verdict.code == "" {
-			verdict = eventFault{code, field}
-		}
-	}
 	in, f := s.enter('{')
 	if f != faultNone {
 		return eventFault{RejectedEvent, ""}
 	}
-	timed := false
+	var r eventReading
 	for in && s.name() {
 		key := s.key
 		if s.next() == 'n' {
 			s.literal("null")
 			if string(key) == "consent" {
-				note(e.Consent == consentShared, faults[faultValue].code, "consent")
+				r.note(e.Consent == consentShared, faults[faultValue].code, "consent")
 				e.Consent = consentUnknown
 			}
 			continue
 		}
 		switch string(key) {
-		case "id":
-			note(s.text(&e.ID, edge.MaxIDBytes) == faultNone, edge.RejectedID, "id")
-		case "name":
-			note(s.text(&e.Name, edge.MaxNameBytes) == faultNone, edge.RejectedName, "name")
-		case "at":
-			timed = true
-			note(s.integer(&e.AtMillis, 0, maxExact) == faultNone, RejectedTime, "at")
-		case "props":
-			note(d.props(&e.Props), edge.RejectedProps, "props")
 		case "origins":
-			note(d.origins(&e.Origins) == faultNone, faults[faultValue].code, "origins")
+			r.note(d.origins(&e.Origins) == faultNone, faults[faultValue].code, "origins")
 		case "consent":
 			f := d.ownConsent(e, b)
-			note(f == faultNone, faults[f].code, "consent")
+			r.note(f == faultNone, faults[f].code, "consent")
 		default:
+			if d.eventMember(&e.BeaconEvent, &r) {
+				continue
+			}
 			switch f := d.telling(e, string(key)); f {
 			case faultNone:
 			case faultNotHere:
 				s.skip()
 			default:
-				note(false, faults[f].code, string(key))
+				r.note(false, faults[f].code, string(key))
 			}
 		}
 	}
-	note(validID(e.ID), edge.RejectedID, "id")
-	note(validEventName(e.Name), edge.RejectedName, "name")
-	note(timed, RejectedTime, "at")
-	return verdict
+	return r.end(&e.BeaconEvent)
 }
 
 // ownConsent reads what one event says of consent. At a fault of the value, not of

@@ -43,38 +43,59 @@ func (d *Decoder) events(b *edge.Beacon) fault {
 // is none.
 type eventFault struct{ code, field string }
 
-// event reads one event and reports the first thing that is wrong with it.
-func (d *Decoder) event(e *edge.BeaconEvent) (verdict eventFault) {
-	s := &d.scan
-	note := func(ok bool, code, field string) {
-		if !ok && verdict.code == "" {
-			verdict = eventFault{code, field}
-		}
+// An eventReading is what is known of the event being read.
+type eventReading struct {
+	verdict eventFault // the first thing that is wrong
+	timed   bool       // it says when it happened
+}
+
+func (r *eventReading) note(ok bool, code, field string) {
+	if !ok && r.verdict.code == "" {
+		r.verdict = eventFault{code, field}
 	}
-	in, f := s.enter('{')
+}
+
+// event reads one event and reports the first thing that is wrong with it.
+func (d *Decoder) event(e *edge.BeaconEvent) eventFault {
+	in, f := d.scan.enter('{')
 	if f != faultNone {
 		return eventFault{RejectedEvent, ""}
 	}
-	timed := false
-	for in && s.member() {
-		switch string(s.key) {
-		case "id":
-			note(s.text(&e.ID, edge.MaxIDBytes) == faultNone, edge.RejectedID, "id")
-		case "name":
-			note(s.text(&e.Name, edge.MaxNameBytes) == faultNone, edge.RejectedName, "name")
-		case "at":
-			timed = true
-			note(s.integer(&e.AtMillis, 0, maxExact) == faultNone, RejectedTime, "at")
-		case "props":
-			note(d.props(&e.Props), edge.RejectedProps, "props")
-		default:
-			s.skip()
+	var r eventReading
+	for in && d.scan.member() {
+		if !d.eventMember(e, &r) {
+			d.scan.skip()
 		}
 	}
-	note(validID(e.ID), edge.RejectedID, "id")
-	note(validEventName(e.Name), edge.RejectedName, "name")
-	note(timed, RejectedTime, "at")
-	return verdict
+	return r.end(e)
+}
+
+// eventMember reads the member at hand if every event may have it, whoever tells
+// it.
+func (d *Decoder) eventMember(e *edge.BeaconEvent, r *eventReading) bool {
+	s := &d.scan
+	switch string(s.key) {
+	case "id":
+		r.note(s.text(&e.ID, edge.MaxIDBytes) == faultNone, edge.RejectedID, "id")
+	case "name":
+		r.note(s.text(&e.Name, edge.MaxNameBytes) == faultNone, edge.RejectedName, "name")
+	case "at":
+		r.timed = true
+		r.note(s.integer(&e.AtMillis, 0, maxExact) == faultNone, RejectedTime, "at")
+	case "props":
+		r.note(d.props(&e.Props), edge.RejectedProps, "props")
+	default:
+		return false
+	}
+	return true
+}
+
+// end looks at the event as a whole.
+func (r *eventReading) end(e *edge.BeaconEvent) eventFault {
+	r.note(validID(e.ID), edge.RejectedID, "id")
+	r.note(validEventName(e.Name), edge.RejectedName, "name")
+	r.note(r.timed, RejectedTime, "at")
+	return r.verdict
 }
 
 // props reads an event's properties as they stand and reports whether they are
