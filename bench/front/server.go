@@ -178,6 +178,16 @@ func machineBusy() (time.Duration, error) {
 	return time.Duration(busy) * clockTick, nil
 }
 
+// ownCPU is what this process has used so far. A client that waits looks again and
+// again, so it is more than the client was at work.
+func ownCPU() (time.Duration, error) {
+	var u unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
+		return 0, err
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano()), nil
+}
+
 // pin keeps every thread of this process on the client's core.
 func pin() error {
 	var set unix.CPUSet

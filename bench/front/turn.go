@@ -82,6 +82,10 @@ func (r *rig) once(s *subject, length time.Duration) (turn, error) {
 	if err != nil {
 		return turn{}, err
 	}
+	own, err := ownCPU()
+	if err != nil {
+		return turn{}, err
+	}
 	result, err := load.Run(load.Plan{Addr: s.server.addr, Conns: r.house.conns, For: length, Script: script})
 	if err != nil {
 		return turn{}, fmt.Errorf("%s: %w", s.name, err)
@@ -94,10 +98,14 @@ func (r *rig) once(s *subject, length time.Duration) (turn, error) {
 	if err != nil {
 		return turn{}, err
 	}
+	ownAfter, err := ownCPU()
+	if err != nil {
+		return turn{}, err
+	}
 	used, wall := (cpuAfter - cpu).Seconds(), result.Wall.Seconds()
 	t := turn{
 		perSecond: result.PerSecond(), cpuMicros: used * 1e6 / float64(max(result.Answered, 1)), server: used / wall, client: result.Busy,
-		others: max(0, (machineAfter-machine).Seconds()/wall-used/wall-result.Busy), p50: result.Latency.Quantile(.5), p99: result.Latency.Quantile(.99),
+		others: max(0, (machineAfter-machine-ownAfter+own).Seconds()/wall-used/wall), p50: result.Latency.Quantile(.5), p99: result.Latency.Quantile(.99),
 	}
 	if n := script.sampled - sampled; n > 0 {
 		t.late = float64(script.late-late) / float64(n)
