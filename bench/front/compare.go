@@ -17,7 +17,7 @@ import (
 type benchOptions struct {
 	turns, conns, tries, visitors int
 	turn, open                    time.Duration
-	only, program                 string
+	only, program, before         string
 }
 
 // runBench compares all subjects, then sends at half of what each of ours can do.
@@ -30,7 +30,7 @@ func runBench(ctx context.Context, dir string, o benchOptions, out io.Writer) er
 	if err != nil {
 		return err
 	}
-	h, err := openHouse(ctx, dir, o.program, corpus, o.conns, firstNumber(), out)
+	h, err := openHouse(ctx, dir, o.program, o.before, corpus, o.conns, firstNumber(), out)
 	if err != nil {
 		return err
 	}
@@ -40,7 +40,7 @@ func runBench(ctx context.Context, dir string, o benchOptions, out io.Writer) er
 	}
 	r := &rig{house: h, turn: o.turn, tries: o.tries}
 	var all []*comparison
-	for _, c := range comparisons() {
+	for _, c := range comparisons(o.before != "") {
 		if only.MatchString(c.subject + "/" + c.beside) {
 			all = append(all, c)
 		}

@@ -46,7 +46,7 @@ func TestPeersAgree(t *testing.T) {
 		t.Fatal(err)
 	}
 	var missing strings.Builder
-	h, err := openHouse(t.Context(), t.TempDir(), "", corpus, 16, firstNumber(), &missing)
+	h, err := openHouse(t.Context(), t.TempDir(), "", "", corpus, 16, firstNumber(), &missing)
 	if err != nil {
 		t.Fatal(err)
 	}

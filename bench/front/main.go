@@ -48,6 +48,7 @@ func command(ctx context.Context, args []string) error {
 	visitors := fs.Int("visitors", 8192, "different `visitors`")
 	dir := fs.String("dir", "", "`folder` for data, on the disk to measure (default a temporary one, removed afterwards)")
 	program := fs.String("nearside", "", "`program` to measure (default the sources here, built as they are shipped)")
+	before := fs.String("before", "", "another `program`, to which ours are compared too, as in decide/decide-before")
 	turns := fs.Int("turns", 9, "`pairs` of turns of each comparison")
 	length := fs.Duration("turn", time.Second, "`duration` of a turn")
 	tries := fs.Int("tries", 4, "`times` a turn is run while other processes disturb it")
@@ -67,7 +68,7 @@ func command(ctx context.Context, args []string) error {
 	}
 	switch what {
 	case "bench":
-		o := benchOptions{program: *program, turns: *turns, conns: *conns, tries: *tries, visitors: *visitors, turn: *length, open: *open, only: *only}
+		o := benchOptions{program: *program, before: *before, turns: *turns, conns: *conns, tries: *tries, visitors: *visitors, turn: *length, open: *open, only: *only}
 		return runBench(ctx, *dir, o, os.Stdout)
 	case "soak":
 		return runSoak(ctx, *dir, soakOptions{program: *program, conns: *conns, visitors: *visitors, length: *soak}, os.Stdout)

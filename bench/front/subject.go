@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 
 	"github.com/nearside/nearside/bench/traffic"
 )
@@ -25,6 +27,11 @@ var (
 	collectShape  = traffic.Shape{Path: beaconPath, Granted: measureOnly, Events: 1}
 	pageShape     = traffic.Shape{Path: beaconPath, Granted: traffic.GrantsAll, Events: 1, Slots: 2}
 )
+
+// ours are the subjects that a node answers; another program's have a longer name.
+var ours = []string{"decide", "recorded", "collect", "pageview", "by-key"}
+
+const earlier = "-before"
 
 // A subject is one kind of request at one server.
 type subject struct {
@@ -45,7 +52,7 @@ type house struct {
 
 // openHouse starts every server that is here. What is missing is said to out and
 // left out.
-func openHouse(ctx context.Context, dir, program string, c *traffic.Corpus, conns int, first uint64, out io.Writer) (_ *house, err error) {
+func openHouse(ctx context.Context, dir, program, before string, c *traffic.Corpus, conns int, first uint64, out io.Writer) (_ *house, err error) {
 	h := &house{corpus: c, conns: conns, numbers: numbers{first}, subjects: map[string]*subject{}}
 	defer func() {
 		if err != nil {
@@ -63,7 +70,6 @@ func openHouse(ctx context.Context, dir, program string, c *traffic.Corpus, conn
 	if err != nil {
 		return nil, err
 	}
-	key := ""
 	peer := func(name, rules string) (*server, error) {
 		config, err := json.Marshal(peerConfig{rules, countries, traffic.Contents()})
 		if err != nil {
@@ -71,21 +77,26 @@ func openHouse(ctx context.Context, dir, program string, c *traffic.Corpus, conn
 		}
 		return startPeer(dir, name, config)
 	}
-	for _, one := range []struct {
+	type household struct {
 		start    func() (*server, error)
 		subjects []*subject
-	}{
-		{func() (*server, error) { return startPeer(dir, "serve-raw", nil) }, []*subject{h.beacons("raw", decideShape, 204, nil)}},
-		{func() (*server, error) {
-			s, err := startNearside(ctx, dir, program, c)
+	}
+	node := func(program, data, suffix string) household {
+		key := ""
+		return household{func() (*server, error) {
+			s, err := startNearside(ctx, data, program, c)
 			if err == nil {
-				key, err = serverKey(ctx, dir, program)
+				key, err = serverKey(ctx, data, program)
 			}
 			return s, err
 		}, []*subject{
-			h.beacons("decide", decideShape, 200, readDecisions), h.beacons("recorded", recordedShape, 200, readDecisions),
-			h.beacons("collect", collectShape, 204, nil), h.pages("pageview"), h.asked("by-key", &key),
-		}},
+			h.beacons("decide"+suffix, decideShape, 200, readDecisions), h.beacons("recorded"+suffix, recordedShape, 200, readDecisions),
+			h.beacons("collect"+suffix, collectShape, 204, nil), h.pages("pageview" + suffix), h.asked("by-key"+suffix, &key),
+		}}
+	}
+	households := []household{
+		{func() (*server, error) { return startPeer(dir, "serve-raw", nil) }, []*subject{h.beacons("raw", decideShape, 204, nil)}},
+		node(program, dir, ""),
 		{func() (*server, error) { return startPixel(dir) }, []*subject{h.pixels("pixel")}},
 		{func() (*server, error) { return startLua(dir, countries, c) }, []*subject{h.beacons("lua", decideShape, 200, readDecisions)}},
 		{func() (*server, error) { return peer("serve-growthbook", string(features)) }, []*subject{
@@ -94,7 +105,18 @@ func openHouse(ctx context.Context, dir, program string, c *traffic.Corpus, conn
 		{func() (*server, error) { return peer("serve-opa", c.Rego()) }, []*subject{
 			h.beacons("opa", decideShape, 200, readDecisions), h.contexts("opa-context"),
 		}},
-	} {
+	}
+	if before != "" {
+		data := filepath.Join(dir, "before")
+		if err := os.Mkdir(data, 0o755); err != nil {
+			return nil, err
+		}
+		if before, err = filepath.Abs(before); err != nil {
+			return nil, err
+		}
+		households = append(households, node(before, data, earlier))
+	}
+	for _, one := range households {
 		s, err := one.start()
 		if err != nil && !errors.Is(err, errMissing) {
 			return nil, err

@@ -10,10 +10,10 @@ import (
 	"time"
 )
 
-// comparisons are what a run measures. Targets are those of the ratio by
-// requests a second.
-func comparisons() []*comparison {
-	return []*comparison{
+// comparisons are what a run measures, with another program's beside ours if there
+// is one. Targets are those of the ratio by requests a second.
+func comparisons(before bool) []*comparison {
+	all := []*comparison{
 		{subject: "raw", beside: "raw"},
 		{subject: "decide", beside: "raw"},
 		{subject: "recorded", beside: "raw", target: "0.58"},
@@ -33,6 +33,12 @@ func comparisons() []*comparison {
 		{subject: "decide", beside: "opa", target: "10"},
 		{subject: "by-key", beside: "opa-context"},
 	}
+	for _, name := range ours {
+		if before {
+			all = append(all, &comparison{subject: name, beside: name + earlier})
+		}
+	}
+	return all
 }
 
 // printComparisons writes the ratios as a Markdown table.
