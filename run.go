@@ -186,11 +186,11 @@ func (n *node) ready() error {
 	}
 }
 
-// handler is the public face, with the demo shop around it when asked for.
+// handler is the demo shop around the public face when that is asked for, else nil:
+// the face answers by itself.
 func (n *node) handler(ctx context.Context, base string) (fasthttp.RequestHandler, error) {
-	handler := n.server.Handler()
 	if !n.cfg.Demo {
-		return handler, nil
+		return nil, nil
 	}
 	shop, err := newDemo(n.cfg)
 	if err != nil {
@@ -199,7 +199,7 @@ func (n *node) handler(ctx context.Context, base string) (fasthttp.RequestHandle
 	if err := n.publishDemo(ctx, append(demoOrigins(base), n.cfg.DemoOrigins...)); err != nil {
 		return nil, fmt.Errorf("publish the demo: %w", err)
 	}
-	return shop.Wrap(handler), nil
+	return shop.Wrap(n.server.Handler()), nil
 }
 
 // serve runs the listeners and the watch on releases until ctx ends or one of

@@ -55,9 +55,21 @@ type peer struct {
 	footprints [2]footprint
 }
 
+// A sender is the other end of a connection and the headers in which it says whom
+// it speaks for.
+type sender struct {
+	socket netip.Addr // zero if unknown
+	secure bool       // it speaks TLS
+	header interface{ PeekAll(name string) [][]byte }
+}
+
+func senderOf(ctx *fasthttp.RequestCtx) sender {
+	return sender{socketAddr(ctx.RemoteAddr()), ctx.IsTLS(), &ctx.Request.Header}
+}
+
 // peerOf says who sent a request, as trusted proxies tell it.
-func (s *Server) peerOf(ctx *fasthttp.RequestCtx) peer {
-	c := s.tuning.Load().trusted.clientOf(ctx)
+func (s *Server) peerOf(from *sender) peer {
+	c := s.tuning.Load().trusted.clientOf(from)
 	p := peer{addr: truncate(c.addr), secure: c.secure}
 	if c.rivals == [2]netip.Addr{} {
 		p.footprints[0] = s.paces.footprint(c.addr)
@@ -72,10 +84,16 @@ func (s *Server) peerOf(ctx *fasthttp.RequestCtx) peer {
 // noteForwarded counts a request that says whom it is from and is not believed:
 // of a visitor who writes such a header, or, if they are many, of a proxy that
 // the operator did not list, whose visitors all count as one.
-func (s *Server) noteForwarded(ctx *fasthttp.RequestCtx) {
-	if !s.tuning.Load().trusted.trust(socketAddr(ctx.RemoteAddr())) {
+func (s *Server) noteForwarded(from *sender) {
+	if !s.tuning.Load().trusted.trust(from.socket) {
 		s.metrics.unlisted.Add(1)
 	}
+}
+
+// mayAsk reports whether a sender may send another request now.
+func (s *Server) mayAsk(from *sender) bool {
+	peer := s.peerOf(from)
+	return s.pace(&peer)
 }
 
 // pace reports whether a client may send another request now.
@@ -111,12 +129,12 @@ type client struct {
 // different clients (a proxy that manages one lets the other through as the
 // client wrote it), leave the address unknown: the proxy's own is not the
 // client's, and a guess could be the client's choice. Those two are rivals.
-func (p proxies) clientOf(ctx *fasthttp.RequestCtx) (c client) {
-	c.addr, c.secure = socketAddr(ctx.RemoteAddr()), ctx.IsTLS()
+func (p proxies) clientOf(from *sender) (c client) {
+	c.addr, c.secure = from.socket, from.secure
 	if len(p) == 0 || !p.trust(c.addr) {
 		return c
 	}
-	header := &ctx.Request.Header
+	header := from.header
 	addr, found := p.client(header.PeekAll(headerForwardedFor), addrOnly)
 	if other, both := p.client(header.PeekAll(headerForwarded), addrInForwarded); both {
 		if found && other != addr {

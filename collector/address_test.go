@@ -65,7 +65,7 @@ func TestASocketWithoutAnAddressIsUnknown(t *testing.T) {
 	var ctx fasthttp.RequestCtx
 	ctx.Init(&fasthttp.Request{}, &net.UnixAddr{Name: "/tmp/s", Net: "unix"}, nil)
 	ctx.Request.Header.Set("X-Forwarded-For", "203.0.113.77")
-	if got := (proxies{netip.MustParsePrefix("0.0.0.0/0")}).clientOf(&ctx); got.addr.IsValid() {
+	if got := (proxies{netip.MustParsePrefix("0.0.0.0/0")}).clientOf(new(senderOf(&ctx))); got.addr.IsValid() {
 		t.Errorf("got %v", got.addr)
 	}
 }
@@ -85,13 +85,13 @@ func FuzzForwarded(f *testing.F) {
 	})
 }
 
-func requestFrom(socket string, headers [][2]string) *fasthttp.RequestCtx {
+func requestFrom(socket string, headers [][2]string) *sender {
 	var ctx fasthttp.RequestCtx
 	ctx.Init(&fasthttp.Request{}, net.TCPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr(socket), 4711)), nil)
 	for _, h := range headers {
 		ctx.Request.Header.Add(h[0], h[1])
 	}
-	return &ctx
+	return new(senderOf(&ctx))
 }
 
 func repeat(s string, n int) string {

@@ -8,6 +8,7 @@
 package collector
 
 import (
+	"bytes"
 	"net"
 	"testing"
 
@@ -67,13 +68,14 @@ func slotsBeacon() []byte {
 func TestStageAllocs(t *testing.T) {
 	d := newDrill(t, slotsBeacon())
 	x := new(exchange)
-	if err := x.begin(d.Server, &d.ctx); err != nil {
+	x.hear(&d.ctx)
+	if err := x.begin(d.Server); err != nil {
 		t.Fatal(err)
 	}
 	if err := x.decoder.DecodeBeacon(d.ctx.PostBody(), &x.beacon); err != nil {
 		t.Fatal(err)
 	}
-	release, err := d.admit(&d.ctx, x, x.beacon.Site)
+	release, err := d.admit(x, x.beacon.Site)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,17 +88,17 @@ func TestStageAllocs(t *testing.T) {
 	if len(x.outcome.Decisions) != 2 || x.request.Lang != "fr" || x.request.Device.Type != "desktop" || x.request.Source.MediumChannel != "mail" {
 		t.Fatalf("the drill is not what it should be: %+v %+v", x.request, x.outcome)
 	}
-	d.respond(&d.ctx, x, true)
+	d.conclude(x, true)
 	for _, stage := range []struct {
 		name string
 		run  func()
 	}{
-		{"headers and peer", func() { _ = x.begin(d.Server, &d.ctx) }},
+		{"headers and peer", func() { x.hear(&d.ctx); _ = x.begin(d.Server) }},
 		{"decode", func() { _ = x.decoder.DecodeBeacon(d.ctx.PostBody(), &x.beacon) }},
-		{"origin", func() { _, _ = d.admit(&d.ctx, x, x.beacon.Site) }},
+		{"origin", func() { _, _ = d.admit(x, x.beacon.Site) }},
 		{"device, language, source", func() { _ = x.describe(d.Server, release) }},
-		{"answer", func() { d.respond(&d.ctx, x, true) }},
-		{"cookie", func() { d.setCookie(&d.ctx, "demo", "AQAB", cookies{}); d.ctx.Response.Header.Del("Set-Cookie") }},
+		{"answer", func() { d.conclude(x, true); x.reply(&d.ctx, nil) }},
+		{"cookie", func() { d.setCookie(x, "demo", "AQAB"); x.jar.empty() }},
 	} {
 		if n := testing.AllocsPerRun(200, stage.run); n != 0 {
 			t.Errorf("%s: %.1f allocations, want 0", stage.name, n)
@@ -149,13 +151,14 @@ func BenchmarkHandler(b *testing.B) {
 func BenchmarkStages(b *testing.B) {
 	d := newDrill(b, slotsBeacon())
 	x := new(exchange)
-	if err := x.begin(d.Server, &d.ctx); err != nil {
+	x.hear(&d.ctx)
+	if err := x.begin(d.Server); err != nil {
 		b.Fatal(err)
 	}
 	if err := x.decoder.DecodeBeacon(d.ctx.PostBody(), &x.beacon); err != nil {
 		b.Fatal(err)
 	}
-	release, err := d.admit(&d.ctx, x, x.beacon.Site)
+	release, err := d.admit(x, x.beacon.Site)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -172,13 +175,13 @@ func BenchmarkStages(b *testing.B) {
 		run  func()
 	}{
 		{"headers", func() { x.headers.read(&d.ctx.Request.Header) }},
-		{"peer", func() { x.peer = d.peerOf(&d.ctx) }},
+		{"peer", func() { x.peer = d.peerOf(&x.from) }},
 		{"decode", func() { _ = x.decoder.DecodeBeacon(d.ctx.PostBody(), &x.beacon) }},
-		{"origin", func() { _, _ = d.admit(&d.ctx, x, x.beacon.Site) }},
+		{"origin", func() { _, _ = d.admit(x, x.beacon.Site) }},
 		{"device", func() { _, _, x.key = d.devices.read(&x.headers, x.key) }},
 		{"language", func() { _, x.key = d.languages.match(release, &reader, x.key) }},
 		{"source", func() { _, _, x.text = d.referrers.readSource(page, x.beacon.Page.Ref, x.text[:0]) }},
-		{"answer", func() { d.respond(&d.ctx, x, true) }},
+		{"answer", func() { d.conclude(x, true); x.reply(&d.ctx, nil) }},
 	} {
 		b.Run(stage.name, func(b *testing.B) {
 			b.ReportAllocs()
@@ -200,4 +203,27 @@ func BenchmarkStages(b *testing.B) {
 			site.match(&reader)
 		}
 	})
+}
+
+func TestLaneAllocs(t *testing.T) {
+	d := newDrill(t, slotsBeacon())
+	handler := d.Handler()
+	server := testing.AllocsPerRun(100, func() { d.ctx.Response.Reset(); handler(&d.ctx) })
+	l, answer := onLoop(t, laneCase{head: "Origin: https://shop.example\r\nAccept-Language: fr\r\nUser-Agent: " + desktopAgent + "\r\n", body: string(slotsBeacon())}.text())
+	answer(10)
+	if !bytes.HasPrefix(l.answer, []byte("HTTP/1.1 200 OK\r\n")) {
+		t.Fatalf("answer %q", l.answer)
+	}
+	const each = 100
+	if n := testing.AllocsPerRun(20, func() { answer(each) }) / each; n > server+0.5 {
+		t.Errorf("%.2f allocations a request, the server %.2f", n, server)
+	}
+}
+
+func BenchmarkLane(b *testing.B) {
+	_, answer := onLoop(b, laneCase{head: "Origin: https://shop.example\r\nAccept-Language: fr\r\nUser-Agent: " + desktopAgent + "\r\n", body: string(slotsBeacon())}.text())
+	b.ReportAllocs()
+	for b.Loop() {
+		answer(1)
+	}
 }

@@ -17,7 +17,9 @@ const keptBodyBytes = 16 << 10
 // beacon answers POST /v1/beacon.
 func (s *Server) beacon(ctx *fasthttp.RequestCtx) error {
 	x := s.exchanges.Get().(*exchange)
-	err := s.answerBeacon(ctx, x)
+	x.hear(ctx)
+	err := s.answerBeacon(x)
+	x.reply(ctx, err)
 	x.free()
 	s.exchanges.Put(x)
 	ctx.Request.ReleaseBody(keptBodyBytes)
@@ -26,12 +28,12 @@ func (s *Server) beacon(ctx *fasthttp.RequestCtx) error {
 
 // answerBeacon tells a beacon's story: read it, see whether the page may send
 // to the site, describe the visit, decide, keep the events, answer.
-func (s *Server) answerBeacon(ctx *fasthttp.RequestCtx, x *exchange) error {
-	if err := x.begin(s, ctx); err != nil {
+func (s *Server) answerBeacon(x *exchange) error {
+	if err := x.begin(s); err != nil {
 		return err
 	}
-	malformed := x.decoder.DecodeBeacon(ctx.PostBody(), &x.beacon)
-	release, err := s.admit(ctx, x, x.beacon.Site)
+	malformed := x.decoder.DecodeBeacon(x.body, &x.beacon)
+	release, err := s.admit(x, x.beacon.Site)
 	if malformed != nil {
 		return malformed // an allowed page may read why
 	}
@@ -46,13 +48,13 @@ func (s *Server) answerBeacon(ctx *fasthttp.RequestCtx, x *exchange) error {
 		return err
 	}
 	asks := asks(len(x.beacon.Slots))
-	s.metrics.decideTook[asks].observe(sinceRead(ctx))
+	s.metrics.decideTook[asks].observe(since(x.read))
 	kept := s.keep(x)
 	if !kept && len(x.beacon.Slots) == 0 {
 		return edge.ErrUnavailable
 	}
-	s.respond(ctx, x, kept)
-	s.metrics.answerTook[asks].observe(sinceRead(ctx))
+	s.conclude(x, kept)
+	s.metrics.answerTook[asks].observe(since(x.read))
 	return nil
 }
 
@@ -73,10 +75,10 @@ func (s *Server) keep(x *exchange) bool {
 	return s.store(x.outcome.Events, wait) == nil
 }
 
-// respond writes what came of the beacon: 204 when there is nothing to say.
-func (s *Server) respond(ctx *fasthttp.RequestCtx, x *exchange, kept bool) {
+// conclude says what came of the beacon: nothing when there is nothing to say.
+func (s *Server) conclude(x *exchange, kept bool) {
 	o := &x.outcome
-	a := answer{
+	x.answer = answer{
 		outcome: o, refused: x.decoder.Rejected(), kept: kept,
 		carriesState: !x.sameOrigin, forgetState: !x.sameOrigin && o.DropState,
 	}
@@ -85,17 +87,9 @@ func (s *Server) respond(ctx *fasthttp.RequestCtx, x *exchange, kept bool) {
 		if state == "" && !o.DropState {
 			state = x.cookies.own // as it was, under the other name
 		}
-		s.setCookie(ctx, x.beacon.Site, state, x.cookies)
+		s.setCookie(x, x.beacon.Site, state)
 	}
-	header := &ctx.Response.Header
-	setHeader(header, "Cache-Control", "no-store")
-	if a.isEmpty() {
-		ctx.SetStatusCode(fasthttp.StatusNoContent)
-		return
-	}
-	header.SetContentType(contentTypeJSON)
-	body := ctx.Response.SwapBody(nil)[:0]
-	ctx.Response.SwapBody(a.appendJSON(body))
+	x.says = !x.answer.isEmpty()
 }
 
 func (s *Server) count(x *exchange, kept bool) {

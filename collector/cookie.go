@@ -7,8 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/valyala/fasthttp"
-
 	"github.com/nearside/nearside/edge"
 )
 
@@ -69,21 +67,44 @@ const bareCookiePath = "/v1"
 // pages, and the tag that a CDN keeps, are fetched without it; but where the
 // site's own server reads the state too, its cookie is renewed and there is no
 // other.
-func (s *Server) setCookie(ctx *fasthttp.RequestCtx, site, state string, had cookies) {
-	var space [512]byte
-	header := &ctx.Response.Header
+func (s *Server) setCookie(x *exchange, site, state string) {
+	had := &x.cookies
 	if had.site != "" {
-		header.AddBytesV("Set-Cookie", appendCookie(space[:0], siteCookiePrefix, site, state, "/"))
+		x.jar.put(siteCookiePrefix, site, state, "/")
 		if had.own == "" && state != "" {
 			return
 		}
 		state = ""
 	}
 	path := bareCookiePath
-	if strings.HasPrefix(view(ctx.Path()), s.options.Prefix+"/") {
+	if strings.HasPrefix(x.path, s.options.Prefix+"/") {
 		path = s.options.Prefix
 	}
-	header.AddBytesV("Set-Cookie", appendCookie(space[:0], cookiePrefix, site, state, path))
+	x.jar.put(cookiePrefix, site, state, path)
+}
+
+// A cookieJar holds the values of Set-Cookie headers. It is reused.
+type cookieJar struct {
+	text []byte
+	ends []int
+}
+
+func (j *cookieJar) empty() { j.text, j.ends = j.text[:0], j.ends[:0] }
+
+func (j *cookieJar) put(prefix, site, state, path string) {
+	j.text = appendCookie(j.text, prefix, site, state, path)
+	j.ends = append(j.ends, len(j.text))
+}
+
+// all yields each value.
+func (j *cookieJar) all(yield func([]byte) bool) {
+	begin := 0
+	for _, end := range j.ends {
+		if !yield(j.text[begin:end]) {
+			return
+		}
+		begin = end
+	}
 }
 
 // appendCookie appends the value of a Set-Cookie header.

@@ -4,6 +4,7 @@ package collector
 
 import (
 	"strconv"
+	"time"
 
 	"github.com/valyala/fasthttp"
 
@@ -13,10 +14,25 @@ import (
 // An exchange is one request's work space. It is reused, so that a request in
 // steady state allocates nothing for it.
 type exchange struct {
-	headers    headers
+	// What is asked, as the server or the lane read it.
+	headers headers
+	from    sender
+	path    string
+	body    []byte
+	read    time.Time // when its last byte had been read; zero if not from a listener
+
 	peer       peer
 	sameOrigin bool
 	cookies    cookies // on the same origin only
+
+	// What is answered. foreign means that the page is of another origin and may
+	// read it.
+	foreign bool
+	says    bool // there is a body: answer
+	answer  answer
+	jar     cookieJar
+	wire    []byte // the whole answer, where the lane gives it, behind skip bytes
+	skip    int
 
 	decoder    Decoder
 	beacon     edge.Beacon
@@ -33,21 +49,51 @@ type exchange struct {
 // free forgets the request: its strings are views of memory that the next one
 // overwrites.
 func (x *exchange) free() {
-	x.headers, x.cookies, x.request, x.withdrawal = headers{}, cookies{}, edge.Request{}, withdrawal{}
+	x.headers, x.from, x.path, x.body = headers{}, sender{}, "", nil
+	x.sameOrigin, x.foreign, x.says, x.answer = false, false, false, answer{}
+	x.jar.empty()
+	x.cookies, x.request, x.withdrawal = cookies{}, edge.Request{}, withdrawal{}
 	x.beacon.Reset()
 	x.outcome.Reset()
 	x.decoder.reset(nil)
 	x.pageLang[0] = ""
 }
 
-// begin reads the headers and finds out who asks.
-func (x *exchange) begin(s *Server, ctx *fasthttp.RequestCtx) error {
+// hear takes what is asked from fasthttp.
+func (x *exchange) hear(ctx *fasthttp.RequestCtx) {
 	x.headers.read(&ctx.Request.Header)
-	x.sameOrigin = false
-	if x.headers.forwarded {
-		s.noteForwarded(ctx)
+	x.from, x.path, x.body, x.read = senderOf(ctx), view(ctx.Path()), ctx.PostBody(), ctx.Time()
+}
+
+// reply gives fasthttp what is answered. After an error that is whether the page
+// may read it; the rest is the error's.
+func (x *exchange) reply(ctx *fasthttp.RequestCtx, err error) {
+	if x.foreign {
+		allowReading(ctx, x.headers.origin)
 	}
-	if x.peer = s.peerOf(ctx); !s.pace(&x.peer) {
+	if err != nil {
+		return
+	}
+	header := &ctx.Response.Header
+	for value := range x.jar.all {
+		header.AddBytesV("Set-Cookie", value)
+	}
+	setHeader(header, "Cache-Control", "no-store")
+	if !x.says {
+		ctx.SetStatusCode(fasthttp.StatusNoContent)
+		return
+	}
+	header.SetContentType(contentTypeJSON)
+	body := ctx.Response.SwapBody(nil)[:0]
+	ctx.Response.SwapBody(x.answer.appendJSON(body))
+}
+
+// begin finds out who asks.
+func (x *exchange) begin(s *Server) error {
+	if x.headers.forwarded {
+		s.noteForwarded(&x.from)
+	}
+	if x.peer = s.peerOf(&x.from); !s.pace(&x.peer) {
 		return errTooManyRequests
 	}
 	return checkContent(&x.headers)

@@ -32,7 +32,8 @@ const (
 // limit of a head, and the head's Host while a target is an address. The zero
 // value with a limit is ready. It belongs to one goroutine.
 type framing struct {
-	limit int // bytes of a head
+	limit int     // bytes of a head
+	picks *picked // what the head says, nil if nobody asks
 
 	at     place
 	left   int64  // of a body or a chunk
@@ -97,6 +98,7 @@ func (f *framing) follow(b []byte) (good int, bad *refusal) {
 		default:
 			if f.between() {
 				good, f.fresh, f.behind, f.head = i, true, i > 0, requestHead{}
+				f.picks.begin()
 			}
 			end := bytes.IndexByte(b[i:], '\n')
 			if end < 0 {
@@ -135,6 +137,7 @@ func (f *framing) hold(part []byte) *refusal {
 		return errHeaderTooLarge
 	}
 	f.line = append(f.line, part...)
+	f.picks.leave()
 	return nil
 }
 
@@ -151,13 +154,14 @@ func (f *framing) read(line []byte) *refusal {
 	switch f.at {
 	case atRequest:
 		f.at = atHeader
+		f.picks.request(line)
 		return f.head.request(line)
 	case atHeader:
 		if len(line) > 0 {
 			if f.head.lines++; f.head.lines > maxHeaderLines {
 				return errHeaderTooLarge
 			}
-			return f.head.header(line)
+			return f.header(line)
 		}
 		return f.body()
 	case atChunkSize:
@@ -255,7 +259,7 @@ func (h *requestHead) request(line []byte) *refusal {
 }
 
 // header reads a header line.
-func (h *requestHead) header(line []byte) *refusal {
+func (f *framing) header(line []byte) *refusal {
 	colon := 0
 	for colon < len(line) && tokenBytes[line[colon]] { // a colon is none of them
 		colon++
@@ -263,11 +267,11 @@ func (h *requestHead) header(line []byte) *refusal {
 	if colon == 0 || colon == len(line) || line[colon] != ':' {
 		return errFraming
 	}
-	name, value := line[:colon], line[colon+1:]
+	h, name, value := &f.head, line[:colon], trimBlanks(line[colon+1:])
+	f.picks.header(name, value)
 	switch len(name) {
 	case len("host"):
 		if bytes.EqualFold(name, []byte("host")) {
-			value = trimBlanks(value)
 			if h.hosts++; h.hosts > 1 || !validHost(value) {
 				return errFraming
 			}
@@ -276,12 +280,12 @@ func (h *requestHead) header(line []byte) *refusal {
 			}
 		}
 	case len("expect"):
-		if bytes.EqualFold(name, []byte("expect")) && !bytes.EqualFold(trimBlanks(value), []byte("100-continue")) {
+		if bytes.EqualFold(name, []byte("expect")) && !bytes.EqualFold(value, []byte("100-continue")) {
 			h.expectUnknown = true
 		}
 	case len("content-length"):
 		if bytes.EqualFold(name, []byte("content-length")) {
-			length, ok := number(trimBlanks(value))
+			length, ok := number(value)
 			if h.hasLength || !ok {
 				return errFraming
 			}
@@ -289,7 +293,7 @@ func (h *requestHead) header(line []byte) *refusal {
 		}
 	case len("transfer-encoding"):
 		if bytes.EqualFold(name, []byte("transfer-encoding")) {
-			if h.isChunked || !bytes.EqualFold(trimBlanks(value), []byte("chunked")) {
+			if h.isChunked || !bytes.EqualFold(value, []byte("chunked")) {
 				return errFraming
 			}
 			h.isChunked = true

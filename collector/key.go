@@ -82,7 +82,7 @@ func (s *Server) accessOf(header *fasthttp.RequestHeader) (Access, error) {
 func (s *Server) serverAccess(ctx *fasthttp.RequestCtx) (Access, error) {
 	access, err := s.accessOf(&ctx.Request.Header)
 	if errors.Is(err, errNoKey) {
-		if peer := s.peerOf(ctx); !s.pace(&peer) {
+		if from := senderOf(ctx); !s.mayAsk(&from) {
 			return Access{}, errTooManyRequests
 		}
 	}

@@ -7,8 +7,6 @@ import (
 	"strconv"
 	"sync/atomic"
 	"time"
-
-	"github.com/valyala/fasthttp"
 )
 
 // latencyBounds are the upper ends of a histogram's buckets. A decision takes
@@ -88,11 +86,11 @@ func asks(slots int) int {
 	return asksEvents
 }
 
-// sinceRead is how long ago the last byte of a request had been read. The wait
-// for a processor before that is the load generator's to measure.
-func sinceRead(ctx *fasthttp.RequestCtx) time.Duration {
-	if read := ctx.Time(); !read.IsZero() {
-		return time.Since(read)
+// since is how long ago the last byte of a request had been read. The wait for a
+// processor before that is the load generator's to measure.
+func since(read time.Time) time.Duration {
+	if read.IsZero() {
+		return 0 // not from a listener
 	}
-	return 0 // not from a listener
+	return time.Since(read)
 }

@@ -4,6 +4,7 @@ package collector
 
 import (
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"net/netip"
@@ -56,6 +57,7 @@ type doorway struct {
 	door    *door
 	tls     *tls.Config // nil for plain HTTP
 	proxied bool        // the trusted proxies speak the PROXY protocol
+	lane    *Server     // whose beacons are answered on the lane, nil for none
 	once    sync.Once
 	err     error
 }
@@ -124,6 +126,9 @@ func (d *door) admit(c net.Conn, through *doorway) (*guest, *refusal) {
 		d.perAddr[addr]++
 	}
 	g := &guest{Conn: through.wrap(c, fromProxy), door: d, addr: addr, framing: framing{limit: d.headerLimit}}
+	if through.lane != nil {
+		g.lane.server, g.lane.secure, g.framing.picks = through.lane, through.tls != nil, &g.lane.picked
+	}
 	g.waits.Store(d.clock())
 	d.open[g] = struct{}{}
 	d.metrics.connections.Store(int64(len(d.open)))
@@ -231,15 +236,46 @@ type guest struct {
 	lingering atomic.Bool
 	closed    atomic.Bool
 	framing   framing
+	lane      lane
 	reading   deadline
 	writing   deadline
 	bad       *refusal // what was found wrong with the request that comes next
 	hinted    bool     // the reader knows that it comes
 }
 
-// Read implements net.Conn. A request that could be read in two ways is never
-// seen by the reader, nor is anything after it: it gets the refusal as an error.
+// Read implements net.Conn. Requests of the lane are answered by it and never seen
+// by the reader.
 func (g *guest) Read(b []byte) (int, error) {
+	for {
+		n, err := g.next(b)
+		if f := &g.framing; err == nil && f.fresh && !f.behind && f.between() && g.bad == nil && g.lane.takes() {
+			if !g.lane.socket.IsValid() {
+				g.lane.socket = socketAddr(g.Conn.RemoteAddr()) // a proxy has told it by now
+			}
+			if err := g.travel(b[:n], int(f.head.length)); err != nil {
+				return 0, err
+			}
+			continue
+		}
+		if g.lane.yield() {
+			if n == 0 && isTimeout(err) {
+				err = io.EOF // nothing has begun that a time-out could be told of
+			}
+			g.reading.asked = time.Now().Add(g.lane.server.options.ReadTimeout)
+		}
+		return n, err
+	}
+}
+
+func isTimeout(err error) bool {
+	var network net.Error
+	return errors.As(err, &network) && network.Timeout()
+}
+
+// next reads the connection's next bytes. A request that could be read in two ways
+// is never seen by the reader, nor is anything after it: it gets the refusal as an
+// error.
+func (g *guest) next(b []byte) (int, error) {
 	if g.bad != nil {
 		return g.refuse(b)
 	}
@@ -297,11 +333,12 @@ type lingerer interface{ linger() }
 
 func (g *guest) linger() { g.lingering.Store(true) }
 
-// Close closes the connection and gives its place free. A connection that
+// Close closes the connection and gives its place free; while the lane answers, that
+// is left to it. A connection that
 // lingers ends its own half first and reads on for a moment: closing a socket
 // with unread bytes makes the other side throw our answer away.
 func (g *guest) Close() error {
-	if !g.closed.CompareAndSwap(false, true) {
+	if !g.lane.close() || !g.closed.CompareAndSwap(false, true) {
 		return nil
 	}
 	defer g.door.leave(g)

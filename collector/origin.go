@@ -15,7 +15,7 @@ import (
 // The Origin header is the only word on which page sends: CORS does not protect
 // a text/plain POST, so it is checked here. Once the origin is allowed, a page
 // on another origin may read the answer, whatever it is.
-func (s *Server) admit(ctx *fasthttp.RequestCtx, x *exchange, site string) (*edge.Release, error) {
+func (s *Server) admit(x *exchange, site string) (*edge.Release, error) {
 	release, ok := s.engine.Release(site)
 	if !ok {
 		return nil, errUnknownSite
@@ -30,18 +30,23 @@ func (s *Server) admit(ctx *fasthttp.RequestCtx, x *exchange, site string) (*edg
 		return nil, errOriginForeign
 	}
 	x.sameOrigin = isSameOrigin(&x.headers, x.peer.secure)
-	if !x.sameOrigin {
-		allowReading(ctx, origin)
-	}
+	x.foreign = !x.sameOrigin
 	return release, nil
 }
+
+// The headers that say who may read an answer, and what of its headers.
+const (
+	headerAllowOrigin = "Access-Control-Allow-Origin"
+	headerExpose      = "Access-Control-Expose-Headers"
+	exposed           = "Retry-After"
+)
 
 // allowReading lets a page of another origin read the answer. Credentials are
 // never allowed: a cookie is read and set on the site's own origin only.
 func allowReading(ctx *fasthttp.RequestCtx, origin string) {
 	header := &ctx.Response.Header
-	setHeader(header, "Access-Control-Allow-Origin", origin)
-	setHeader(header, "Access-Control-Expose-Headers", "Retry-After")
+	setHeader(header, headerAllowOrigin, origin)
+	setHeader(header, headerExpose, exposed)
 	setHeader(header, "Vary", "Origin")
 }
 
@@ -70,7 +75,7 @@ func isSameOrigin(h *headers, secure bool) bool {
 // yet, so an origin that any site allows is let through: the request itself is
 // judged by its own site.
 func (s *Server) preflight(ctx *fasthttp.RequestCtx, methods string) error {
-	if peer := s.peerOf(ctx); !s.pace(&peer) { // it looks through all sites
+	if from := senderOf(ctx); !s.mayAsk(&from) { // it looks through all sites
 		return errTooManyRequests
 	}
 	request, header := &ctx.Request.Header, &ctx.Response.Header

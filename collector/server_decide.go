@@ -53,13 +53,13 @@ func (s *Server) answerDecide(ctx *fasthttp.RequestCtx, x *decideCall) error {
 	if err := s.engine.Decide(&x.beacon, &x.request, &x.outcome); err != nil {
 		return err
 	}
-	s.metrics.decideTook[asksServer].observe(sinceRead(ctx))
+	s.metrics.decideTook[asksServer].observe(since(ctx.Time()))
 	kept := s.keep(&x.exchange)
 	if !kept && len(x.beacon.Slots) == 0 {
 		return edge.ErrUnavailable
 	}
 	s.respondDecide(ctx, x, kept)
-	s.metrics.answerTook[asksServer].observe(sinceRead(ctx))
+	s.metrics.answerTook[asksServer].observe(since(ctx.Time()))
 	return nil
 }
 

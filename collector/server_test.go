@@ -172,7 +172,7 @@ func newEngine(t testing.TB, places edge.Locator) *edge.Engine {
 func open(t testing.TB, edit func(*Options)) *house {
 	t.Helper()
 	h := newHouse(t, edit)
-	served := h.serve(h.Handler())
+	served := h.serve(nil)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()

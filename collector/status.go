@@ -92,7 +92,7 @@ func (r *refusal) write(ctx *fasthttp.RequestCtx) {
 	ctx.SetStatusCode(r.status)
 	header.SetContentType(contentTypeJSON)
 	setHeader(header, "Cache-Control", "no-store")
-	if r.status == fasthttp.StatusServiceUnavailable || r.status == fasthttp.StatusTooManyRequests {
+	if r.tellsToWait() {
 		setHeader(header, "Retry-After", retryAfter)
 	}
 	if r.status == fasthttp.StatusUnauthorized {
@@ -100,6 +100,11 @@ func (r *refusal) write(ctx *fasthttp.RequestCtx) {
 	}
 	body := ctx.Response.SwapBody(nil)[:0]
 	ctx.Response.SwapBody(r.appendJSON(body))
+}
+
+// tellsToWait reports whether a client that comes later may be served.
+func (r *refusal) tellsToWait() bool {
+	return r.status == fasthttp.StatusServiceUnavailable || r.status == fasthttp.StatusTooManyRequests
 }
 
 // refuseUnread answers a request that could not be read. What still comes is

@@ -13,19 +13,21 @@ import (
 // that is the tag's to do, for no cookie is used there. Nothing is recorded.
 func (s *Server) withdraw(ctx *fasthttp.RequestCtx) error {
 	x := s.exchanges.Get().(*exchange)
-	err := s.answerWithdrawal(ctx, x)
+	x.hear(ctx)
+	err := s.answerWithdrawal(x)
+	x.reply(ctx, err)
 	x.free()
 	s.exchanges.Put(x)
 	return err
 }
 
-func (s *Server) answerWithdrawal(ctx *fasthttp.RequestCtx, x *exchange) error {
-	if err := x.begin(s, ctx); err != nil {
+func (s *Server) answerWithdrawal(x *exchange) error {
+	if err := x.begin(s); err != nil {
 		return err
 	}
 	w := &x.withdrawal
-	malformed := x.decoder.decodeWithdrawal(ctx.PostBody(), w)
-	_, err := s.admit(ctx, x, w.site)
+	malformed := x.decoder.decodeWithdrawal(x.body, w)
+	_, err := s.admit(x, w.site)
 	if malformed != nil {
 		return malformed // an allowed page may read why
 	}
@@ -33,9 +35,8 @@ func (s *Server) answerWithdrawal(ctx *fasthttp.RequestCtx, x *exchange) error {
 		return err
 	}
 	if x.sameOrigin && !consent.Purposes(w.purposes).Has(consent.Storage) {
-		s.setCookie(ctx, w.site, "", findCookies(x.headers.cookie, w.site))
+		x.cookies = findCookies(x.headers.cookie, w.site)
+		s.setCookie(x, w.site, "")
 	}
-	setHeader(&ctx.Response.Header, "Cache-Control", "no-store")
-	ctx.SetStatusCode(fasthttp.StatusNoContent)
 	return nil
 }

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package collector
+
+import (
+	"io"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/valyala/fasthttp"
+)
+
+// A lane answers what nearly all requests are where they are read: a browser's
+// beacon that came as a whole and is unusual in nothing. The server behind the
+// connection never sees it, so that it is not read a second time, nor kept and
+// copied by a general server's rules (docs/RATIONALE.md has what that saves). All
+// else goes to that server, and both tell the same story: answerBeacon.
+//
+// A lane without a Server answers nothing. It belongs to the connection's reader,
+// but for state.
+type lane struct {
+	server *Server
+	picked picked
+	socket netip.Addr // the connection's other end
+	secure bool       // it speaks TLS
+	state  atomic.Int32
+}
+
+// What a lane is doing when somebody closes its connection.
+const (
+	laneUnused  = iota // the server had the last request, or there was none
+	laneRests          // it had the last request
+	laneAnswers        // the connection is closed when it has answered
+	laneCloses
+)
+
+// enter says that an answer begins, and reports whether it may.
+func (l *lane) enter() bool {
+	for {
+		was := l.state.Load()
+		if was == laneCloses {
+			return false
+		}
+		if l.state.CompareAndSwap(was, laneAnswers) {
+			return true
+		}
+	}
+}
+
+// leave says that the answer has been written, and reports whether the connection
+// goes on.
+func (l *lane) leave() bool { return l.state.CompareAndSwap(laneAnswers, laneRests) }
+
+// yield leaves the connection to the server, and reports whether the lane had it.
+func (l *lane) yield() bool { return l.state.CompareAndSwap(laneRests, laneUnused) }
+
+// close says that the connection is closed, and reports whether it is now: not by
+// who comes while an answer is under way.
+func (l *lane) close() bool { return l.state.Swap(laneCloses) != laneAnswers }
+
+// closeResting reports whether the connection is to be closed because the lane had
+// the last request and answers none now.
+func (l *lane) closeResting() bool { return l.state.CompareAndSwap(laneRests, laneCloses) }
+
+// takes reports whether a request is the lane's.
+func (l *lane) takes() bool {
+	return l.server != nil && l.picked.plain && l.server.isBeacon(l.picked.path)
+}
+
+func (s *Server) isBeacon(path string) bool {
+	r := s.route(path)
+	return r != nil && r.label == routeBeacon
+}
+
+// travel answers the request in b, whose body is the last bytes. An error says that
+// the connection is to be read no more.
+func (g *guest) travel(b []byte, body int) error {
+	l := &g.lane
+	if !l.enter() {
+		return io.EOF
+	}
+	s, now := l.server, time.Now()
+	g.reading.asked, g.writing.asked = now.Add(s.options.IdleTimeout), now.Add(s.options.WriteTimeout)
+	x := s.exchanges.Get().(*exchange)
+	x.headers, x.path, x.body, x.read = l.picked.headers, l.picked.path, b[len(b)-body:], now
+	x.from = sender{l.socket, l.secure, &l.picked}
+	goesOn, sound := s.answerOnLane(x)
+	_, err := g.Write(x.wire[x.skip:])
+	if sound {
+		x.free()
+		s.exchanges.Put(x)
+	}
+	if !l.leave() || !goesOn || s.draining.Load() && l.closeResting() {
+		return io.EOF
+	}
+	return err
+}
+
+// answerOnLane makes the whole answer in x.wire. It reports whether the connection
+// may go on afterwards, and whether x can be used again.
+func (s *Server) answerOnLane(x *exchange) (goesOn, sound bool) {
+	label, status := routeBeacon, 0
+	defer func() {
+		if p := recover(); p != nil {
+			s.metrics.panics.Add(1)
+			logPanic(s.options.Logger, p)
+			s.metrics.errors.add(errInternal.code)
+			x.foreign, label, goesOn, sound = false, routeNone, false, false
+			status = x.appendRefusal(errInternal, s.dates.text(x.read), true)
+		}
+		s.metrics.served(label, status)
+	}()
+	err := s.answerBeacon(x)
+	date, closes := s.dates.text(x.read), s.draining.Load()
+	if err != nil {
+		r := refusalOf(err)
+		s.metrics.errors.add(r.code)
+		status = x.appendRefusal(r, date, closes)
+	} else {
+		status = x.appendAnswer(date, closes)
+	}
+	return !closes, true
+}
+
+// appendAnswer writes what is answered and returns its status.
+func (x *exchange) appendAnswer(date string, closes bool) (status int) {
+	head := "200 OK"
+	if !x.says {
+		head = "204 No Content"
+	}
+	x.beginWire(head, date, closes)
+	for value := range x.jar.all {
+		x.wire = append(append(append(x.wire, "Set-Cookie: "...), value...), "\r\n"...)
+	}
+	if !x.says {
+		x.wire = append(x.wire, "\r\n"...)
+		return http.StatusNoContent
+	}
+	x.endWire(x.answer.appendJSON)
+	return http.StatusOK
+}
+
+// appendRefusal writes a refusal and returns its status.
+func (x *exchange) appendRefusal(r *refusal, date string, closes bool) (status int) {
+	var space [64]byte
+	head := append(strconv.AppendInt(space[:0], int64(r.status), 10), ' ')
+	x.beginWire(view(append(head, fasthttp.StatusMessage(r.status)...)), date, closes)
+	if r.tellsToWait() {
+		x.wire = append(x.wire, "Retry-After: "+retryAfter+"\r\n"...)
+	}
+	x.endWire(r.appendJSON)
+	return r.status
+}
+
+// beginWire writes the head's first lines.
+func (x *exchange) beginWire(status, date string, closes bool) {
+	x.skip = 0
+	b := append(append(append(x.wire[:0], "HTTP/1.1 "...), status...), "\r\nDate: "...)
+	b = append(append(b, date...), "\r\nCache-Control: no-store\r\n"...)
+	if x.foreign {
+		b = append(append(append(b, headerAllowOrigin+": "...), x.headers.origin...), "\r\n"+headerExpose+": "+exposed+"\r\nVary: Origin\r\n"...)
+	}
+	if closes {
+		b = append(b, "Connection: close\r\n"...)
+	}
+	x.wire = b
+}
+
+// endWire writes the body, and before it its type and length.
+func (x *exchange) endWire(body func([]byte) []byte) {
+	b := append(x.wire, "Content-Type: "+contentTypeJSON+"\r\nContent-Length: "...)
+	const room = "\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00" // for the length, which is not known yet
+	head := len(b)
+	b = append(b, room+"\r\n\r\n"...)
+	from := len(b)
+	b = body(b)
+	var space [len(room)]byte
+	length := strconv.AppendInt(space[:0], int64(len(b)-from), 10)
+	// The head moves up to it.
+	x.skip = len(room) - len(length)
+	copy(b[x.skip:], b[:head])
+	copy(b[x.skip+head:], length)
+	x.wire = b
+}
+
+// dates are a Date header's values, of which a second has one. It is safe for
+// concurrent use.
+type dates struct{ last atomic.Pointer[dated] }
+
+type dated struct {
+	second int64
+	text   string
+}
+
+func (d *dates) text(now time.Time) string {
+	second := now.Unix()
+	if last := d.last.Load(); last != nil && last.second == second {
+		return last.text
+	}
+	next := &dated{second, now.UTC().Format(http.TimeFormat)}
+	d.last.Store(next)
+	return next.text
+}

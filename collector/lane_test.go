@@ -1,0 +1,445 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package collector
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/nearside/nearside/edge"
+)
+
+// A laneCase is a request and whether the lane answers it.
+type laneCase struct {
+	name, head, body string
+	onLane           bool
+}
+
+// laneCases are requests of browsers, and others that are nearly so. A head is the
+// lines between Host and Content-Length; one that begins with a slash names another
+// address first.
+func laneCases() []laneCase {
+	const foreign = "Origin: https://shop.example\r\nSec-Fetch-Site: cross-site\r\n"
+	const home = "Origin: http://near.example\r\nSec-Fetch-Site: same-origin\r\n"
+	slots := beaconOf(usual, say{"events": eventsOf("e1"), "slots": []string{"hero", "bare"}})
+	atHome := strings.ReplaceAll(slots, "https://shop.example", "http://near.example")
+	events := beaconOf(usual&^8, say{"events": eventsOf("e2")})
+	return []laneCase{
+		{"slots and an event", foreign, slots, true},
+		{"an event alone", foreign, events, true},
+		{"below the prefix", "/_near/v1/beacon\r\n" + foreign, slots, true},
+		{"a query", "/v1/beacon?a=1\r\n" + foreign, slots, false},
+		{"names in small letters", strings.ToLower(foreign) + "accept-language: fr\r\ncontent-type: text/plain\r\n", slots, true},
+		{"on the site's own origin", home, atHome, true},
+		{"with a cookie", home + "Cookie: a=b; __Secure-near-demo=AQAB\r\n", atHome, true},
+		{"with both cookies", home + "Cookie: __Host-near-demo=AQAB; __Secure-near-demo=AQAB\r\n", atHome, true},
+		{"two cookie headers", home + "Cookie: a=b\r\nCookie: __Secure-near-demo=AQAB\r\n", atHome, false},
+		{"no origin", "", slots, true},
+		{"two origins", foreign + "Origin: https://evil.example\r\n", slots, false},
+		{"an origin that says nothing, and one", "Origin:\r\n" + foreign, slots, false},
+		{"a foreign origin", "Origin: https://evil.example\r\n", slots, true},
+		{"no JSON", foreign, "{", true},
+		{"JSON with a fault", foreign, `{"v":1,"site":"demo","slots":[7]}`, true},
+		{"an unknown site", foreign, `{"v":1,"site":"none"}`, true},
+		{"an empty body", foreign, "", true},
+		{"another type", foreign + "Content-Type: text/html\r\n", slots, true},
+		{"packed", foreign + "Content-Encoding: gzip\r\n", slots, true},
+		{"two types", foreign + "Content-Type: text/html\r\nContent-Type: text/plain\r\n", slots, false},
+		{"a page nobody looks at yet", foreign + "Sec-Purpose: prefetch;prerender\r\n", slots, true},
+		{"who asks for privacy", foreign + "Sec-GPC: 1\r\n", slots, true},
+		{"forwarded", foreign + "X-Forwarded-For: 203.0.113.9\r\nX-Forwarded-Proto: https\r\n", slots, true},
+		{"forwarded by two headers", foreign + "X-Forwarded-For: 203.0.113.9\r\nForwarded: for=203.0.113.9\r\n", slots, true},
+		{"forwarded by two that disagree", foreign + "X-Forwarded-For: 203.0.113.9\r\nForwarded: for=198.51.100.1\r\n", slots, true},
+		{"forwarded in two lines", foreign + "X-Forwarded-For: 203.0.113.9\r\nX-Forwarded-For: 127.0.0.1\r\n", slots, false},
+		{"kept alive", foreign + "Connection: Keep-Alive\r\n", slots, true},
+		{"closed afterwards", foreign + "Connection: close\r\n", slots, false},
+		{"an upgrade", foreign + "Connection: Upgrade\r\nUpgrade: h2c\r\n", slots, false},
+		{"a tab in a value", foreign + "User-Agent: a\tb\r\n", slots, true},
+		{"a control character in a value", foreign + "User-Agent: a\x01b\r\n", slots, false},
+		{"a DEL in a value", foreign + "X-Any: 0123456789\x7f\r\n", slots, false},
+		{"beyond ASCII", foreign + "User-Agent: Größe\r\n", slots, true},
+		{"another address", "/v1/withdraw\r\n" + foreign, `{"v":1,"site":"demo","purposes":0}`, false},
+		{"no address", "/v1/none\r\n" + foreign, slots, false},
+	}
+}
+
+// text is the whole request.
+func (c laneCase) text() string {
+	path, head := "/v1/beacon", c.head
+	if strings.HasPrefix(head, "/") {
+		path, head, _ = strings.Cut(head, "\r\n")
+	}
+	return fmt.Sprintf("POST %s HTTP/1.1\r\nHost: near.example\r\n%sContent-Length: %d\r\n\r\n%s", path, head, len(c.body), c.body)
+}
+
+// told are the parts of an answer that differ from one to the next.
+var told = regexp.MustCompile(`"id":"[^"]*"|"state":"[^"]*"|near-demo=[^;]*`)
+
+// answerOf reads one answer and returns it without what differs.
+func answerOf(t *testing.T, from *bufio.Reader) (answer string, closes bool) {
+	t.Helper()
+	res, err := http.ReadResponse(from, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := http.ParseTime(res.Header.Get("Date")); err != nil {
+		t.Errorf("Date: %v", err)
+	}
+	res.Header.Del("Date")
+	var b strings.Builder
+	fmt.Fprintln(&b, res.Status, res.ContentLength, res.Close)
+	for _, name := range slices.Sorted(maps.Keys(res.Header)) {
+		fmt.Fprintln(&b, name, res.Header[name])
+	}
+	b.Write(body)
+	return told.ReplaceAllString(b.String(), "…"), res.Close
+}
+
+// The lane and the server tell of every request the same: to who asked, to the
+// log and to the metrics.
+func TestTheLaneAnswersAsTheServerDoes(t *testing.T) {
+	trust := func(o *Options) { o.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")} }
+	lane, server := open(t, trust), newHouse(t, trust)
+	served := server.serve(server.Handler())
+	defer func() {
+		if err := server.Shutdown(context.Background()); err != nil {
+			t.Error(err)
+		}
+		<-served
+	}()
+	for _, tt := range laneCases() {
+		t.Run(tt.name, func(t *testing.T) {
+			var answers [2]string
+			for i, h := range []*house{lane, server} {
+				c := dial(t, h.addr)
+				_ = c.SetDeadline(time.Now().Add(5 * time.Second))
+				in := bufio.NewReader(c)
+				for range 2 { // as a connection's first request and as another
+					if _, err := io.WriteString(c, tt.text()); err != nil {
+						t.Fatal(err)
+					}
+					answer, closes := answerOf(t, in)
+					if answers[i] += answer; closes {
+						break
+					}
+				}
+				if i == 0 && tt.onLane {
+					waitFor(t, "the lane to have answered", func() bool { return lanesAre(h, laneRests) })
+				} else if lanesAre(h, laneRests) {
+					t.Error("the lane has answered")
+				}
+				_ = c.Close()
+				waitFor(t, "the connection to be gone", func() bool { return h.metrics.connections.Load() == 0 })
+			}
+			if answers[0] != answers[1] {
+				t.Errorf("the lane answers\n%s\nthe server\n%s", answers[0], answers[1])
+			}
+		})
+	}
+	var counts [2][]string
+	for i, h := range []*house{lane, server} {
+		var text bytes.Buffer
+		if err := h.WritePrometheus(&text); err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(text.String()) {
+			if !strings.Contains(line, "_seconds") && !strings.Contains(line, "_bytes_total") {
+				counts[i] = append(counts[i], line)
+			}
+		}
+		slices.Sort(counts[i])
+	}
+	if !slices.Equal(counts[0], counts[1]) {
+		t.Errorf("the lane counts\n%s\nthe server\n%s", counts[0], counts[1])
+	}
+}
+
+// lanesAre reports whether the lane of some connection is in a state.
+func lanesAre(h *house, state int32) bool {
+	h.door.mu.Lock()
+	defer h.door.mu.Unlock()
+	for g := range h.door.open {
+		if g.lane.state.Load() == state {
+			return true
+		}
+	}
+	return false
+}
+
+// A connection may change between the lane and the server at every request, and
+// several requests may come at once.
+func TestTheLaneAndTheServerShareAConnection(t *testing.T) {
+	h := open(t, nil)
+	c := dial(t, h.addr)
+	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+	in := bufio.NewReader(c)
+	beacon := laneCase{head: "Origin: https://shop.example\r\n", body: beaconOf(usual, say{"slots": []string{"hero"}})}.text()
+	const health = "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
+	for _, send := range [][]string{
+		{beacon}, {health}, {beacon}, {beacon}, {beacon, beacon}, {health, beacon}, {beacon, health, beacon}, {beacon[:50], beacon[50:]}, {beacon},
+		{beacon, beacon[:50], beacon[50:] + beacon}, {beacon},
+	} {
+		want := strings.Count(strings.Join(send, ""), " HTTP/1.1\r\n")
+		switch {
+		case strings.Contains(send[0], "Content-Length") || len(send) == 1, send[0] == health:
+			if _, err := io.WriteString(c, strings.Join(send, "")); err != nil {
+				t.Fatal(err)
+			}
+		default:
+			for _, part := range send {
+				if _, err := io.WriteString(c, part); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(20 * time.Millisecond)
+			}
+		}
+		for range want {
+			if got, _ := answerOf(t, in); !strings.HasPrefix(got, "200 OK") {
+				t.Fatalf("answer %s", got)
+			}
+		}
+	}
+	if in.Buffered() > 0 {
+		t.Error("there are more answers than requests")
+	}
+}
+
+func TestAPanicStaysInItsRequestOnTheLane(t *testing.T) {
+	h := open(t, func(o *Options) { o.Publisher = panicker{o.Publisher} })
+	c := dial(t, h.addr)
+	if _, err := io.WriteString(c, laneCase{head: "Origin: https://shop.example\r\n", body: beaconOf(usual&^8, say{"events": eventsOf("e1")})}.text()); err != nil {
+		t.Fatal(err)
+	}
+	_ = c.SetReadDeadline(time.Now().Add(5 * time.Second))
+	got, err := io.ReadAll(c)
+	if err != nil || !bytes.HasPrefix(got, []byte("HTTP/1.1 500 ")) || !bytes.Contains(got, []byte("\r\nConnection: close\r\n")) || !bytes.Contains(got, []byte(`"code":"internal"`)) || bytes.Contains(got, []byte("shop.example")) {
+		t.Errorf("answer %q, %v", got, err)
+	}
+	if logged := h.log.String(); h.metrics.panics.Load() != 1 || strings.Contains(logged, "secret") || !strings.Contains(logged, "cause=string") {
+		t.Errorf("%d panics counted: %s", h.metrics.panics.Load(), logged)
+	}
+	if res := h.do("GET", "/healthz", ""); res.StatusCode != 200 {
+		t.Errorf("afterwards: answer %d", res.StatusCode)
+	}
+}
+
+type panicker struct{ edge.Publisher }
+
+func (panicker) Publish([]edge.Event, time.Duration) error { panic("secret of a visitor") }
+
+// Shutdown waits for what the lane answers, and at once closes what it does not.
+func TestShutdownLetsTheLaneFinish(t *testing.T) {
+	full := &gate{entered: make(chan struct{}), leave: make(chan struct{})}
+	h := newHouse(t, func(o *Options) { full.Publisher, o.Publisher = o.Publisher, full })
+	served := h.serve(nil)
+	idle := dial(t, h.addr)
+	if _, err := io.WriteString(idle, laneCase{head: "Origin: https://shop.example\r\n", body: beaconOf(usual, say{"slots": []string{"hero"}})}.text()); err != nil {
+		t.Fatal(err)
+	}
+	readSome(t, idle, "200 OK")
+	waitFor(t, "the lane to have answered", func() bool { return lanesAre(h, laneRests) })
+	busy := dial(t, h.addr)
+	if _, err := io.WriteString(busy, laneCase{head: "Origin: https://shop.example\r\n", body: beaconOf(usual&^8, say{"events": eventsOf("e1")})}.text()); err != nil {
+		t.Fatal(err)
+	}
+	<-full.entered
+	time.AfterFunc(300*time.Millisecond, func() { close(full.leave) })
+	begin := time.Now()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := h.Shutdown(ctx); err != nil {
+		t.Errorf("shutdown: %v", err)
+	}
+	if took := time.Since(begin); took > 3*time.Second {
+		t.Errorf("shutdown took %v", took)
+	}
+	if err := <-served; err != nil {
+		t.Errorf("serve: %v", err)
+	}
+	for _, one := range []struct {
+		c    net.Conn
+		want string
+	}{{idle, ""}, {busy, "HTTP/1.1 204 No Content\r\n"}} {
+		_ = one.c.SetReadDeadline(time.Now().Add(3 * time.Second))
+		if got, err := io.ReadAll(one.c); err != nil || !strings.HasPrefix(string(got), one.want) || len(got) > 0 != (one.want != "") {
+			t.Errorf("read %q, %v; want %q", got, err, one.want)
+		}
+	}
+	if kept := h.ledger.kept(); len(kept) != 1 {
+		t.Errorf("kept %v", kept)
+	}
+}
+
+// A gate is a log that takes its time.
+type gate struct {
+	edge.Publisher
+	entered, leave chan struct{}
+}
+
+func (g *gate) Publish(events []edge.Event, wait time.Duration) error {
+	close(g.entered)
+	<-g.leave
+	return g.Publisher.Publish(events, wait)
+}
+
+func TestDrainingClosesTheLane(t *testing.T) {
+	h := open(t, nil)
+	c := dial(t, h.addr)
+	beacon := laneCase{head: "Origin: https://shop.example\r\n", body: beaconOf(usual, say{"slots": []string{"hero"}})}.text()
+	if _, err := io.WriteString(c, beacon); err != nil {
+		t.Fatal(err)
+	}
+	readSome(t, c, "200 OK")
+	h.Drain()
+	got, _ := raw(t, h.addr, func(c net.Conn) { _, _ = io.WriteString(c, beacon) })
+	if !strings.HasPrefix(got, "HTTP/1.1 200 OK\r\n") || !strings.Contains(got, "\r\nConnection: close\r\n") {
+		t.Errorf("answer %q", got)
+	}
+}
+
+// After a request on the lane the next one has the time that every request has, and
+// none has the time of an idle connection, whose end is told to nobody.
+func TestTimesAfterTheLane(t *testing.T) {
+	const short = 300 * time.Millisecond
+	h := open(t, func(o *Options) { o.ReadTimeout, o.IdleTimeout = short, 2*short })
+	beacon := laneCase{head: "Origin: https://shop.example\r\n", body: beaconOf(usual, say{"slots": []string{"hero"}})}.text()
+	for _, tt := range []struct {
+		name, then, want string
+		least            time.Duration
+	}{
+		{"nothing", "", "", 2*short - 100*time.Millisecond},
+		{"half a head", beacon[:40], "HTTP/1.1 408 ", short - 100*time.Millisecond},
+		{"half a body", beacon[:len(beacon)-10], "HTTP/1.1 408 ", short - 100*time.Millisecond},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := dial(t, h.addr)
+			if _, err := io.WriteString(c, beacon); err != nil {
+				t.Fatal(err)
+			}
+			in := bufio.NewReader(c)
+			_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
+			answerOf(t, in)
+			begin := time.Now()
+			if _, err := io.WriteString(c, tt.then); err != nil {
+				t.Fatal(err)
+			}
+			rest, err := io.ReadAll(in)
+			if err != nil || !strings.HasPrefix(string(rest), tt.want) || len(rest) > 0 != (tt.want != "") {
+				t.Errorf("read %q, %v; want %q", rest, err, tt.want)
+			}
+			if took := time.Since(begin); took < tt.least || took > tt.least+lingerTime+2*time.Second {
+				t.Errorf("took %v", took)
+			}
+		})
+	}
+}
+
+// FuzzPicked holds what the lane picks out of a request to what the server reads of
+// it: what the lane takes, both read alike.
+func FuzzPicked(f *testing.F) {
+	for _, c := range laneCases() {
+		f.Add([]byte(c.text()))
+	}
+	f.Add([]byte("POST /v1/beacon HTTP/1.1\r\nHost: a\r\nSec-CH-UA: \"a\"\r\nSec-Ch-Ua-Mobile: ?1\r\nSec-CH-UA-Platform-Version: 1\r\nX-Moz: prefetch\r\nContent-Length: 1\r\n\r\na"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		text := bytes.Clone(b)
+		var p picked
+		fr := framing{limit: 8 << 10, picks: &p}
+		if good, bad := fr.follow(text); bad != nil || good != len(b) || !fr.fresh || fr.behind || !fr.between() || !p.plain {
+			return
+		}
+		var ctx fasthttp.RequestCtx
+		ctx.Init2(&tapeConn{}, nil, false)
+		if err := ctx.Request.Read(bufio.NewReaderSize(bytes.NewReader(b), 16<<10)); err != nil {
+			t.Fatalf("the lane takes %q, the server says %v", b, err)
+		}
+		var want headers
+		want.read(&ctx.Request.Header)
+		if !strings.Contains(p.headers.cookie, `"`) { // the server takes them off
+			if got, want := findCookies(p.headers.cookie, "demo"), findCookies(want.cookie, "demo"); got != want {
+				t.Fatalf("%q: the lane reads the cookies %+v, the server %+v", b, got, want)
+			}
+		}
+		want.cookie = p.headers.cookie // which the server writes anew
+		if p.headers != want {
+			t.Fatalf("%q: the lane reads\n%+v\nthe server\n%+v", b, p.headers, want)
+		}
+		if ctx.Request.ConnectionClose() || string(ctx.Method()) != "POST" {
+			t.Fatalf("%q: the connection is not to be kept", b)
+		}
+		if body := text[len(text)-int(fr.head.length):]; !bytes.Equal(body, ctx.PostBody()) {
+			t.Fatalf("%q: the body is %q, for the server %q", b, body, ctx.PostBody())
+		}
+		for _, name := range []string{headerForwardedFor, headerForwarded, headerForwardedProto} {
+			if got, want := p.PeekAll(name), ctx.Request.Header.PeekAll(name); !slices.EqualFunc(got, want, bytes.Equal) {
+				t.Fatalf("%q: %s is %q, for the server %q", b, name, got, want)
+			}
+		}
+		// Of a host that is none the server finds no address.
+		if known := new(fasthttp.URI).Parse(ctx.Host(), ctx.RequestURI()) == nil; known && p.path == "/v1/beacon" && string(ctx.Path()) != "/v1/beacon" {
+			t.Fatalf("%q: the path is %q, for the server %q", b, p.path, ctx.Path())
+		}
+	})
+}
+
+// A loop is a connection on which the same request comes again and again.
+type loop struct {
+	tapeConn
+	request []byte
+	left    int
+	answer  []byte
+}
+
+func (l *loop) RemoteAddr() net.Addr { return &loopAddr }
+
+var loopAddr = net.TCPAddr{IP: net.IPv4(203, 0, 113, 9), Port: 4711}
+
+func (l *loop) Read(b []byte) (int, error) {
+	if l.left--; l.left < 0 {
+		return 0, io.EOF
+	}
+	return copy(b, l.request), nil
+}
+
+func (l *loop) Write(b []byte) (int, error) {
+	l.answer = append(l.answer[:0], b...)
+	return len(b), nil
+}
+
+// onLoop makes a connection's guest and a function that has n requests answered.
+func onLoop(t testing.TB, request string) (l *loop, answer func(n int)) {
+	t.Helper()
+	h := newHouse(t, func(o *Options) {
+		o.Tuning.AddressRate, o.Tuning.NetworkRate = Rate{PerSecond: -1}, Rate{PerSecond: -1}
+	})
+	l = &loop{request: []byte(request)}
+	g, refused := h.door.admit(l, &doorway{door: h.door, lane: h.Server})
+	if refused != nil {
+		t.Fatal(refused)
+	}
+	space := make([]byte, 16<<10)
+	return l, func(n int) {
+		l.left = n
+		if read, err := g.Read(space); read != 0 || err != io.EOF {
+			t.Fatalf("the lane leaves %q to the server: %v", space[:read], err)
+		}
+	}
+}
