@@ -302,7 +302,15 @@ func (f *framing) header(line []byte) *refusal {
 	return nil
 }
 
-func trimBlanks(b []byte) []byte { return bytes.Trim(b, " \t") }
+func trimBlanks(b []byte) []byte {
+	for len(b) > 0 && (b[0] == ' ' || b[0] == '\t') {
+		b = b[1:]
+	}
+	for len(b) > 0 && (b[len(b)-1] == ' ' || b[len(b)-1] == '\t') {
+		b = b[:len(b)-1]
+	}
+	return b
+}
 
 // number reads a decimal number of at most 15 digits.
 func number(text []byte) (n int64, ok bool) {

@@ -15,6 +15,7 @@ import (
 func (c *Console) socketTable() []route {
 	return []route{
 		{"GET", "/v1/backup", publishing.Admin, everywhere, noBody, "everything that the node keeps, its key too, as a tar archive", c.backup},
+		{"GET", "/debug/pprof/profile", publishing.Admin, everywhere, noBody, "a CPU profile of `?seconds=` (30, at most 600)", c.cpu},
 	}
 }
 

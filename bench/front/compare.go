@@ -18,6 +18,7 @@ type benchOptions struct {
 	turns, conns, tries, visitors int
 	turn, open                    time.Duration
 	only, program, before         string
+	profile                       string // the file for our node's CPU profile, "" for none
 }
 
 // runBench compares all subjects, then sends at half of what each of ours can do.
@@ -45,6 +46,10 @@ func runBench(ctx context.Context, dir string, o benchOptions, out io.Writer) er
 			all = append(all, c)
 		}
 	}
+	profiled, err := h.profile(ctx, o.profile, o.turn*time.Duration(2*len(all)*o.turns))
+	if err != nil {
+		return err
+	}
 	for round := range o.turns {
 		for _, c := range all {
 			if err := ctx.Err(); err != nil {
@@ -55,6 +60,9 @@ func runBench(ctx context.Context, dir string, o benchOptions, out io.Writer) er
 			}
 		}
 		fmt.Fprintf(out, "round %d of %d\n", round+1, o.turns)
+	}
+	if err := profiled(); err != nil {
+		return err
 	}
 	printComparisons(out, all)
 	printSubjects(out, all)

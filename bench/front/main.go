@@ -49,6 +49,7 @@ func command(ctx context.Context, args []string) error {
 	dir := fs.String("dir", "", "`folder` for data, on the disk to measure (default a temporary one, removed afterwards)")
 	program := fs.String("nearside", "", "`program` to measure (default the sources here, built as they are shipped)")
 	before := fs.String("before", "", "another `program`, to which ours are compared too, as in decide/decide-before")
+	profile := fs.String("profile", "", "`file` to write our node's CPU profile of the turns to")
 	turns := fs.Int("turns", 9, "`pairs` of turns of each comparison")
 	length := fs.Duration("turn", time.Second, "`duration` of a turn")
 	tries := fs.Int("tries", 4, "`times` a turn is run while other processes disturb it")
@@ -68,7 +69,7 @@ func command(ctx context.Context, args []string) error {
 	}
 	switch what {
 	case "bench":
-		o := benchOptions{program: *program, before: *before, turns: *turns, conns: *conns, tries: *tries, visitors: *visitors, turn: *length, open: *open, only: *only}
+		o := benchOptions{program: *program, before: *before, profile: *profile, turns: *turns, conns: *conns, tries: *tries, visitors: *visitors, turn: *length, open: *open, only: *only}
 		return runBench(ctx, *dir, o, os.Stdout)
 	case "soak":
 		return runSoak(ctx, *dir, soakOptions{program: *program, conns: *conns, visitors: *visitors, length: *soak}, os.Stdout)

@@ -65,7 +65,7 @@ func runSoak(ctx context.Context, dir string, o soakOptions, out io.Writer) erro
 	if err != nil {
 		return fmt.Errorf("measure the limit: %w", err)
 	}
-	w := &watch{ctx: ctx, node: node, socket: filepath.Join(dir, "data", "admin.sock"), mix: m, out: out, length: o.length}
+	w := &watch{ctx: ctx, node: node, operator: operatorOf(dir), mix: m, out: out, length: o.length}
 	if w.before, err = w.scrape(); err != nil {
 		return err
 	}

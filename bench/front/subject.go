@@ -48,12 +48,13 @@ type house struct {
 	numbers  numbers
 	servers  []*server
 	subjects map[string]*subject
+	node     operator // of our node
 }
 
 // openHouse starts every server that is here. What is missing is said to out and
 // left out.
 func openHouse(ctx context.Context, dir, program, before string, c *traffic.Corpus, conns int, first uint64, out io.Writer) (_ *house, err error) {
-	h := &house{corpus: c, conns: conns, numbers: numbers{first}, subjects: map[string]*subject{}}
+	h := &house{corpus: c, conns: conns, numbers: numbers{first}, subjects: map[string]*subject{}, node: operatorOf(dir)}
 	defer func() {
 		if err != nil {
 			h.close()

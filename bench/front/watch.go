@@ -10,8 +10,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"net"
-	"net/http"
 	"os/exec"
 	"slices"
 	"strconv"
@@ -24,12 +22,12 @@ import (
 
 // A watch looks at a node while it is soaked.
 type watch struct {
-	ctx    context.Context
-	node   *server
-	socket string
-	mix    *mix
-	out    io.Writer
-	length time.Duration
+	ctx      context.Context
+	node     *server
+	operator operator
+	mix      *mix
+	out      io.Writer
+	length   time.Duration
 
 	before  metrics
 	last    time.Duration
@@ -46,22 +44,14 @@ type sample struct {
 type metrics map[string]float64
 
 // scrape reads the node's metrics over the operator's socket.
-func (w *watch) scrape() (metrics, error) {
-	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
-		DisableKeepAlives: true,
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", w.socket)
-		},
-	}}
-	res, err := client.Get("http://node/metrics")
-	if err != nil {
-		return nil, fmt.Errorf("metrics: %w", err)
-	}
-	defer res.Body.Close()
-	if res.StatusCode != http.StatusOK {
-		return nil, errors.New("metrics: " + res.Status)
-	}
-	return readMetrics(res.Body)
+func (w *watch) scrape() (m metrics, err error) {
+	ctx, cancel := context.WithTimeout(w.ctx, 10*time.Second)
+	defer cancel()
+	err = w.operator.fetch(ctx, "/metrics", func(from io.Reader) error {
+		m, err = readMetrics(from)
+		return err
+	})
+	return m, err
 }
 
 func readMetrics(from io.Reader) (metrics, error) {
