@@ -1,6 +1,6 @@
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run build test check accuracy bench faults powercut fuzz race cover tag rules generate fmt lint deps peers soak
+.PHONY: help run build test check accuracy bench faults powercut fuzz race cover tag rules generate fmt lint deps peers profile soak
 
 FUZZTIME ?= 30s
 SOAK     ?= 10m
@@ -13,7 +13,7 @@ run: ## Open the demo shop on 127.0.0.1:8080
 	go run . demo
 
 build: ## Build ./nearside as it is shipped
-	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o nearside .
+	CGO_ENABLED=0 go build -trimpath -pgo shipped.pgo -ldflags "-s -w -X main.version=$(VERSION)" -o nearside .
 
 test: deps check ## Everything CI runs: deps, check and every test
 	CI=true go test -count=1 ./...
@@ -25,6 +25,9 @@ bench: peers ## Benchmarks: whole requests beside peers, then the parts
 	cd bench/front && go run . bench $(FRONT)
 	go test -run '^$$' -bench . -benchmem ./...
 	cd bench && go test -run '^$$' -bench . -benchmem .
+
+profile: ## Take shipped.pgo anew, by which build optimises, of a node under load
+	cd bench/front && go run . bench -open 0 -turns 7 -only '^(decide|recorded|collect|pageview|by-key)/raw' -profile ../../shipped.pgo
 
 soak: ## A node at four fifths of its limit for SOAK (10m), with bad input: memory, latency, what the log kept
 	cd bench/front && go run . soak -for $(SOAK)

@@ -66,9 +66,32 @@ type sealBuffer struct {
 	plain [MaxStateBytes]byte
 	raw   [MaxStateBytes]byte
 	text  [MaxStateBytes]byte // sealed, to be opened
+	// nonces are random, drawn for many seals at a time: a draw costs more than its
+	// bytes. The first spent bytes are used up.
+	nonces [noncesDrawn * nonceBytes]byte
+	spent  int
 }
 
-var sealBuffers = sync.Pool{New: func() any { return new(sealBuffer) }}
+const noncesDrawn = 32
+
+func newSealBuffer() any {
+	b := new(sealBuffer)
+	b.spent = len(b.nonces)
+	return b
+}
+
+// appendNonce appends a nonce that nothing else is sealed with.
+func (b *sealBuffer) appendNonce(dst []byte) []byte {
+	if b.spent == len(b.nonces) {
+		rand.Read(b.nonces[:]) // never fails: it ends the program instead (crypto/rand)
+		b.spent = 0
+	}
+	dst = append(dst, b.nonces[b.spent:b.spent+nonceBytes]...)
+	b.spent += nonceBytes
+	return dst
+}
+
+var sealBuffers = sync.Pool{New: newSealBuffer}
 
 // binding returns the data a sealed text is authenticated with.
 func (b *sealBuffer) binding(use byte, site string) []byte {
@@ -79,8 +102,7 @@ func (b *sealBuffer) binding(use byte, site string) []byte {
 // maxSealedPlain bytes and site at most MaxSiteBytes.
 func (s *Sealer) appendSealed(dst []byte, use byte, site string, plain []byte) []byte {
 	buf := sealBuffers.Get().(*sealBuffer)
-	out := append(buf.raw[:0], sealVersion, sealKey)[:2+nonceBytes]
-	rand.Read(out[2:]) // never fails: it ends the program instead (crypto/rand)
+	out := buf.appendNonce(append(buf.raw[:0], sealVersion, sealKey))
 	out = s.aead.Seal(out, out[2:], append(buf.plain[:0], plain...), buf.binding(use, site))
 	dst = base64.RawURLEncoding.AppendEncode(dst, out)
 	sealBuffers.Put(buf)
