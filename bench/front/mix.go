@@ -66,13 +66,18 @@ func newMix(c *traffic.Corpus, n *numbers, conns int) *mix {
 	}
 	m := &mix{collect: of(collectShape), page: of(pageShape).stateful(), decide: of(decideShape), kind: make([]int, conns), badAt: make([]int, conns)}
 	m.acked = map[*stream]*bitset{m.collect: {}, m.page: {}}
-	m.bad = badRequests(c)
+	for v := range min(badVisitors, len(c.Visitors)) { // a single one would be held to its pace
+		m.bad = append(m.bad, badRequests(c, v)...)
+	}
 	return m
 }
 
+// badVisitors is how many visitors send bad requests.
+const badVisitors = 64
+
 // badRequests are one of each way to be wrong.
-func badRequests(c *traffic.Corpus) []badRequest {
-	good := c.Template(0, collectShape)
+func badRequests(c *traffic.Corpus, visitor int) []badRequest {
+	good := c.Template(visitor, collectShape)
 	whole := string(good.Append(nil, 1<<59, nil))
 	head, body, _ := strings.Cut(whole, "\r\n\r\n")
 	head = head[:strings.LastIndex(head, "Content-Length")]
