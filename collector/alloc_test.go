@@ -205,11 +205,11 @@ func BenchmarkStages(b *testing.B) {
 	})
 }
 
-func TestLaneAllocs(t *testing.T) {
+func TestFastPathAllocs(t *testing.T) {
 	d := newDrill(t, slotsBeacon())
 	handler := d.Handler()
 	server := testing.AllocsPerRun(100, func() { d.ctx.Response.Reset(); handler(&d.ctx) })
-	l, answer := onLoop(t, laneCase{head: "Origin: https://shop.example\r\nAccept-Language: fr\r\nUser-Agent: " + desktopAgent + "\r\n", body: string(slotsBeacon())}.text())
+	l, answer := onLoop(t, fastCase{head: "Origin: https://shop.example\r\nAccept-Language: fr\r\nUser-Agent: " + desktopAgent + "\r\n", body: string(slotsBeacon())}.text())
 	answer(10)
 	if !bytes.HasPrefix(l.answer, []byte("HTTP/1.1 200 OK\r\n")) {
 		t.Fatalf("answer %q", l.answer)
@@ -220,8 +220,8 @@ func TestLaneAllocs(t *testing.T) {
 	}
 }
 
-func BenchmarkLane(b *testing.B) {
-	_, answer := onLoop(b, laneCase{head: "Origin: https://shop.example\r\nAccept-Language: fr\r\nUser-Agent: " + desktopAgent + "\r\n", body: string(slotsBeacon())}.text())
+func BenchmarkFastPath(b *testing.B) {
+	_, answer := onLoop(b, fastCase{head: "Origin: https://shop.example\r\nAccept-Language: fr\r\nUser-Agent: " + desktopAgent + "\r\n", body: string(slotsBeacon())}.text())
 	b.ReportAllocs()
 	for b.Loop() {
 		answer(1)

@@ -238,15 +238,15 @@ func (s *Server) Handler() fasthttp.RequestHandler { return s.handle }
 var ErrClosed = errors.New("collector: server is closed")
 
 // Serve answers the requests of a listener until Shutdown; then it returns nil. With
-// h nil it answers by itself, beacons on the lane; else h answers them all, usually
+// h nil it answers by itself, beacons on the fast path; else h answers them all, usually
 // Handler's within another. It owns the listener. It may be called for several
 // listeners, which share the limits.
 func (s *Server) Serve(ln net.Listener, h fasthttp.RequestHandler) error {
-	o, onLane := &s.options, s
+	o, fast := &s.options, s
 	if h == nil {
 		h = s.handle
 	} else {
-		onLane = nil
+		fast = nil
 	}
 	server := &fasthttp.Server{
 		Handler:                      guard(h, s.recovered),
@@ -268,7 +268,7 @@ func (s *Server) Serve(ln net.Listener, h fasthttp.RequestHandler) error {
 	if o.Keys != nil {
 		server.HeaderReceived = s.bodyLimits
 	}
-	way := &doorway{Listener: ln, door: s.door, tls: o.TLS, proxied: o.ProxyProtocol, lane: onLane}
+	way := &doorway{Listener: ln, door: s.door, tls: o.TLS, proxied: o.ProxyProtocol, fast: fast}
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()
@@ -301,7 +301,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	for i := range list {
 		errs[i] = list[i].way.Close() // also if its server has not begun yet
 	}
-	s.door.close(func(g *guest) bool { return !g.spoke.Load() || g.lane.closeResting() })
+	s.door.close(func(g *guest) bool { return !g.spoke.Load() || g.fast.closeResting() })
 	var done sync.WaitGroup
 	for i := range list {
 		done.Go(func() { errs[i] = errors.Join(errs[i], list[i].server.ShutdownWithContext(ctx)) })

@@ -14,7 +14,7 @@ import (
 // An exchange is one request's work space. It is reused, so that a request in
 // steady state allocates nothing for it.
 type exchange struct {
-	// What is asked, as the server or the lane read it.
+	// What is asked, as the server or the fast path read it.
 	headers headers
 	from    sender
 	path    string
@@ -31,7 +31,7 @@ type exchange struct {
 	says    bool // there is a body: answer
 	answer  answer
 	jar     cookieJar
-	wire    []byte // the whole answer, where the lane gives it, behind skip bytes
+	wire    []byte // the whole answer, where the fast path gives it, behind skip bytes
 	skip    int
 
 	decoder    Decoder

@@ -57,7 +57,7 @@ type doorway struct {
 	door    *door
 	tls     *tls.Config // nil for plain HTTP
 	proxied bool        // the trusted proxies speak the PROXY protocol
-	lane    *Server     // whose beacons are answered on the lane, nil for none
+	fast    *Server     // whose beacons are answered on the fast path, nil for none
 	once    sync.Once
 	err     error
 }
@@ -126,8 +126,8 @@ func (d *door) admit(c net.Conn, through *doorway) (*guest, *refusal) {
 		d.perAddr[addr]++
 	}
 	g := &guest{Conn: through.wrap(c, fromProxy), door: d, addr: addr, framing: framing{limit: d.headerLimit}}
-	if through.lane != nil {
-		g.lane.server, g.lane.secure, g.framing.picks = through.lane, through.tls != nil, &g.lane.picked
+	if through.fast != nil {
+		g.fast.server, g.fast.secure, g.framing.picks = through.fast, through.tls != nil, &g.fast.picked
 	}
 	g.waits.Store(d.clock())
 	d.open[g] = struct{}{}
@@ -236,32 +236,32 @@ type guest struct {
 	lingering atomic.Bool
 	closed    atomic.Bool
 	framing   framing
-	lane      lane
+	fast      fastPath
 	reading   deadline
 	writing   deadline
 	bad       *refusal // what was found wrong with the request that comes next
 	hinted    bool     // the reader knows that it comes
 }
 
-// Read implements net.Conn. Requests of the lane are answered by it and never seen
+// Read implements net.Conn. Requests of the fast path are answered by it and never seen
 // by the reader.
 func (g *guest) Read(b []byte) (int, error) {
 	for {
 		n, err := g.next(b)
-		if f := &g.framing; err == nil && f.fresh && !f.behind && f.between() && g.bad == nil && g.lane.takes() {
-			if !g.lane.socket.IsValid() {
-				g.lane.socket = socketAddr(g.Conn.RemoteAddr()) // a proxy has told it by now
+		if f := &g.framing; err == nil && f.fresh && !f.behind && f.between() && g.bad == nil && g.fast.takes() {
+			if !g.fast.socket.IsValid() {
+				g.fast.socket = socketAddr(g.Conn.RemoteAddr()) // a proxy has told it by now
 			}
-			if err := g.travel(b[:n], int(f.head.length)); err != nil {
-				return 0, err
+			if !g.answerFast(b[:n], int(f.head.length)) {
+				return 0, io.EOF
 			}
 			continue
 		}
-		if g.lane.yield() {
+		if g.fast.yield() {
 			if n == 0 && isTimeout(err) {
 				err = io.EOF // nothing has begun that a time-out could be told of
 			}
-			g.reading.asked = time.Now().Add(g.lane.server.options.ReadTimeout)
+			g.reading.asked = time.Now().Add(g.fast.server.options.ReadTimeout)
 		}
 		return n, err
 	}
@@ -333,12 +333,12 @@ type lingerer interface{ linger() }
 
 func (g *guest) linger() { g.lingering.Store(true) }
 
-// Close closes the connection and gives its place free; while the lane answers, that
+// Close closes the connection and gives its place free; while the fast path answers, that
 // is left to it. A connection that
 // lingers ends its own half first and reads on for a moment: closing a socket
 // with unread bytes makes the other side throw our answer away.
 func (g *guest) Close() error {
-	if !g.lane.close() || !g.closed.CompareAndSwap(false, true) {
+	if !g.fast.close() || !g.closed.CompareAndSwap(false, true) {
 		return nil
 	}
 	defer g.door.leave(g)

@@ -85,6 +85,7 @@ const (
 	DeadUndecodable = "undecodable" // its bytes cannot be read
 	DeadRefused     = "refused"     // the sink refused it for good, again and again
 	DeadTooLarge    = "too_large"   // it is larger than the sink takes
+	DeadFailed      = "failed"      // the receiver failed at it, again and again, and took others
 )
 
 // A DeadLetter is an event that a sink could not take. It is kept until it is

@@ -42,6 +42,11 @@ func (a answer) refused() bool {
 	}, a.status)
 }
 
+// failed reports that the receiver failed at what was sent, for its sake or not.
+func (a answer) failed() bool {
+	return a.status != 0 && !a.taken() && !a.refused() && a.status != http.StatusTooManyRequests && a.status != http.StatusGone
+}
+
 // problem says what is wrong, without the receiver's words.
 func (a answer) problem() error {
 	switch {

@@ -78,7 +78,7 @@ func (s *session) replay(ctx context.Context, r replay) error {
 		return nil
 	}
 	receipt, err := s.interruptible(ctx, func(ctx context.Context) (Receipt, error) {
-		return s.sink.Write(ctx, Batch{Events: []Event{e}, End: s.given, Now: true})
+		return s.sink.Write(ctx, Batch{Events: []Event{e}, End: s.given, Now: true, Replay: true})
 	})
 	switch {
 	case errors.Is(err, errMoved):

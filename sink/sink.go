@@ -45,6 +45,9 @@ type Batch struct {
 	// Now asks the sink to have everything durably before Write returns, instead
 	// of gathering more.
 	Now bool
+	// Replay says that somebody waits to hear whether the sink takes these events
+	// now, which it did not before.
+	Replay bool
 }
 
 // A Receipt is a sink's answer to a batch.

@@ -26,7 +26,9 @@ import (
 //	400, 413, 415, 422  it will never take it: a message of several events is
 //	                    halved, a single event is tried maxTries times
 //	410                 the receiver wants no more: the sink stops
-//	anything else       it is tried again, ever more slowly
+//	any other           it is tried again, ever more slowly; a single event is given
+//	                    up when the receiver takes others and not this one
+//	none                it is tried again, ever more slowly
 type hook struct {
 	spec   *Spec
 	client *http.Client
@@ -35,6 +37,7 @@ type hook struct {
 	steady func() time.Time // by which events expire
 
 	refused atomic.Int64 // events refused since one was taken
+	taken   atomic.Int64 // messages
 }
 
 // A pause is how long to wait before an attempt: from min, doubling to max, with
@@ -102,7 +105,7 @@ func (h *hook) Write(ctx context.Context, b Batch) (Receipt, error) {
 			continue
 		}
 		wg.Go(func() {
-			l := lane{hook: h, batch: b.Events}
+			l := lane{hook: h, batch: b.Events, replay: b.Replay}
 			err := l.send(ctx, events)
 			mu.Lock()
 			defer mu.Unlock()
@@ -130,6 +133,7 @@ func laneOf(e *Event, lanes int) int {
 type lane struct {
 	hook    *hook
 	batch   []Event
+	replay  bool
 	refused []Refusal
 }
 
@@ -166,10 +170,13 @@ const (
 )
 
 // deliver sends one message until the receiver has it, or its events one by one
-// are refused.
+// are given up.
 func (l *lane) deliver(ctx context.Context, events []int) error {
+	if len(events) == 1 {
+		return l.untangle(ctx, events)
+	}
 	h := l.hook
-	refusals := 0
+	failures := 0
 	for attempt := 1; ; attempt++ {
 		m := h.eventMessage(l.batch, events)
 		if m == nil {
@@ -178,28 +185,32 @@ func (l *lane) deliver(ctx context.Context, events []int) error {
 		answer := h.post(ctx, m)
 		switch {
 		case answer.taken():
-			h.refused.Store(0)
-			h.notice(nil)
+			h.took()
 			return nil
 		case answer.status == http.StatusGone:
 			return ErrStopped
-		case answer.refused() && len(events) > 1:
+		case answer.refused():
 			half := len(events) / 2
 			if err := l.deliver(ctx, events[:half]); err != nil {
 				return err
 			}
 			return l.deliver(ctx, events[half:])
-		case answer.refused():
-			if refusals++; refusals >= maxTries && h.refused.Load() < maxRefused {
-				h.refused.Add(1)
-				l.refuse(events[0], Refusal{Reason: edge.DeadRefused, Detail: fmt.Sprintf("the receiver answers %d", answer.status), Tries: refusals})
-				return nil
+		case answer.failed():
+			if failures++; failures == maxTries { // one of them may be what it fails of
+				return l.untangle(ctx, events)
 			}
 		}
 		if err := h.wait(ctx, attempt, answer); err != nil {
 			return err
 		}
 	}
+}
+
+// took notes that the receiver has a message.
+func (h *hook) took() {
+	h.refused.Store(0)
+	h.taken.Add(1)
+	h.notice(nil)
 }
 
 // wait tells that a message was not taken, and waits before the next attempt.

@@ -37,6 +37,9 @@ type receiver struct {
 	// answer says what to do with a message; 0 hangs until the sender gives up.
 	answer func(n int, m received) (status int, header map[string]string)
 
+	// skew is how far the sender's clock is ahead.
+	skew func() time.Duration
+
 	mu    sync.Mutex
 	tries int
 	taken []received // answered with a 2xx
@@ -56,7 +59,7 @@ type received struct {
 
 func receive(t testing.TB, answer func(n int, m received) (int, map[string]string)) *receiver {
 	t.Helper()
-	r := &receiver{t: t, answer: answer, ca: filepath.Join(t.TempDir(), "ca.pem"), secret: filepath.Join(t.TempDir(), "secret")}
+	r := &receiver{t: t, answer: answer, skew: func() time.Duration { return 0 }, ca: filepath.Join(t.TempDir(), "ca.pem"), secret: filepath.Join(t.TempDir(), "secret")}
 	r.srv = httptest.NewUnstartedServer(http.HandlerFunc(r.serve))
 	r.srv.EnableHTTP2 = true
 	r.srv.StartTLS()
@@ -81,7 +84,7 @@ func (r *receiver) serve(w http.ResponseWriter, req *http.Request) {
 	if got := req.Header.Get("webhook-signature"); got != sign(secret, id, at, body) || req.Method != http.MethodPost {
 		r.t.Errorf("message %s has the signature %q", id, got)
 	}
-	if seconds, err := strconv.ParseInt(at, 10, 64); err != nil || time.Since(time.Unix(seconds, 0)).Abs() > wait {
+	if seconds, err := strconv.ParseInt(at, 10, 64); err != nil || (time.Since(time.Unix(seconds, 0))+r.skew()).Abs() > wait {
 		r.t.Errorf("message %s has the time %q", id, at)
 	}
 	m := received{ID: id}

@@ -3,7 +3,6 @@
 package collector
 
 import (
-	"io"
 	"net/http"
 	"net/netip"
 	"strconv"
@@ -13,15 +12,15 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// A lane answers what nearly all requests are where they are read: a browser's
+// A fast path answers what nearly all requests are where they are read: a browser's
 // beacon that came as a whole and is unusual in nothing. The server behind the
 // connection never sees it, so that it is not read a second time, nor kept and
 // copied by a general server's rules (docs/RATIONALE.md has what that saves). All
 // else goes to that server, and both tell the same story: answerBeacon.
 //
-// A lane without a Server answers nothing. It belongs to the connection's reader,
+// A fast path without a Server answers nothing. It belongs to the connection's reader,
 // but for state.
-type lane struct {
+type fastPath struct {
 	server *Server
 	picked picked
 	socket netip.Addr // the connection's other end
@@ -29,22 +28,22 @@ type lane struct {
 	state  atomic.Int32
 }
 
-// What a lane is doing when somebody closes its connection.
+// What a fast path is doing when somebody closes its connection.
 const (
-	laneUnused  = iota // the server had the last request, or there was none
-	laneRests          // it had the last request
-	laneAnswers        // the connection is closed when it has answered
-	laneCloses
+	fastUnused  = iota // the server had the last request, or there was none
+	fastRests          // it had the last request
+	fastAnswers        // the connection is closed when it has answered
+	fastCloses
 )
 
 // enter says that an answer begins, and reports whether it may.
-func (l *lane) enter() bool {
+func (p *fastPath) enter() bool {
 	for {
-		was := l.state.Load()
-		if was == laneCloses {
+		was := p.state.Load()
+		if was == fastCloses {
 			return false
 		}
-		if l.state.CompareAndSwap(was, laneAnswers) {
+		if p.state.CompareAndSwap(was, fastAnswers) {
 			return true
 		}
 	}
@@ -52,22 +51,22 @@ func (l *lane) enter() bool {
 
 // leave says that the answer has been written, and reports whether the connection
 // goes on.
-func (l *lane) leave() bool { return l.state.CompareAndSwap(laneAnswers, laneRests) }
+func (p *fastPath) leave() bool { return p.state.CompareAndSwap(fastAnswers, fastRests) }
 
-// yield leaves the connection to the server, and reports whether the lane had it.
-func (l *lane) yield() bool { return l.state.CompareAndSwap(laneRests, laneUnused) }
+// yield leaves the connection to the server, and reports whether the fast path had it.
+func (p *fastPath) yield() bool { return p.state.CompareAndSwap(fastRests, fastUnused) }
 
 // close says that the connection is closed, and reports whether it is now: not by
 // who comes while an answer is under way.
-func (l *lane) close() bool { return l.state.Swap(laneCloses) != laneAnswers }
+func (p *fastPath) close() bool { return p.state.Swap(fastCloses) != fastAnswers }
 
-// closeResting reports whether the connection is to be closed because the lane had
+// closeResting reports whether the connection is to be closed because the fast path had
 // the last request and answers none now.
-func (l *lane) closeResting() bool { return l.state.CompareAndSwap(laneRests, laneCloses) }
+func (p *fastPath) closeResting() bool { return p.state.CompareAndSwap(fastRests, fastCloses) }
 
-// takes reports whether a request is the lane's.
-func (l *lane) takes() bool {
-	return l.server != nil && l.picked.plain && l.server.isBeacon(l.picked.path)
+// takes reports whether a request is the fast path's.
+func (p *fastPath) takes() bool {
+	return p.server != nil && p.picked.plain && p.server.isBeacon(p.picked.path)
 }
 
 func (s *Server) isBeacon(path string) bool {
@@ -75,33 +74,30 @@ func (s *Server) isBeacon(path string) bool {
 	return r != nil && r.label == routeBeacon
 }
 
-// travel answers the request in b, whose body is the last bytes. An error says that
-// the connection is to be read no more.
-func (g *guest) travel(b []byte, body int) error {
-	l := &g.lane
-	if !l.enter() {
-		return io.EOF
+// answerFast answers the request in b, whose body is the last bytes, and reports
+// whether the connection is to be read on.
+func (g *guest) answerFast(b []byte, body int) (goesOn bool) {
+	p := &g.fast
+	if !p.enter() {
+		return false
 	}
-	s, now := l.server, time.Now()
+	s, now := p.server, time.Now()
 	g.reading.asked, g.writing.asked = now.Add(s.options.IdleTimeout), now.Add(s.options.WriteTimeout)
 	x := s.exchanges.Get().(*exchange)
-	x.headers, x.path, x.body, x.read = l.picked.headers, l.picked.path, b[len(b)-body:], now
-	x.from = sender{l.socket, l.secure, &l.picked}
-	goesOn, sound := s.answerOnLane(x)
+	x.headers, x.path, x.body, x.read = p.picked.headers, p.picked.path, b[len(b)-body:], now
+	x.from = sender{p.socket, p.secure, &p.picked}
+	goesOn, sound := s.writeAnswer(x)
 	_, err := g.Write(x.wire[x.skip:])
 	if sound {
 		x.free()
 		s.exchanges.Put(x)
 	}
-	if !l.leave() || !goesOn || s.draining.Load() && l.closeResting() {
-		return io.EOF
-	}
-	return err
+	return p.leave() && goesOn && err == nil && !(s.draining.Load() && p.closeResting())
 }
 
-// answerOnLane makes the whole answer in x.wire. It reports whether the connection
+// writeAnswer makes the whole answer in x.wire. It reports whether the connection
 // may go on afterwards, and whether x can be used again.
-func (s *Server) answerOnLane(x *exchange) (goesOn, sound bool) {
+func (s *Server) writeAnswer(x *exchange) (goesOn, sound bool) {
 	label, status := routeBeacon, 0
 	defer func() {
 		if p := recover(); p != nil {

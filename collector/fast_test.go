@@ -23,22 +23,22 @@ import (
 	"github.com/nearside/nearside/edge"
 )
 
-// A laneCase is a request and whether the lane answers it.
-type laneCase struct {
+// A fastCase is a request and whether the fast path answers it.
+type fastCase struct {
 	name, head, body string
-	onLane           bool
+	fast             bool
 }
 
-// laneCases are requests of browsers, and others that are nearly so. A head is the
+// fastCases are requests of browsers, and others that are nearly so. A head is the
 // lines between Host and Content-Length; one that begins with a slash names another
 // address first.
-func laneCases() []laneCase {
+func fastCases() []fastCase {
 	const foreign = "Origin: https://shop.example\r\nSec-Fetch-Site: cross-site\r\n"
 	const home = "Origin: http://near.example\r\nSec-Fetch-Site: same-origin\r\n"
 	slots := beaconOf(usual, say{"events": eventsOf("e1"), "slots": []string{"hero", "bare"}})
 	atHome := strings.ReplaceAll(slots, "https://shop.example", "http://near.example")
 	events := beaconOf(usual&^8, say{"events": eventsOf("e2")})
-	return []laneCase{
+	return []fastCase{
 		{"slots and an event", foreign, slots, true},
 		{"an event alone", foreign, events, true},
 		{"below the prefix", "/_near/v1/beacon\r\n" + foreign, slots, true},
@@ -78,7 +78,7 @@ func laneCases() []laneCase {
 }
 
 // text is the whole request.
-func (c laneCase) text() string {
+func (c fastCase) text() string {
 	path, head := "/v1/beacon", c.head
 	if strings.HasPrefix(head, "/") {
 		path, head, _ = strings.Cut(head, "\r\n")
@@ -113,11 +113,11 @@ func answerOf(t *testing.T, from *bufio.Reader) (answer string, closes bool) {
 	return told.ReplaceAllString(b.String(), "…"), res.Close
 }
 
-// The lane and the server tell of every request the same: to who asked, to the
+// The fast path and the server tell of every request the same: to who asked, to the
 // log and to the metrics.
-func TestTheLaneAnswersAsTheServerDoes(t *testing.T) {
+func TestTheFastPathAnswersAsTheServerDoes(t *testing.T) {
 	trust := func(o *Options) { o.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")} }
-	lane, server := open(t, trust), newHouse(t, trust)
+	fast, server := open(t, trust), newHouse(t, trust)
 	served := server.serve(server.Handler())
 	defer func() {
 		if err := server.Shutdown(context.Background()); err != nil {
@@ -125,10 +125,10 @@ func TestTheLaneAnswersAsTheServerDoes(t *testing.T) {
 		}
 		<-served
 	}()
-	for _, tt := range laneCases() {
+	for _, tt := range fastCases() {
 		t.Run(tt.name, func(t *testing.T) {
 			var answers [2]string
-			for i, h := range []*house{lane, server} {
+			for i, h := range []*house{fast, server} {
 				c := dial(t, h.addr)
 				_ = c.SetDeadline(time.Now().Add(5 * time.Second))
 				in := bufio.NewReader(c)
@@ -141,21 +141,21 @@ func TestTheLaneAnswersAsTheServerDoes(t *testing.T) {
 						break
 					}
 				}
-				if i == 0 && tt.onLane {
-					waitFor(t, "the lane to have answered", func() bool { return lanesAre(h, laneRests) })
-				} else if lanesAre(h, laneRests) {
-					t.Error("the lane has answered")
+				if i == 0 && tt.fast {
+					waitFor(t, "the fast path to have answered", func() bool { return fastPathsAre(h, fastRests) })
+				} else if fastPathsAre(h, fastRests) {
+					t.Error("the fast path has answered")
 				}
 				_ = c.Close()
 				waitFor(t, "the connection to be gone", func() bool { return h.metrics.connections.Load() == 0 })
 			}
 			if answers[0] != answers[1] {
-				t.Errorf("the lane answers\n%s\nthe server\n%s", answers[0], answers[1])
+				t.Errorf("the fast path answers\n%s\nthe server\n%s", answers[0], answers[1])
 			}
 		})
 	}
 	var counts [2][]string
-	for i, h := range []*house{lane, server} {
+	for i, h := range []*house{fast, server} {
 		var text bytes.Buffer
 		if err := h.WritePrometheus(&text); err != nil {
 			t.Fatal(err)
@@ -168,30 +168,30 @@ func TestTheLaneAnswersAsTheServerDoes(t *testing.T) {
 		slices.Sort(counts[i])
 	}
 	if !slices.Equal(counts[0], counts[1]) {
-		t.Errorf("the lane counts\n%s\nthe server\n%s", counts[0], counts[1])
+		t.Errorf("the fast path counts\n%s\nthe server\n%s", counts[0], counts[1])
 	}
 }
 
-// lanesAre reports whether the lane of some connection is in a state.
-func lanesAre(h *house, state int32) bool {
+// fastPathsAre reports whether the fast path of some connection is in a state.
+func fastPathsAre(h *house, state int32) bool {
 	h.door.mu.Lock()
 	defer h.door.mu.Unlock()
 	for g := range h.door.open {
-		if g.lane.state.Load() == state {
+		if g.fast.state.Load() == state {
 			return true
 		}
 	}
 	return false
 }
 
-// A connection may change between the lane and the server at every request, and
+// A connection may change between the fast path and the server at every request, and
 // several requests may come at once.
-func TestTheLaneAndTheServerShareAConnection(t *testing.T) {
+func TestTheFastPathAndTheServerShareAConnection(t *testing.T) {
 	h := open(t, nil)
 	c := dial(t, h.addr)
 	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
 	in := bufio.NewReader(c)
-	beacon := laneCase{head: "Origin: https://shop.example\r\n", body: beaconOf(usual, say{"slots": []string{"hero"}})}.text()
+	beacon := fastCase{head: "Origin: https://shop.example\r\n", body: beaconOf(usual, say{"slots": []string{"hero"}})}.text()
 	const health = "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
 	for _, send := range [][]string{
 		{beacon}, {health}, {beacon}, {beacon}, {beacon, beacon}, {health, beacon}, {beacon, health, beacon}, {beacon[:50], beacon[50:]}, {beacon},
@@ -222,10 +222,10 @@ func TestTheLaneAndTheServerShareAConnection(t *testing.T) {
 	}
 }
 
-func TestAPanicStaysInItsRequestOnTheLane(t *testing.T) {
+func TestAPanicStaysInItsRequestOnTheFastPath(t *testing.T) {
 	h := open(t, func(o *Options) { o.Publisher = panicker{o.Publisher} })
 	c := dial(t, h.addr)
-	if _, err := io.WriteString(c, laneCase{head: "Origin: https://shop.example\r\n", body: beaconOf(usual&^8, say{"events": eventsOf("e1")})}.text()); err != nil {
+	if _, err := io.WriteString(c, fastCase{head: "Origin: https://shop.example\r\n", body: beaconOf(usual&^8, say{"events": eventsOf("e1")})}.text()); err != nil {
 		t.Fatal(err)
 	}
 	_ = c.SetReadDeadline(time.Now().Add(5 * time.Second))
@@ -245,19 +245,19 @@ type panicker struct{ edge.Publisher }
 
 func (panicker) Publish([]edge.Event, time.Duration) error { panic("secret of a visitor") }
 
-// Shutdown waits for what the lane answers, and at once closes what it does not.
-func TestShutdownLetsTheLaneFinish(t *testing.T) {
+// Shutdown waits for what the fast path answers, and at once closes what it does not.
+func TestShutdownLetsTheFastPathFinish(t *testing.T) {
 	full := &gate{entered: make(chan struct{}), leave: make(chan struct{})}
 	h := newHouse(t, func(o *Options) { full.Publisher, o.Publisher = o.Publisher, full })
 	served := h.serve(nil)
 	idle := dial(t, h.addr)
-	if _, err := io.WriteString(idle, laneCase{head: "Origin: https://shop.example\r\n", body: beaconOf(usual, say{"slots": []string{"hero"}})}.text()); err != nil {
+	if _, err := io.WriteString(idle, fastCase{head: "Origin: https://shop.example\r\n", body: beaconOf(usual, say{"slots": []string{"hero"}})}.text()); err != nil {
 		t.Fatal(err)
 	}
 	readSome(t, idle, "200 OK")
-	waitFor(t, "the lane to have answered", func() bool { return lanesAre(h, laneRests) })
+	waitFor(t, "the fast path to have answered", func() bool { return fastPathsAre(h, fastRests) })
 	busy := dial(t, h.addr)
-	if _, err := io.WriteString(busy, laneCase{head: "Origin: https://shop.example\r\n", body: beaconOf(usual&^8, say{"events": eventsOf("e1")})}.text()); err != nil {
+	if _, err := io.WriteString(busy, fastCase{head: "Origin: https://shop.example\r\n", body: beaconOf(usual&^8, say{"events": eventsOf("e1")})}.text()); err != nil {
 		t.Fatal(err)
 	}
 	<-full.entered
@@ -300,10 +300,10 @@ func (g *gate) Publish(events []edge.Event, wait time.Duration) error {
 	return g.Publisher.Publish(events, wait)
 }
 
-func TestDrainingClosesTheLane(t *testing.T) {
+func TestDrainingClosesTheFastPath(t *testing.T) {
 	h := open(t, nil)
 	c := dial(t, h.addr)
-	beacon := laneCase{head: "Origin: https://shop.example\r\n", body: beaconOf(usual, say{"slots": []string{"hero"}})}.text()
+	beacon := fastCase{head: "Origin: https://shop.example\r\n", body: beaconOf(usual, say{"slots": []string{"hero"}})}.text()
 	if _, err := io.WriteString(c, beacon); err != nil {
 		t.Fatal(err)
 	}
@@ -315,12 +315,12 @@ func TestDrainingClosesTheLane(t *testing.T) {
 	}
 }
 
-// After a request on the lane the next one has the time that every request has, and
+// After a request on the fast path the next one has the time that every request has, and
 // none has the time of an idle connection, whose end is told to nobody.
-func TestTimesAfterTheLane(t *testing.T) {
+func TestTimesAfterTheFastPath(t *testing.T) {
 	const short = 300 * time.Millisecond
 	h := open(t, func(o *Options) { o.ReadTimeout, o.IdleTimeout = short, 2*short })
-	beacon := laneCase{head: "Origin: https://shop.example\r\n", body: beaconOf(usual, say{"slots": []string{"hero"}})}.text()
+	beacon := fastCase{head: "Origin: https://shop.example\r\n", body: beaconOf(usual, say{"slots": []string{"hero"}})}.text()
 	for _, tt := range []struct {
 		name, then, want string
 		least            time.Duration
@@ -352,10 +352,10 @@ func TestTimesAfterTheLane(t *testing.T) {
 	}
 }
 
-// FuzzPicked holds what the lane picks out of a request to what the server reads of
-// it: what the lane takes, both read alike.
+// FuzzPicked holds what the fast path picks out of a request to what the server reads of
+// it: what the fast path takes, both read alike.
 func FuzzPicked(f *testing.F) {
-	for _, c := range laneCases() {
+	for _, c := range fastCases() {
 		f.Add([]byte(c.text()))
 	}
 	f.Add([]byte("POST /v1/beacon HTTP/1.1\r\nHost: a\r\nSec-CH-UA: \"a\"\r\nSec-Ch-Ua-Mobile: ?1\r\nSec-CH-UA-Platform-Version: 1\r\nX-Moz: prefetch\r\nContent-Length: 1\r\n\r\na"))
@@ -369,18 +369,18 @@ func FuzzPicked(f *testing.F) {
 		var ctx fasthttp.RequestCtx
 		ctx.Init2(&tapeConn{}, nil, false)
 		if err := ctx.Request.Read(bufio.NewReaderSize(bytes.NewReader(b), 16<<10)); err != nil {
-			t.Fatalf("the lane takes %q, the server says %v", b, err)
+			t.Fatalf("the fast path takes %q, the server says %v", b, err)
 		}
 		var want headers
 		want.read(&ctx.Request.Header)
 		if !strings.Contains(p.headers.cookie, `"`) { // the server takes them off
 			if got, want := findCookies(p.headers.cookie, "demo"), findCookies(want.cookie, "demo"); got != want {
-				t.Fatalf("%q: the lane reads the cookies %+v, the server %+v", b, got, want)
+				t.Fatalf("%q: the fast path reads the cookies %+v, the server %+v", b, got, want)
 			}
 		}
 		want.cookie = p.headers.cookie // which the server writes anew
 		if p.headers != want {
-			t.Fatalf("%q: the lane reads\n%+v\nthe server\n%+v", b, p.headers, want)
+			t.Fatalf("%q: the fast path reads\n%+v\nthe server\n%+v", b, p.headers, want)
 		}
 		if ctx.Request.ConnectionClose() || string(ctx.Method()) != "POST" {
 			t.Fatalf("%q: the connection is not to be kept", b)
@@ -431,7 +431,7 @@ func onLoop(t testing.TB, request string) (l *loop, answer func(n int)) {
 		o.Tuning.AddressRate, o.Tuning.NetworkRate = Rate{PerSecond: -1}, Rate{PerSecond: -1}
 	})
 	l = &loop{request: []byte(request)}
-	g, refused := h.door.admit(l, &doorway{door: h.door, lane: h.Server})
+	g, refused := h.door.admit(l, &doorway{door: h.door, fast: h.Server})
 	if refused != nil {
 		t.Fatal(refused)
 	}
@@ -439,7 +439,7 @@ func onLoop(t testing.TB, request string) (l *loop, answer func(n int)) {
 	return l, func(n int) {
 		l.left = n
 		if read, err := g.Read(space); read != 0 || err != io.EOF {
-			t.Fatalf("the lane leaves %q to the server: %v", space[:read], err)
+			t.Fatalf("the fast path leaves %q to the server: %v", space[:read], err)
 		}
 	}
 }

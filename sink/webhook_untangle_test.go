@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sink
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/nearside/nearside/edge"
+)
+
+// failsAt is a receiver's answer that fails at events whose id begins with bad.
+func failsAt(status int, on *atomic.Bool) func(int, received) (int, map[string]string) {
+	return func(_ int, m received) (int, map[string]string) {
+		for _, e := range m.Data.Events {
+			if on.Load() && strings.HasPrefix(e.ID, "bad") {
+				return status, nil
+			}
+		}
+		return http.StatusOK, nil
+	}
+}
+
+// An event that a receiver fails at, and takes others, is a dead letter in the end;
+// what its person did next arrives, and what others did arrives meanwhile.
+func TestAnEventThatTheReceiverFailsAtIsADeadLetter(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{http.StatusInternalServerError, http.StatusBadGateway, http.StatusForbidden} {
+		for _, concurrency := range []int{1, 4} {
+			t.Run(fmt.Sprint(status, " ", concurrency), func(t *testing.T) {
+				t.Parallel()
+				var fails atomic.Bool
+				fails.Store(true)
+				r := receive(t, failsAt(status, &fails))
+				l := openLog(t, t.TempDir())
+				publish(t, l, anEvent("bad-1", "bob"), anEvent("b1", "bob"), anEvent("a1", "ann"), anEvent("bad-2", "cyd"), anEvent("bad-3", "dan"), anEvent("bad-4", "eve"),
+					anEvent("a2", "ann"), anEvent("b2", "bob"), anEvent("n1", ""), anEvent("bad-5", ""), anEvent("c1", "cyd"))
+				p, _ := start(t, l, r.spec(fmt.Sprintf(", concurrency: %d", concurrency)))
+				status := caughtUp(t, l, p)
+				got := idsOf(r.events())
+				if status.Dead != 5 || status.Written != 6 || len(got) != 6 {
+					t.Errorf("the receiver got %v; status %+v", got, status)
+				}
+				for _, order := range [][2]string{{"a1", "a2"}, {"b1", "b2"}} {
+					if slices.Index(got, order[0]) > slices.Index(got, order[1]) {
+						t.Errorf("%v are out of order in %v", order, got)
+					}
+				}
+				var letter edge.DeadLetter
+				if err := l.Dead(t.Context(), "", "hook", func(d edge.DeadLetter) error {
+					if d.Reason != edge.DeadFailed || d.Tries <= maxDoubted {
+						t.Errorf("letter %s: %s after %d tries", d.Event, d.Reason, d.Tries)
+					}
+					letter = d
+					letter.Body = slices.Clone(d.Body)
+					return nil
+				}); err != nil {
+					t.Fatal(err)
+				}
+				if err := p.Replay(t.Context(), letter); err == nil {
+					t.Error("a replay that fails is told to be good")
+				}
+				fails.Store(false)
+				if err := p.Replay(t.Context(), letter); err != nil {
+					t.Error(err)
+				}
+				if got := idsOf(r.events()); !slices.Contains(got, letter.Event) {
+					t.Errorf("after the replay %v", got)
+				}
+			})
+		}
+	}
+}
+
+// A receiver that takes nothing is waited for, however long that is; and then
+// everything arrives in its order.
+func TestAReceiverThatFailsAtAllIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	var fails atomic.Bool
+	fails.Store(true)
+	r := receive(t, failsAt(http.StatusInternalServerError, &fails))
+	l := openLog(t, t.TempDir())
+	var want []string
+	for i := range 30 {
+		want = append(want, fmt.Sprintf("bad-%02d", i))
+		publish(t, l, anEvent(want[i], []string{"ann", "bob"}[i%2]))
+	}
+	p, _ := start(t, l, r.spec(", concurrency: 1"))
+	eventually(t, "it has been tried often", func() bool { return r.asked() > 20*maxDoubted })
+	fails.Store(false)
+	if status := caughtUp(t, l, p); status.Dead != 0 {
+		t.Errorf("status %+v", status)
+	}
+	got := idsOf(r.events())
+	for _, odd := range []int{0, 1} {
+		var of, to []string
+		for i, id := range want {
+			if i%2 == odd {
+				of = append(of, id)
+			}
+		}
+		for _, id := range got {
+			if slices.Contains(of, id) {
+				to = append(to, id)
+			}
+		}
+		if !slices.Equal(of, to) {
+			t.Errorf("one person's events came as %v", to)
+		}
+	}
+}
+
+// Where there is no other event that could show whether it is the receiver, an event
+// is given up after a day.
+func TestAReceiverIsGivenADay(t *testing.T) {
+	t.Parallel()
+	var fails atomic.Bool
+	fails.Store(true)
+	r := receive(t, failsAt(http.StatusInternalServerError, &fails))
+	var ahead atomic.Int64
+	opened, err := openHook(t.Context(), r.spec(""), Circumstances{Notice: func(error) {}, Now: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := opened.(*hook)
+	h.now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+	// Its clock is only that of patience here: signatures would be out of date.
+	skew := r.skew
+	r.skew = func() time.Duration { return skew() + time.Duration(ahead.Load()) }
+	done := make(chan Receipt, 1)
+	go func() {
+		receipt, err := h.Write(t.Context(), Batch{Events: []Event{{Seq: 1, StoredEvent: edge.StoredEvent{ID: "bad", JSON: []byte(`{"v":1,"id":"bad"}`)}}}, End: 1})
+		if err != nil {
+			t.Error(err)
+		}
+		done <- receipt
+	}()
+	eventually(t, "it has been tried often", func() bool { return r.asked() > 3*maxDoubted })
+	select {
+	case receipt := <-done:
+		t.Fatalf("given up: %+v", receipt)
+	default:
+	}
+	ahead.Store(int64(maxFailing))
+	if receipt := <-done; len(receipt.Refused) != 1 || receipt.Refused[0].Reason != edge.DeadFailed || receipt.Durable != 1 {
+		t.Errorf("receipt %+v", receipt)
+	}
+}
