@@ -265,7 +265,7 @@ func (s *session) write(ctx context.Context, now bool) (Receipt, error) {
 		if err := s.bury(ctx, events, receipt.Refused); err != nil {
 			return receipt, err
 		}
-		s.count(uint64(len(events)-len(receipt.Refused)), skipped)
+		s.count(len(events)-len(receipt.Refused), skipped)
 		s.given, s.frames, s.bytes = end, nil, 0
 		s.mu.Lock()
 		s.mark.Seq = max(s.mark.Seq, min(receipt.Durable, end))
@@ -298,10 +298,12 @@ func (s *session) interruptible(ctx context.Context, do func(context.Context) (R
 	return receipt, err
 }
 
-func (s *session) count(written uint64, skipped map[string]uint64) {
+// count adds to the status. written is below zero where events were refused of an
+// earlier batch, with which they were counted.
+func (s *session) count(written int, skipped map[string]uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.status.Written += written
+	s.status.Written += uint64(written)
 	for why, n := range skipped {
 		s.status.Skipped[why] += n
 	}

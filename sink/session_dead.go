@@ -17,7 +17,11 @@ func (s *session) bury(ctx context.Context, events []Event, refused []Refusal) e
 	now := s.o.Now().UTC()
 	var letters []edge.DeadLetter
 	for _, r := range refused {
-		letters = append(letters, s.letter(&events[r.Event], r, now))
+		e := r.Parked
+		if e == nil {
+			e = &events[r.Event]
+		}
+		letters = append(letters, s.letter(e, r, now))
 	}
 	for i := range s.frames {
 		f := &s.frames[i]

@@ -61,8 +61,10 @@ type Receipt struct {
 
 // A Refusal is an event that a sink will never take.
 type Refusal struct {
-	// Event is its place in the batch.
-	Event int
+	// Event is its place in the batch. Parked is the event instead, if it is of an
+	// earlier batch, past whose messages Durable has not gone.
+	Event  int
+	Parked *Event
 	// Reason is a code of edge.DeadLetter, Detail the same in words without
 	// anything of the visitor's.
 	Reason, Detail string

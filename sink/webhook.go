@@ -3,6 +3,7 @@
 package sink
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -10,6 +11,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -38,6 +40,7 @@ type hook struct {
 
 	refused atomic.Int64 // events refused since one was taken
 	taken   atomic.Int64 // messages
+	parking
 }
 
 // A pause is how long to wait before an attempt: from min, doubling to max, with
@@ -83,41 +86,46 @@ func (h *hook) Close() error {
 	return nil
 }
 
-// Write implements Sink. It returns when the receiver has every event of the
-// batch that it does not refuse.
+// Write implements Sink. It returns when the receiver has every event of the batch
+// that it neither refuses nor fails at; those are parked, and tried again by later
+// calls.
 func (h *hook) Write(ctx context.Context, b Batch) (Receipt, error) {
-	out := Receipt{Durable: b.End}
-	if len(b.Events) == 0 {
-		return out, nil
+	if err := h.retryParked(ctx); err != nil {
+		return Receipt{}, err
 	}
-	lanes := make([][]int, h.spec.Concurrency)
+	lanes := make([]lane, h.spec.Concurrency)
+	for i := range lanes {
+		lanes[i] = lane{hook: h, batch: b.Events, replay: b.Replay, held: h.persons()}
+	}
+	todo := make([][]int, len(lanes))
 	for i := range b.Events {
 		n := laneOf(&b.Events[i], len(lanes))
-		lanes[n] = append(lanes[n], i)
+		todo[n] = append(todo[n], i)
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	bound, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	var wg sync.WaitGroup
-	var mu sync.Mutex
-	var failed error
-	for _, events := range lanes {
-		if len(events) == 0 {
-			continue
-		}
+	for i := range lanes {
 		wg.Go(func() {
-			l := lane{hook: h, batch: b.Events, replay: b.Replay}
-			err := l.send(ctx, events)
-			mu.Lock()
-			defer mu.Unlock()
-			out.Refused = append(out.Refused, l.refused...)
-			if err != nil && failed == nil {
-				failed = err
-				cancel()
+			if err := lanes[i].send(bound, todo[i]); err != nil {
+				cancel(err)
 			}
 		})
 	}
 	wg.Wait()
-	return out, failed
+	if err := cmp.Or(ctx.Err(), context.Cause(bound)); err != nil {
+		return Receipt{}, err // what was parked meanwhile comes again
+	}
+	out := Receipt{Durable: b.End, Refused: h.buried}
+	h.buried = nil
+	for i := range lanes {
+		out.Refused = append(out.Refused, lanes[i].refused...)
+		h.park(b.Events, lanes[i].parked)
+	}
+	if len(h.parked) > 0 {
+		out.Durable = h.parked[0].Seq - 1
+	}
+	return out, nil
 }
 
 // laneOf returns an event's lane. The events of nobody have no order to keep.
@@ -134,13 +142,18 @@ type lane struct {
 	hook    *hook
 	batch   []Event
 	replay  bool
+	held    map[[16]byte]bool // persons of whom an event is parked
+	parked  []trial
 	refused []Refusal
 }
 
 // send sends events in as few messages as the bounds allow.
 func (l *lane) send(ctx context.Context, events []int) error {
 	spec := l.hook.spec
-	for len(events) > 0 {
+	for {
+		if events = l.parkHeld(events); len(events) == 0 {
+			return nil
+		}
 		n, size := 0, 0
 		for n < len(events) && n < spec.MaxEvents {
 			size += len(l.batch[events[n]].JSON) + lineExtra
@@ -156,7 +169,6 @@ func (l *lane) send(ctx context.Context, events []int) error {
 		}
 		events = events[n:]
 	}
-	return nil
 }
 
 func (l *lane) refuse(event int, r Refusal) {
@@ -231,6 +243,9 @@ func (h *hook) wait(ctx context.Context, attempt int, a answer) error {
 
 // Forget implements Sink: it tells the receiver, until that has heard.
 func (h *hook) Forget(ctx context.Context, f edge.Forgetting) error {
+	h.parked = slices.DeleteFunc(h.parked, func(p parkedEvent) bool {
+		return p.Site == f.Site && p.Visitor == f.Key && p.Seq <= f.Before
+	})
 	m, err := h.deletionMessage(f)
 	if err != nil {
 		return err

@@ -41,10 +41,18 @@ func TestAnEventThatTheReceiverFailsAtIsADeadLetter(t *testing.T) {
 				publish(t, l, anEvent("bad-1", "bob"), anEvent("b1", "bob"), anEvent("a1", "ann"), anEvent("bad-2", "cyd"), anEvent("bad-3", "dan"), anEvent("bad-4", "eve"),
 					anEvent("a2", "ann"), anEvent("b2", "bob"), anEvent("n1", ""), anEvent("bad-5", ""), anEvent("c1", "cyd"))
 				p, _ := start(t, l, r.spec(fmt.Sprintf(", concurrency: %d", concurrency)))
+				// Others have events now and then, which show that it is not the receiver.
+				more := 0
+				eventually(t, "the receiver has what it takes", func() bool {
+					more++
+					publish(t, l, anEvent(fmt.Sprintf("more-%03d", more), "fay"))
+					time.Sleep(20 * time.Millisecond)
+					return p.Status(t.Context()).Dead == 5
+				})
 				status := caughtUp(t, l, p)
 				got := idsOf(r.events())
-				if status.Dead != 5 || status.Written != 6 || len(got) != 6 {
-					t.Errorf("the receiver got %v; status %+v", got, status)
+				if status.Dead != 5 || int(status.Written) != 6+more || len(got) != 6+more {
+					t.Errorf("the receiver got %v of %d; status %+v", got, 6+more, status)
 				}
 				for _, order := range [][2]string{{"a1", "a2"}, {"b1", "b2"}} {
 					if slices.Index(got, order[0]) > slices.Index(got, order[1]) {
@@ -91,7 +99,7 @@ func TestAReceiverThatFailsAtAllIsWaitedFor(t *testing.T) {
 		publish(t, l, anEvent(want[i], []string{"ann", "bob"}[i%2]))
 	}
 	p, _ := start(t, l, r.spec(", concurrency: 1"))
-	eventually(t, "it has been tried often", func() bool { return r.asked() > 20*maxDoubted })
+	eventually(t, "it has been tried often", func() bool { return r.asked() > 25 })
 	fails.Store(false)
 	if status := caughtUp(t, l, p); status.Dead != 0 {
 		t.Errorf("status %+v", status)
@@ -132,22 +140,59 @@ func TestAReceiverIsGivenADay(t *testing.T) {
 	// Its clock is only that of patience here: signatures would be out of date.
 	skew := r.skew
 	r.skew = func() time.Duration { return skew() + time.Duration(ahead.Load()) }
-	done := make(chan Receipt, 1)
-	go func() {
-		receipt, err := h.Write(t.Context(), Batch{Events: []Event{{Seq: 1, StoredEvent: edge.StoredEvent{ID: "bad", JSON: []byte(`{"v":1,"id":"bad"}`)}}}, End: 1})
+	write := func(events ...Event) Receipt {
+		receipt, err := h.Write(t.Context(), Batch{Events: events, End: 1})
 		if err != nil {
-			t.Error(err)
+			t.Fatal(err)
 		}
-		done <- receipt
-	}()
-	eventually(t, "it has been tried often", func() bool { return r.asked() > 3*maxDoubted })
-	select {
-	case receipt := <-done:
-		t.Fatalf("given up: %+v", receipt)
-	default:
+		return receipt
+	}
+	receipt := write(Event{Seq: 1, StoredEvent: edge.StoredEvent{ID: "bad", JSON: []byte(`{"v":1,"id":"bad"}`)}})
+	for asked := r.asked(); r.asked() < asked+3*maxDoubted; receipt = write() {
+		if len(receipt.Refused) > 0 || receipt.Durable != 0 {
+			t.Fatalf("given up: %+v", receipt)
+		}
 	}
 	ahead.Store(int64(maxFailing))
-	if receipt := <-done; len(receipt.Refused) != 1 || receipt.Refused[0].Reason != edge.DeadFailed || receipt.Durable != 1 {
+	eventually(t, "it is given up", func() bool { receipt = write(); return len(receipt.Refused) > 0 })
+	if got := receipt.Refused[0]; got.Reason != edge.DeadFailed || got.Parked == nil || got.Parked.ID != "bad" || receipt.Durable != 1 {
 		t.Errorf("receipt %+v", receipt)
+	}
+}
+
+// A parked event is not sent once its person is forgotten, nor is what waits behind
+// it, and nothing keeps the mark back any more.
+func TestAParkedEventIsForgotten(t *testing.T) {
+	t.Parallel()
+	var fails atomic.Bool
+	fails.Store(true)
+	r := receive(t, failsAt(http.StatusInternalServerError, &fails))
+	opened, err := openHook(t.Context(), r.spec(""), Circumstances{Notice: func(error) {}, Now: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := opened.(*hook)
+	event := func(seq uint64, id, who string) Event {
+		return Event{Seq: seq, StoredEvent: edge.StoredEvent{Site: "shop", ID: id, Visitor: personOf(who), JSON: []byte(`{"v":1,"id":"` + id + `"}`)}}
+	}
+	for i, batch := range [][]Event{{event(1, "bad-1", "ann"), event(2, "a2", "ann"), event(3, "b3", "bob")}, {event(4, "a4", "ann"), event(5, "b5", "bob")}} {
+		receipt, err := h.Write(t.Context(), Batch{Events: batch, End: uint64(3 + 2*i)})
+		if err != nil || receipt.Durable != 0 {
+			t.Fatalf("receipt %+v, %v", receipt, err)
+		}
+	}
+	if got := idsOf(r.events()); !slices.Equal(got, []string{"b3", "b5"}) {
+		t.Errorf("before, the receiver got %v", got)
+	}
+	if err := h.Forget(t.Context(), edge.Forgetting{Number: 1, Person: edge.Person{Site: "shop", Key: personOf("ann")}, Before: 4}); err != nil {
+		t.Fatal(err)
+	}
+	fails.Store(false)
+	receipt, err := h.Write(t.Context(), Batch{Events: []Event{event(6, "a6", "ann")}, End: 6})
+	if err != nil || receipt.Durable != 6 || len(receipt.Refused) > 0 {
+		t.Errorf("receipt %+v, %v", receipt, err)
+	}
+	if got := idsOf(r.events()); !slices.Equal(got, []string{"b3", "b5", "a6"}) {
+		t.Errorf("afterwards, the receiver has %v", got)
 	}
 }
