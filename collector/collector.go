@@ -123,6 +123,7 @@ type Server struct {
 	large     largeBodies
 	decides   sync.Pool
 	draining  atomic.Bool
+	stopping  atomic.Bool // Shutdown closes what rests
 	logBroken atomic.Bool // the publisher failed last time, and not for being slow
 
 	mu      sync.Mutex
@@ -292,6 +293,7 @@ func (s *Server) Drain() { s.draining.Store(true) }
 // error is ctx's.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.draining.Store(true)
+	s.stopping.Store(true)
 	s.mu.Lock()
 	s.closed = true
 	list := s.serving

@@ -340,3 +340,8 @@ func readSome(t testing.TB, c net.Conn, want string) string {
 	}
 	return string(got)
 }
+
+func isTimeout(err error) bool {
+	var network net.Error
+	return errors.As(err, &network) && network.Timeout()
+}

@@ -52,6 +52,9 @@ func (x *exchange) free() {
 	x.headers, x.from, x.path, x.body = headers{}, sender{}, "", nil
 	x.sameOrigin, x.foreign, x.says, x.answer = false, false, false, answer{}
 	x.jar.empty()
+	if cap(x.wire) > keptBodyBytes {
+		x.wire = nil
+	}
 	x.cookies, x.request, x.withdrawal = cookies{}, edge.Request{}, withdrawal{}
 	x.beacon.Reset()
 	x.outcome.Reset()

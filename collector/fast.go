@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/valyala/fasthttp"
+
+	"github.com/nearside/nearside/edge"
 )
 
 // A fast path answers what nearly all requests are where they are read: a browser's
@@ -30,17 +32,18 @@ type fastPath struct {
 
 // What a fast path is doing when somebody closes its connection.
 const (
-	fastUnused  = iota // the server had the last request, or there was none
-	fastRests          // it had the last request
-	fastAnswers        // the connection is closed when it has answered
-	fastCloses
+	fastUnused = iota // the server had the last request, or there was none
+	fastRests         // it had the last request
+	fastAnswers
+	fastEnds   // it answers, and the connection is closed afterwards
+	fastCloses // nothing is answered any more
 )
 
 // enter says that an answer begins, and reports whether it may.
 func (p *fastPath) enter() bool {
 	for {
 		was := p.state.Load()
-		if was == fastCloses {
+		if was >= fastAnswers {
 			return false
 		}
 		if p.state.CompareAndSwap(was, fastAnswers) {
@@ -51,22 +54,41 @@ func (p *fastPath) enter() bool {
 
 // leave says that the answer has been written, and reports whether the connection
 // goes on.
-func (p *fastPath) leave() bool { return p.state.CompareAndSwap(fastAnswers, fastRests) }
+func (p *fastPath) leave() bool {
+	goesOn := p.state.CompareAndSwap(fastAnswers, fastRests)
+	if !goesOn {
+		p.state.Store(fastCloses)
+	}
+	return goesOn
+}
 
 // yield leaves the connection to the server, and reports whether the fast path had it.
 func (p *fastPath) yield() bool { return p.state.CompareAndSwap(fastRests, fastUnused) }
 
 // close says that the connection is closed, and reports whether it is now: not by
 // who comes while an answer is under way.
-func (p *fastPath) close() bool { return p.state.Swap(fastCloses) != fastAnswers }
+func (p *fastPath) close() bool {
+	for {
+		was, next := p.state.Load(), int32(fastCloses)
+		if was == fastAnswers || was == fastEnds {
+			next = fastEnds
+		}
+		if p.state.CompareAndSwap(was, next) {
+			return next == fastCloses
+		}
+	}
+}
+
+// hadLast reports whether it had the connection's last request.
+func (p *fastPath) hadLast() bool { return p.state.Load() != fastUnused }
 
 // closeResting reports whether the connection is to be closed because the fast path had
 // the last request and answers none now.
 func (p *fastPath) closeResting() bool { return p.state.CompareAndSwap(fastRests, fastCloses) }
 
-// takes reports whether a request is the fast path's.
-func (p *fastPath) takes() bool {
-	return p.server != nil && p.picked.plain && p.server.isBeacon(p.picked.path)
+// takes reports whether a request with a body of so many bytes is the fast path's.
+func (p *fastPath) takes(body int64) bool {
+	return p.server != nil && p.picked.plain && body <= edge.MaxBeaconBytes && p.server.isBeacon(p.picked.path)
 }
 
 func (s *Server) isBeacon(path string) bool {
@@ -82,17 +104,18 @@ func (g *guest) answerFast(b []byte, body int) (goesOn bool) {
 		return false
 	}
 	s, now := p.server, time.Now()
-	g.reading.asked, g.writing.asked = now.Add(s.options.IdleTimeout), now.Add(s.options.WriteTimeout)
 	x := s.exchanges.Get().(*exchange)
 	x.headers, x.path, x.body, x.read = p.picked.headers, p.picked.path, b[len(b)-body:], now
 	x.from = sender{p.socket, p.secure, &p.picked}
 	goesOn, sound := s.writeAnswer(x)
+	g.writing.asked = time.Now().Add(s.options.WriteTimeout)
 	_, err := g.Write(x.wire[x.skip:])
+	g.reading.asked = time.Now().Add(s.options.IdleTimeout)
 	if sound {
 		x.free()
 		s.exchanges.Put(x)
 	}
-	return p.leave() && goesOn && err == nil && !(s.draining.Load() && p.closeResting())
+	return p.leave() && goesOn && err == nil && !(s.stopping.Load() && p.closeResting())
 }
 
 // writeAnswer makes the whole answer in x.wire. It reports whether the connection

@@ -4,7 +4,6 @@ package collector
 
 import (
 	"crypto/tls"
-	"errors"
 	"io"
 	"net"
 	"net/netip"
@@ -248,7 +247,7 @@ type guest struct {
 func (g *guest) Read(b []byte) (int, error) {
 	for {
 		n, err := g.next(b)
-		if f := &g.framing; err == nil && f.fresh && !f.behind && f.between() && g.bad == nil && g.fast.takes() {
+		if f := &g.framing; n > 0 && err == nil && f.fresh && !f.behind && f.between() && g.bad == nil && g.fast.takes(f.head.length) {
 			if !g.fast.socket.IsValid() {
 				g.fast.socket = socketAddr(g.Conn.RemoteAddr()) // a proxy has told it by now
 			}
@@ -257,19 +256,14 @@ func (g *guest) Read(b []byte) (int, error) {
 			}
 			continue
 		}
+		if n == 0 && err != nil && g.bad == nil && g.fast.hadLast() {
+			return 0, io.EOF // nothing has begun that anybody could be told of
+		}
 		if g.fast.yield() {
-			if n == 0 && isTimeout(err) {
-				err = io.EOF // nothing has begun that a time-out could be told of
-			}
 			g.reading.asked = time.Now().Add(g.fast.server.options.ReadTimeout)
 		}
 		return n, err
 	}
-}
-
-func isTimeout(err error) bool {
-	var network net.Error
-	return errors.As(err, &network) && network.Timeout()
 }
 
 // next reads the connection's next bytes. A request that could be read in two ways

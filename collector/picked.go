@@ -74,7 +74,9 @@ func (p *picked) header(name, value []byte) {
 	var to *string
 	switch len(name) {
 	case len("host"):
-		to = pick(name, "host", &h.host)
+		if to = pick(name, "host", &h.host); to != nil {
+			p.plain = plainHost(value)
+		}
 	case len("x-moz"):
 		h.ahead = h.ahead || isHeader(name, "x-moz") && saysAhead(view(value))
 	case len("origin"):
@@ -82,12 +84,13 @@ func (p *picked) header(name, value []byte) {
 		case isHeader(name, "origin"):
 			to, p.plain = &h.origin, len(value) > 0 // two are none, so one counts that says nothing
 		case isHeader(name, "cookie"):
-			to = &h.cookie
+			to, p.plain = &h.cookie, plainCookie(value)
 		case isHeader(name, "expect"):
 			p.plain = false
 		}
 	case len("sec-gpc"):
 		to = pick(name, "sec-gpc", &h.gpc)
+		p.plain = !isHeader(name, "trailer")
 		h.ahead = h.ahead || isHeader(name, "purpose") && saysAhead(view(value))
 	case len("sec-ch-ua"):
 		switch {
@@ -163,6 +166,34 @@ func pick(name []byte, small string, to *string) *string {
 		return to
 	}
 	return nil
+}
+
+// plainHost reports whether a host is a name or an IPv4 address, with or without a
+// port.
+func plainHost(host []byte) bool {
+	name, port, _ := bytes.Cut(host, []byte{':'})
+	for _, c := range name {
+		if c != '-' && c != '.' && (c < '0' || c > '9') && (c|0x20 < 'a' || c|0x20 > 'z') {
+			return false
+		}
+	}
+	for _, c := range port {
+		if c < '0' || c > '9' {
+			return false
+		}
+	}
+	return len(name) > 0
+}
+
+// plainCookie reports whether there is nothing in a cookie that the server takes off:
+// quotes, and blanks beside the sign.
+func plainCookie(cookie []byte) bool {
+	for i, c := range cookie {
+		if c == '"' || c == '\t' || c == '=' && (i > 0 && cookie[i-1] == ' ' || i+1 < len(cookie) && cookie[i+1] == ' ') {
+			return false
+		}
+	}
+	return true
 }
 
 // isHeader compares a token with a header's name in small letters.
