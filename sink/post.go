@@ -42,9 +42,11 @@ func (a answer) refused() bool {
 	}, a.status)
 }
 
-// failed reports that the receiver failed at what was sent, for its sake or not.
+// failed reports that the receiver failed at what was sent, for its sake or not. One
+// that has too much to do, or says when to come again, did not.
 func (a answer) failed() bool {
-	return a.status != 0 && !a.taken() && !a.refused() && a.status != http.StatusTooManyRequests && a.status != http.StatusGone
+	busy := a.after > 0 || a.status == http.StatusTooManyRequests || a.status == http.StatusServiceUnavailable
+	return a.status != 0 && !busy && !a.taken() && !a.refused() && a.status != http.StatusGone
 }
 
 // problem says what is wrong, without the receiver's words.

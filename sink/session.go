@@ -72,7 +72,7 @@ func (p *Pump) session(ctx context.Context) error {
 	if err := p.begin(ctx, newest); err != nil {
 		return err
 	}
-	opened, err := Open(ctx, p.o.Spec, Circumstances{Newest: newest, Notice: p.notice, Now: p.o.Now})
+	opened, err := Open(ctx, p.o.Spec, Circumstances{Newest: newest, Notice: p.notice, Now: p.o.Now, Forgotten: p.o.Persons.Forgotten})
 	if err != nil {
 		return err
 	}

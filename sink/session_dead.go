@@ -21,7 +21,9 @@ func (s *session) bury(ctx context.Context, events []Event, refused []Refusal) e
 		if e == nil {
 			e = &events[r.Event]
 		}
-		letters = append(letters, s.letter(e, r, now))
+		if !s.o.Persons.Forgotten(edge.Person{Site: e.Site, Key: e.Visitor}, e.Seq) {
+			letters = append(letters, s.letter(e, r, now))
+		}
 	}
 	for i := range s.frames {
 		f := &s.frames[i]

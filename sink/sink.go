@@ -114,6 +114,10 @@ type Circumstances struct {
 	Notice func(problem error)
 	// Now is the clock by which events expire; time.Now if nil.
 	Now func() time.Time
+	// Forgotten reports whether the person of an event, in the message of a number,
+	// is forgotten; nobody is if nil. A sink that holds events asks before it gives
+	// them away.
+	Forgotten func(p edge.Person, seq uint64) bool
 }
 
 // Open opens the sink that a spec describes.

@@ -38,6 +38,8 @@ type hook struct {
 	now    func() time.Time // the machine's
 	steady func() time.Time // by which events expire
 
+	forgotten func(edge.Person, uint64) bool // may be nil
+
 	refused atomic.Int64 // events refused since one was taken
 	taken   atomic.Int64 // messages
 	parking
@@ -77,7 +79,7 @@ func openHook(_ context.Context, s *Spec, c Circumstances) (Sink, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &hook{spec: s, client: client, notice: c.Notice, now: time.Now, steady: c.Now}, nil
+	return &hook{spec: s, client: client, notice: c.Notice, now: time.Now, steady: c.Now, forgotten: c.Forgotten}, nil
 }
 
 // Close implements Sink.
@@ -90,8 +92,10 @@ func (h *hook) Close() error {
 // that it neither refuses nor fails at; those are parked, and tried again by later
 // calls.
 func (h *hook) Write(ctx context.Context, b Batch) (Receipt, error) {
-	if err := h.retryParked(ctx); err != nil {
-		return Receipt{}, err
+	if !b.Replay {
+		if err := h.retryParked(ctx); err != nil {
+			return Receipt{}, err
+		}
 	}
 	lanes := make([]lane, h.spec.Concurrency)
 	for i := range lanes {
@@ -116,14 +120,19 @@ func (h *hook) Write(ctx context.Context, b Batch) (Receipt, error) {
 	if err := cmp.Or(ctx.Err(), context.Cause(bound)); err != nil {
 		return Receipt{}, err // what was parked meanwhile comes again
 	}
-	out := Receipt{Durable: b.End, Refused: h.buried}
-	h.buried = nil
+	out := Receipt{Durable: b.End}
+	if !b.Replay {
+		out.Refused, h.buried = h.buried, nil
+	}
 	for i := range lanes {
 		out.Refused = append(out.Refused, lanes[i].refused...)
 		h.park(b.Events, lanes[i].parked)
 	}
 	if len(h.parked) > 0 {
 		out.Durable = h.parked[0].Seq - 1
+	}
+	for _, r := range h.buried { // a replay tells nothing of them
+		out.Durable = min(out.Durable, r.Parked.Seq-1)
 	}
 	return out, nil
 }
@@ -141,7 +150,9 @@ func laneOf(e *Event, lanes int) int {
 type lane struct {
 	hook    *hook
 	batch   []Event
-	replay  bool
+	replay  bool              // somebody waits for it
+	parking bool              // its events are parked ones
+	full    bool              // more is parked than may be
 	held    map[[16]byte]bool // persons of whom an event is parked
 	parked  []trial
 	refused []Refusal
@@ -156,20 +167,33 @@ func (l *lane) send(ctx context.Context, events []int) error {
 		}
 		n, size := 0, 0
 		for n < len(events) && n < spec.MaxEvents {
-			size += len(l.batch[events[n]].JSON) + lineExtra
+			size += lineBytes(&l.batch[events[n]])
 			if size > spec.MaxBytes-messageExtra && n > 0 {
 				break
 			}
 			n++
 		}
-		if n == 1 && size > spec.MaxBytes-messageExtra {
-			l.refuse(events[0], Refusal{Reason: edge.DeadTooLarge, Detail: fmt.Sprintf("more than %d bytes", spec.MaxBytes), Tries: 1})
+		if l.tooLarge(events[0]) {
+			n = 1
 		} else if err := l.deliver(ctx, events[:n]); err != nil {
 			return err
 		}
 		events = events[n:]
 	}
 }
+
+// tooLarge refuses an event that no message holds.
+func (l *lane) tooLarge(event int) bool {
+	most := l.hook.spec.MaxBytes
+	if lineBytes(&l.batch[event]) <= most-messageExtra {
+		return false
+	}
+	l.refuse(event, Refusal{Reason: edge.DeadTooLarge, Detail: fmt.Sprintf("more than %d bytes", most), Tries: 1})
+	return true
+}
+
+// lineBytes is at most what an event takes in a message.
+func lineBytes(e *Event) int { return len(e.JSON) + lineExtra }
 
 func (l *lane) refuse(event int, r Refusal) {
 	r.Event = event
@@ -184,7 +208,10 @@ const (
 // deliver sends one message until the receiver has it, or its events one by one
 // are given up.
 func (l *lane) deliver(ctx context.Context, events []int) error {
-	if len(events) == 1 {
+	switch len(events) {
+	case 0:
+		return nil
+	case 1:
 		return l.untangle(ctx, events)
 	}
 	h := l.hook
@@ -206,7 +233,7 @@ func (l *lane) deliver(ctx context.Context, events []int) error {
 			if err := l.deliver(ctx, events[:half]); err != nil {
 				return err
 			}
-			return l.deliver(ctx, events[half:])
+			return l.deliver(ctx, l.parkHeld(events[half:]))
 		case answer.failed():
 			if failures++; failures == maxTries { // one of them may be what it fails of
 				return l.untangle(ctx, events)
@@ -243,9 +270,9 @@ func (h *hook) wait(ctx context.Context, attempt int, a answer) error {
 
 // Forget implements Sink: it tells the receiver, until that has heard.
 func (h *hook) Forget(ctx context.Context, f edge.Forgetting) error {
-	h.parked = slices.DeleteFunc(h.parked, func(p parkedEvent) bool {
-		return p.Site == f.Site && p.Visitor == f.Key && p.Seq <= f.Before
-	})
+	gone := func(e *Event) bool { return e.Site == f.Site && e.Visitor == f.Key && e.Seq <= f.Before }
+	h.parked = slices.DeleteFunc(h.parked, func(p parkedEvent) bool { return gone(&p.Event) })
+	h.buried = slices.DeleteFunc(h.buried, func(r Refusal) bool { return gone(r.Parked) })
 	m, err := h.deletionMessage(f)
 	if err != nil {
 		return err
@@ -280,7 +307,7 @@ type message struct {
 }
 
 // eventMessage makes a message of those events that have not expired while they
-// waited; nil of none.
+// waited, and whose person has not been forgotten; nil of none.
 func (h *hook) eventMessage(batch []Event, events []int) *message {
 	now := h.steady()
 	hash := sha256.New()
@@ -289,7 +316,7 @@ func (h *hook) eventMessage(batch []Event, events []int) *message {
 	n := 0
 	for _, i := range events {
 		e := &batch[i]
-		if !e.Expires.IsZero() && !now.Before(e.Expires) {
+		if !e.Expires.IsZero() && !now.Before(e.Expires) || h.forgotten != nil && h.forgotten(edge.Person{Site: e.Site, Key: e.Visitor}, e.Seq) {
 			continue
 		}
 		if n > 0 {

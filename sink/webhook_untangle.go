@@ -16,25 +16,33 @@ import (
 
 const (
 	// maxDoubted is how often a receiver may fail at an event, each time after it has
-	// taken another: then it is the event.
-	maxDoubted = 8
+	// taken another: then it is the event. It has leastPauses of the longest pauses for
+	// it, though: half an hour.
+	maxDoubted  = 8
+	leastPauses = 6
 	// maxFailing is how long a receiver may fail at an event without a word on
 	// others: there may be none. A day is what senders of webhooks give a receiver.
 	maxFailing = 24 * time.Hour
 	// maxMisses is how many events in a row a receiver may fail at before it is let
 	// alone for a while.
 	maxMisses = 3
-	// maxParked is how many events may wait aside, beside those of one batch, before
-	// all wait.
-	maxParked = 1000
+	// maxParked and maxParkedBytes are how much should wait aside, and maxBehind how
+	// much of it behind one event. Above, one doubt is enough. At stalled times as much,
+	// beside what one batch adds, all wait: then it is the receiver.
+	maxParked      = 1000
+	maxParkedBytes = 8 << 20
+	maxBehind      = 100
+	stalled        = 4
 )
 
 // A trial is an event that is sent alone.
 type trial struct {
 	event    int       // its place
 	refusals int       // how often the receiver refused it
-	tries    int       // how often it was answered at all
-	since    time.Time // when the receiver failed at it first
+	attempts int       // how often it was sent
+	tries    int       // how often that was answered
+	behind   int       // how many events of its person wait behind it
+	since    time.Time // when it was not taken first
 	taken    int64     // how much it had taken by the last time
 	doubted  int       // how often it failed after it had taken something else
 }
@@ -83,7 +91,7 @@ func (l *lane) parkHeld(events []int) []int {
 	}
 	return slices.DeleteFunc(events, func(event int) bool {
 		held := l.held[l.batch[event].Visitor]
-		if held {
+		if held && !l.tooLarge(event) {
 			l.hold(trial{event: event})
 		}
 		return held
@@ -129,26 +137,40 @@ func (p *parking) park(batch []Event, trials []trial) {
 		slices.SortStableFunc(p.parked, func(a, b parkedEvent) int {
 			return cmp.Or(cmp.Compare(a.Seq, b.Seq), cmp.Compare(a.Index, b.Index))
 		})
-		p.turn = 0
 	}
 }
 
-// retryParked tries what is parked, if it is time, and until there is room.
+// isOver reports whether so many times more waits aside than should.
+func (p *parking) isOver(times int) bool {
+	bytes := 0
+	for i := range p.parked {
+		bytes += lineBytes(&p.parked[i].Event)
+	}
+	return len(p.parked) > times*maxParked || bytes > times*maxParkedBytes
+}
+
+// retryParked tries what is parked, if it is time, and while it is too much.
 func (h *hook) retryParked(ctx context.Context) error {
-	for len(h.parked) > 0 && (!time.Now().Before(h.due) || len(h.parked) > maxParked) {
-		if pause := time.Until(h.due); pause > 0 {
-			select {
-			case <-time.After(pause):
-			case <-ctx.Done():
-				return ctx.Err()
-			}
+	for len(h.parked) > 0 && (!time.Now().Before(h.due) || h.isOver(stalled)) {
+		select {
+		case <-time.After(time.Until(h.due)):
+		case <-ctx.Done():
+			return ctx.Err()
 		}
-		l := lane{hook: h}
+		l := lane{hook: h, parking: true, full: h.isOver(1)}
 		left := make([]trial, len(h.parked))
+		first := map[[16]byte]int{}
 		for i := range h.parked {
 			l.batch = append(l.batch, h.parked[i].Event)
 			left[i] = h.parked[i].trial
-			left[i].event = i
+			left[i].event, left[i].behind = i, 0
+			if key := h.parked[i].Visitor; key != [16]byte{} {
+				if at, known := first[key]; known {
+					left[at].behind++
+				} else {
+					first[key] = i
+				}
+			}
 		}
 		still, next, failed, err := l.pass(ctx, left, h.turn%len(left))
 		if err != nil {
@@ -158,14 +180,23 @@ func (h *hook) retryParked(ctx context.Context) error {
 			r.Parked = &l.batch[r.Event]
 			h.buried = append(h.buried, r)
 		}
-		if h.tried++; len(still) < len(left) {
+		progress := len(still) < len(left)
+		if h.tried++; progress {
 			h.tried = 1
 		}
+		was := h.parked
 		h.parked, h.turn = h.parked[:0], next
 		for _, t := range still {
 			h.parked = append(h.parked, parkedEvent{l.batch[t.event], t})
 		}
-		h.due = time.Now().Add(max(h.spec.pause.before(h.tried), min(failed.after, maxRetryAfter)))
+		clear(was[len(h.parked):])
+		if h.isOver(stalled) {
+			h.notice(failed.problem())
+		}
+		h.due = time.Now()
+		if after := min(failed.after, maxRetryAfter); !progress || after > 0 {
+			h.due = h.due.Add(max(h.spec.pause.before(h.tried), after))
+		}
 	}
 	return nil
 }
@@ -199,7 +230,7 @@ func (l *lane) pass(ctx context.Context, left []trial, from int) (still []trial,
 			continue
 		}
 		failed, behind[key] = answer, true
-		if misses++; misses == maxMisses {
+		if misses++; misses == maxMisses || l.parking && answer.status == 0 { // the batch waits meanwhile
 			from = i + 1
 			break
 		}
@@ -227,7 +258,10 @@ func (l *lane) try(ctx context.Context, t *trial) (a answer, done bool, err erro
 		return a, true, nil
 	}
 	a = h.post(ctx, m)
-	if a.status != 0 {
+	if ctx.Err() != nil {
+		return a, false, ctx.Err()
+	}
+	if t.attempts++; a.status != 0 {
 		t.tries++
 	}
 	switch {
@@ -237,30 +271,40 @@ func (l *lane) try(ctx context.Context, t *trial) (a answer, done bool, err erro
 	case a.status == http.StatusGone:
 		return a, false, ErrStopped
 	case a.refused():
-		if t.refusals++; t.refusals < maxTries || h.refused.Load() >= maxRefused {
-			return a, false, nil
+		if t.refusals++; t.refusals >= maxTries && h.refused.Load() < maxRefused {
+			h.refused.Add(1)
+			l.refuse(t.event, Refusal{Reason: edge.DeadRefused, Detail: fmt.Sprintf("the receiver answers %d", a.status), Tries: t.refusals})
+			return a, true, nil
 		}
-		h.refused.Add(1)
-		l.refuse(t.event, Refusal{Reason: edge.DeadRefused, Detail: fmt.Sprintf("the receiver answers %d", a.status), Tries: t.refusals})
-		return a, true, nil
-	case a.failed() && l.isHopeless(t):
-		l.refuse(t.event, Refusal{Reason: edge.DeadFailed, Detail: fmt.Sprintf("the receiver answers %d, again and again", a.status), Tries: t.tries})
+	}
+	if l.isHopeless(t, a) {
+		l.refuse(t.event, Refusal{Reason: edge.DeadFailed, Detail: fmt.Sprint("again and again: ", a.problem()), Tries: max(t.tries, 1)})
 		return a, true, nil
 	}
 	return a, false, nil
 }
 
-// isHopeless notes that the receiver failed at an event, and reports whether that is
-// for the event's sake, or has gone on for too long. Of a replay the letter is there
+// isHopeless notes that an event was not taken, and reports whether that is for the
+// event's sake, or has gone on for too long. Silence says nothing of an event, unless
+// it is parked: then the receiver has taken others. Of a replay the letter is there
 // already, so it is told soon.
-func (l *lane) isHopeless(t *trial) bool {
-	now, taken := l.hook.now(), l.hook.taken.Load()
-	switch {
-	case t.since.IsZero():
-		t.since = now
-	case taken > t.taken:
-		t.doubted++
+func (l *lane) isHopeless(t *trial, a answer) bool {
+	if l.replay {
+		return t.attempts >= maxTries
 	}
-	t.taken = taken
-	return t.doubted >= maxDoubted || now.Sub(t.since) >= maxFailing || l.replay && t.tries >= maxTries
+	now, taken := l.hook.now(), l.hook.taken.Load()
+	failed := a.failed() || l.parking && a.status == 0
+	switch {
+	case t.since.IsZero() && failed:
+		t.since, t.taken = now, taken
+	case failed && taken > t.taken:
+		t.doubted++
+		t.taken = taken
+	}
+	if t.since.IsZero() {
+		return false
+	}
+	age := now.Sub(t.since)
+	return t.doubted >= maxDoubted && age >= leastPauses*l.hook.spec.pause.max || age >= maxFailing ||
+		l.parking && t.doubted > 0 && (l.full || t.behind >= maxBehind)
 }

@@ -196,3 +196,70 @@ func TestAParkedEventIsForgotten(t *testing.T) {
 		t.Errorf("afterwards, the receiver has %v", got)
 	}
 }
+
+// Events that do not fit into one message together are sent one after the other.
+func TestNeighboursThatDoNotFitTogether(t *testing.T) {
+	t.Parallel()
+	r := receive(t, takeAll)
+	l := openLog(t, t.TempDir())
+	var want []string
+	for i := range 6 {
+		want = append(want, fmt.Sprint("e", i))
+		publish(t, l, eventOf(edge.StoredEvent{ID: want[i], JSON: fmt.Appendf(nil, `{"v":1,"id":"e%d","props":{"a":"%s"}}`, i, strings.Repeat("x", 420))}, "ann"))
+	}
+	p, _ := start(t, l, r.spec(", maxBytes: 1024"))
+	if status := caughtUp(t, l, p); status.Dead != 0 || !slices.Equal(idsOf(r.events()), want) {
+		t.Errorf("the receiver got %v; status %+v", idsOf(r.events()), status)
+	}
+}
+
+// A message of which one half is put aside goes on without that person's events.
+func TestHalvesKeepThePersonsOrder(t *testing.T) {
+	t.Parallel()
+	var fails atomic.Bool
+	fails.Store(true)
+	failing := failsAt(http.StatusInternalServerError, &fails)
+	r := receive(t, func(n int, m received) (int, map[string]string) {
+		for _, e := range m.Data.Events {
+			if strings.HasPrefix(e.ID, "refuse") {
+				return http.StatusBadRequest, nil
+			}
+		}
+		return failing(n, m)
+	})
+	l := openLog(t, t.TempDir())
+	publish(t, l, anEvent("bad-1", "ann"), anEvent("x", ""), anEvent("refuse", "cyd"), anEvent("a2", "ann"))
+	p, _ := start(t, l, r.spec(", concurrency: 1"))
+	eventually(t, "the others are done", func() bool { return p.Status(t.Context()).Dead == 1 && len(r.events()) > 0 })
+	fails.Store(false)
+	caughtUp(t, l, p)
+	if got := idsOf(r.events()); !slices.Equal(got, []string{"x", "bad-1", "a2"}) {
+		t.Errorf("the receiver got %v", got)
+	}
+}
+
+// A replay is told of itself alone, soon, whatever the receiver does, and what is
+// parked meanwhile keeps the mark back.
+func TestAReplayIsToldOfItselfAlone(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{http.StatusInternalServerError, http.StatusTooManyRequests, http.StatusBadRequest, 0} {
+		var fails atomic.Bool
+		fails.Store(true)
+		r := receive(t, failsAt(status, &fails))
+		opened, err := openHook(t.Context(), r.spec(""), Circumstances{Notice: func(error) {}, Now: time.Now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		h := opened.(*hook)
+		event := func(seq uint64, id string) Event {
+			return Event{Seq: seq, StoredEvent: edge.StoredEvent{ID: id, JSON: []byte(`{"v":1,"id":"` + id + `"}`)}}
+		}
+		parked := event(7, "bad-parked")
+		h.parked = append(h.parked, parkedEvent{Event: parked})
+		h.buried = append(h.buried, Refusal{Parked: &parked, Reason: edge.DeadFailed})
+		receipt, err := h.Write(t.Context(), Batch{Events: []Event{event(3, "bad-replayed")}, End: 9, Now: true, Replay: true})
+		if err != nil || len(receipt.Refused) != 1 || receipt.Refused[0].Parked != nil || receipt.Refused[0].Event != 0 || receipt.Durable != 6 || r.asked() != maxTries {
+			t.Errorf("%d: receipt %+v, %v, after %d tries", status, receipt, err, r.asked())
+		}
+	}
+}
