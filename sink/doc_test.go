@@ -74,7 +74,7 @@ func TestTheDocumentsMessagesAreAsTheyAreSent(t *testing.T) {
 	}
 	e = Event{Seq: 4711, Received: time.Date(2026, 11, 27, 9, 30, 0, 2e8, time.UTC), StoredEvent: edge.StoredEvent{JSON: []byte(`{"v":1,"id":"p7.1","name":"purchase"}`)}}
 	stored, deleted, _ := strings.Cut(said[1], "\n")
-	h := &hook{spec: &Spec{Name: "crm"}, now: time.Now, steady: time.Now}
+	h := &hook{spec: &Spec{Name: "crm"}, now: time.Now, steady: time.Now, forgotten: func(edge.Person, uint64) bool { return false }}
 	if m := h.eventMessage([]Event{e}, []int{0}); string(m.body) != stored {
 		t.Errorf("a message is\n%s\nthe document says\n%s", m.body, stored)
 	}

@@ -128,6 +128,9 @@ func Open(ctx context.Context, s *Spec, c Circumstances) (Sink, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
+	if c.Forgotten == nil {
+		c.Forgotten = func(edge.Person, uint64) bool { return false }
+	}
 	opened, err := kinds[s.Kind].open(ctx, s, c)
 	if err != nil {
 		return nil, fmt.Errorf("open sink %s: %w", s.Name, err)

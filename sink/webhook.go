@@ -38,7 +38,7 @@ type hook struct {
 	now    func() time.Time // the machine's
 	steady func() time.Time // by which events expire
 
-	forgotten func(edge.Person, uint64) bool // may be nil
+	forgotten func(edge.Person, uint64) bool
 
 	refused atomic.Int64 // events refused since one was taken
 	taken   atomic.Int64 // messages
@@ -316,7 +316,7 @@ func (h *hook) eventMessage(batch []Event, events []int) *message {
 	n := 0
 	for _, i := range events {
 		e := &batch[i]
-		if !e.Expires.IsZero() && !now.Before(e.Expires) || h.forgotten != nil && h.forgotten(edge.Person{Site: e.Site, Key: e.Visitor}, e.Seq) {
+		if !e.Expires.IsZero() && !now.Before(e.Expires) || h.forgotten(edge.Person{Site: e.Site, Key: e.Visitor}, e.Seq) {
 			continue
 		}
 		if n > 0 {

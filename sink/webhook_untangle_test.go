@@ -14,11 +14,23 @@ import (
 	"github.com/nearside/nearside/edge"
 )
 
+// hook opens a sink that sends to the receiver.
+func (r *receiver) hook() *hook {
+	opened, err := Open(r.t.Context(), r.spec(""), Circumstances{})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return opened.(*hook)
+}
+
 // failsAt is a receiver's answer that fails at events whose id begins with bad.
 func failsAt(status int, on *atomic.Bool) func(int, received) (int, map[string]string) {
 	return func(_ int, m received) (int, map[string]string) {
 		for _, e := range m.Data.Events {
 			if on.Load() && strings.HasPrefix(e.ID, "bad") {
+				if status == http.StatusTooManyRequests {
+					return status, map[string]string{"Retry-After": "3600"}
+				}
 				return status, nil
 			}
 		}
@@ -131,11 +143,7 @@ func TestAReceiverIsGivenADay(t *testing.T) {
 	fails.Store(true)
 	r := receive(t, failsAt(http.StatusInternalServerError, &fails))
 	var ahead atomic.Int64
-	opened, err := openHook(t.Context(), r.spec(""), Circumstances{Notice: func(error) {}, Now: time.Now})
-	if err != nil {
-		t.Fatal(err)
-	}
-	h := opened.(*hook)
+	h := r.hook()
 	h.now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
 	// Its clock is only that of patience here: signatures would be out of date.
 	skew := r.skew
@@ -167,11 +175,7 @@ func TestAParkedEventIsForgotten(t *testing.T) {
 	var fails atomic.Bool
 	fails.Store(true)
 	r := receive(t, failsAt(http.StatusInternalServerError, &fails))
-	opened, err := openHook(t.Context(), r.spec(""), Circumstances{Notice: func(error) {}, Now: time.Now})
-	if err != nil {
-		t.Fatal(err)
-	}
-	h := opened.(*hook)
+	h := r.hook()
 	event := func(seq uint64, id, who string) Event {
 		return Event{Seq: seq, StoredEvent: edge.StoredEvent{Site: "shop", ID: id, Visitor: personOf(who), JSON: []byte(`{"v":1,"id":"` + id + `"}`)}}
 	}
@@ -246,11 +250,7 @@ func TestAReplayIsToldOfItselfAlone(t *testing.T) {
 		var fails atomic.Bool
 		fails.Store(true)
 		r := receive(t, failsAt(status, &fails))
-		opened, err := openHook(t.Context(), r.spec(""), Circumstances{Notice: func(error) {}, Now: time.Now})
-		if err != nil {
-			t.Fatal(err)
-		}
-		h := opened.(*hook)
+		h := r.hook()
 		event := func(seq uint64, id string) Event {
 			return Event{Seq: seq, StoredEvent: edge.StoredEvent{ID: id, JSON: []byte(`{"v":1,"id":"` + id + `"}`)}}
 		}
