@@ -124,8 +124,7 @@ func (s *Server) writeAnswer(x *exchange) (goesOn, sound bool) {
 	label, status := routeBeacon, 0
 	defer func() {
 		if p := recover(); p != nil {
-			s.metrics.panics.Add(1)
-			logPanic(s.options.Logger, p)
+			s.notePanic(p)
 			s.metrics.errors.add(errInternal.code)
 			x.foreign, label, goesOn, sound = false, routeNone, false, false
 			status = x.appendRefusal(errInternal, s.dates.text(x.read), true)

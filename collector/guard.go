@@ -25,12 +25,16 @@ func guard(h fasthttp.RequestHandler, recovered func(ctx *fasthttp.RequestCtx, p
 }
 
 func (s *Server) recovered(ctx *fasthttp.RequestCtx, p any) {
-	s.metrics.panics.Add(1)
-	logPanic(s.options.Logger, p)
+	s.notePanic(p)
 	ctx.Response.Reset()
 	ctx.SetConnectionClose()
 	s.refuse(ctx, errInternal)
 	s.metrics.served(routeNone, fasthttp.StatusInternalServerError)
+}
+
+func (s *Server) notePanic(p any) {
+	s.metrics.panics.Add(1)
+	logPanic(s.options.Logger, p)
 }
 
 // logPanic says what happened and where. What a handler panicked with may hold

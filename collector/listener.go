@@ -327,10 +327,10 @@ type lingerer interface{ linger() }
 
 func (g *guest) linger() { g.lingering.Store(true) }
 
-// Close closes the connection and gives its place free; while the fast path answers, that
-// is left to it. A connection that
-// lingers ends its own half first and reads on for a moment: closing a socket
-// with unread bytes makes the other side throw our answer away.
+// Close closes the connection and gives its place free; while the fast path
+// answers, that is left to it. A connection that lingers ends its own half first
+// and reads on for a moment: closing a socket with unread bytes makes the other
+// side throw our answer away.
 func (g *guest) Close() error {
 	if !g.fast.close() || !g.closed.CompareAndSwap(false, true) {
 		return nil

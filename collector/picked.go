@@ -15,19 +15,25 @@ type picked struct {
 	path    string
 	headers headers
 	// The lines by which a proxy says whom it speaks for.
-	forwarding [forwardingHeaders][1][]byte
+	forwarding [forwardingLines][1][]byte
 }
 
-const forwardingHeaders = 3
+// The places of those lines.
+const (
+	lineForwardedFor = iota
+	lineForwarded
+	lineForwardedProto
+	forwardingLines
+)
 
 // PeekAll returns the lines of one of those headers.
 func (p *picked) PeekAll(name string) [][]byte {
-	at := 0
+	at := lineForwardedFor
 	switch name {
 	case headerForwarded:
-		at = 1
+		at = lineForwarded
 	case headerForwardedProto:
-		at = 2
+		at = lineForwardedProto
 	}
 	if p.forwarding[at][0] == nil {
 		return nil
@@ -54,8 +60,8 @@ func (p *picked) request(line []byte) {
 		return
 	}
 	rest, post := bytes.CutPrefix(line, []byte("POST "))
-	path, new := bytes.CutSuffix(rest, []byte(" HTTP/1.1"))
-	p.plain = post && new
+	path, current := bytes.CutSuffix(rest, []byte(" HTTP/1.1"))
+	p.plain = post && current
 	p.path = view(path)
 }
 
@@ -97,7 +103,7 @@ func (p *picked) header(name, value []byte) {
 		case isHeader(name, "sec-ch-ua"):
 			to = &h.brands
 		case isHeader(name, "forwarded"):
-			p.forward(1, value)
+			p.forward(lineForwarded, value)
 		case isHeader(name, "x-purpose"):
 			h.ahead = h.ahead || saysAhead(view(value))
 		}
@@ -117,7 +123,7 @@ func (p *picked) header(name, value []byte) {
 		case isHeader(name, "accept-language"):
 			to = &h.acceptLanguage
 		case isHeader(name, "x-forwarded-for"):
-			p.forward(0, value)
+			p.forward(lineForwardedFor, value)
 		case isHeader(name, "sec-ch-ua-model"):
 			to = &h.model
 		}
@@ -131,7 +137,7 @@ func (p *picked) header(name, value []byte) {
 	case len("x-forwarded-proto"):
 		switch {
 		case isHeader(name, "x-forwarded-proto"):
-			p.forward(2, value)
+			p.forward(lineForwardedProto, value)
 		case isHeader(name, "transfer-encoding"):
 			p.plain = false
 		}
@@ -157,7 +163,7 @@ func (p *picked) forward(at int, value []byte) {
 		p.plain = false
 	}
 	p.forwarding[at][0] = value
-	p.headers.forwarded = p.headers.forwarded || at < 2
+	p.headers.forwarded = p.headers.forwarded || at != lineForwardedProto
 }
 
 // pick returns to if that is the header's name.
