@@ -209,7 +209,7 @@ func TestFastPathAllocs(t *testing.T) {
 	d := newDrill(t, slotsBeacon())
 	handler := d.Handler()
 	server := testing.AllocsPerRun(100, func() { d.ctx.Response.Reset(); handler(&d.ctx) })
-	l, answer := onLoop(t, fastCase{head: "Origin: https://shop.example\r\nAccept-Language: fr\r\nUser-Agent: " + desktopAgent + "\r\n", body: string(slotsBeacon())}.text())
+	l, answer := onRepeater(t, fastCase{head: "Origin: https://shop.example\r\nAccept-Language: fr\r\nUser-Agent: " + desktopAgent + "\r\n", body: string(slotsBeacon())}.text())
 	answer(10)
 	if !bytes.HasPrefix(l.answer, []byte("HTTP/1.1 200 OK\r\n")) {
 		t.Fatalf("answer %q", l.answer)
@@ -221,7 +221,7 @@ func TestFastPathAllocs(t *testing.T) {
 }
 
 func BenchmarkFastPath(b *testing.B) {
-	_, answer := onLoop(b, fastCase{head: "Origin: https://shop.example\r\nAccept-Language: fr\r\nUser-Agent: " + desktopAgent + "\r\n", body: string(slotsBeacon())}.text())
+	_, answer := onRepeater(b, fastCase{head: "Origin: https://shop.example\r\nAccept-Language: fr\r\nUser-Agent: " + desktopAgent + "\r\n", body: string(slotsBeacon())}.text())
 	b.ReportAllocs()
 	for b.Loop() {
 		answer(1)

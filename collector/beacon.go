@@ -4,6 +4,7 @@ package collector
 
 import (
 	"strings"
+	"time"
 
 	"github.com/valyala/fasthttp"
 
@@ -26,9 +27,35 @@ func (s *Server) beacon(ctx *fasthttp.RequestCtx) error {
 	return err
 }
 
-// answerBeacon tells a beacon's story: read it, see whether the page may send
-// to the site, describe the visit, decide, keep the events, answer.
+// answerBeacon tells a beacon's story: decide, keep the events, answer.
 func (s *Server) answerBeacon(x *exchange) error {
+	if err := s.decideBeacon(x); err != nil {
+		return err
+	}
+	return s.concludeBeacon(x, s.keep(x))
+}
+
+// submitBeacon is the part of answerBeacon before the wait for the disk; the rest is
+// concludeBeacon's, once the fate of the events is known. Without a Pending
+// the answer is ready.
+func (s *Server) submitBeacon(x *exchange) (edge.Pending, error) {
+	if err := s.decideBeacon(x); err != nil {
+		return nil, err
+	}
+	if !s.record(x) {
+		return nil, s.concludeBeacon(x, true)
+	}
+	p, err := s.publisher.Submit(x.outcome.Events)
+	s.noteLog(err)
+	if p == nil {
+		return nil, s.concludeBeacon(x, err == nil)
+	}
+	return p, nil
+}
+
+// decideBeacon reads a beacon, sees whether the page may send to the site, describes
+// the visit and decides.
+func (s *Server) decideBeacon(x *exchange) error {
 	if err := x.begin(s); err != nil {
 		return err
 	}
@@ -47,32 +74,42 @@ func (s *Server) answerBeacon(x *exchange) error {
 	if err := s.engine.Decide(&x.beacon, &x.request, &x.outcome); err != nil {
 		return err
 	}
-	asks := asks(len(x.beacon.Slots))
-	s.metrics.decideTook[asks].observe(since(x.read))
-	kept := s.keep(x)
+	s.metrics.decideTook[asks(len(x.beacon.Slots))].observe(since(x.read))
+	return nil
+}
+
+// concludeBeacon makes the answer of what was decided, and of whether the events are
+// kept.
+func (s *Server) concludeBeacon(x *exchange, kept bool) error {
 	if !kept && len(x.beacon.Slots) == 0 {
 		return edge.ErrUnavailable
 	}
 	s.conclude(x, kept)
-	s.metrics.answerTook[asks].observe(since(x.read))
+	s.metrics.answerTook[asks(len(x.beacon.Slots))].observe(since(x.read))
 	return nil
 }
 
 // keep publishes the decision record and the accepted events and reports
-// whether the events are on disk. A page that waits for slots waits for its
-// events only a moment, and nobody waits for a record.
+// whether the events are on disk. Nobody waits for a record.
 func (s *Server) keep(x *exchange) bool {
+	return !s.record(x) || s.store(x.outcome.Events, s.patience(x)) == nil
+}
+
+// record publishes the decision record, and reports whether there are events to keep.
+func (s *Server) record(x *exchange) bool {
 	if x.outcome.Record != nil {
 		s.publisher.Record(x.outcome.Record)
 	}
-	if len(x.outcome.Events) == 0 {
-		return true
+	return len(x.outcome.Events) > 0
+}
+
+// patience is how long the events' way to the disk may take: a page that waits for
+// slots waits for its events only a moment.
+func (s *Server) patience(x *exchange) time.Duration {
+	if len(x.beacon.Slots) > 0 {
+		return s.options.PublishWait
 	}
-	wait := s.options.PublishWait
-	if len(x.beacon.Slots) == 0 {
-		wait = s.options.PublishPatience
-	}
-	return s.store(x.outcome.Events, wait) == nil
+	return s.options.PublishPatience
 }
 
 // conclude says what came of the beacon: nothing when there is nothing to say.

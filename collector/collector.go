@@ -15,8 +15,11 @@
 // reads a signal's meaning, and writes no visitor data into errors, logs or
 // metrics. What operators do is package console's, on listeners of its own.
 //
-// A Server is safe for concurrent use. Each request has one goroutine; what is
-// shared between requests is immutable, atomic or behind a lock.
+// A Server is safe for concurrent use. A request belongs to one goroutine at a time: on
+// Linux to that of a loop, which has many plain connections, and to a batch's once its
+// events are on their way to the disk; elsewhere, and with TLS, the PROXY protocol or a
+// handler around ours, to its connection's. What is shared between requests is
+// immutable, atomic or behind a lock.
 package collector
 
 import (
@@ -239,7 +242,7 @@ func (s *Server) Handler() fasthttp.RequestHandler { return s.handle }
 var ErrClosed = errors.New("collector: server is closed")
 
 // Serve answers the requests of a listener until Shutdown; then it returns nil. With
-// h nil it answers by itself, beacons on the fast path; else h answers them all, usually
+// h nil it answers by itself, beacons in loops and on the fast path; else h answers them all, usually
 // Handler's within another. It owns the listener. It may be called for several
 // listeners, which share the limits.
 func (s *Server) Serve(ln net.Listener, h fasthttp.RequestHandler) error {
@@ -276,6 +279,14 @@ func (s *Server) Serve(ln net.Listener, h fasthttp.RequestHandler) error {
 		_ = ln.Close()
 		return ErrClosed
 	}
+	if fast != nil && o.TLS == nil && !o.ProxyProtocol {
+		var err error
+		if way.loops, err = newLoops(way, func(g *guest) { _ = server.ServeConn(g) }); err != nil {
+			s.mu.Unlock()
+			_ = ln.Close()
+			return fmt.Errorf("serve: %w", err)
+		}
+	}
 	s.serving = append(s.serving, serving{server, way})
 	s.mu.Unlock()
 	if err := server.Serve(way); err != nil {
@@ -303,12 +314,29 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	for i := range list {
 		errs[i] = list[i].way.Close() // also if its server has not begun yet
 	}
-	s.door.close(func(g *guest) bool { return !g.spoke.Load() || g.fast.closeResting() })
+	s.door.each(holder.stop)
 	var done sync.WaitGroup
 	for i := range list {
-		done.Go(func() { errs[i] = errors.Join(errs[i], list[i].server.ShutdownWithContext(ctx)) })
+		done.Go(func() { errs[i] = errors.Join(errs[i], list[i].finish(ctx)) })
 	}
 	done.Wait()
-	s.door.close(func(*guest) bool { return true })
+	s.door.each(holder.drop)
 	return errors.Join(errs...)
+}
+
+// finish lets the requests under way finish. The loops come first: what they leave to
+// the server is under way there then.
+func (g serving) finish(ctx context.Context) error {
+	var late error
+	for _, l := range g.way.loops {
+		l.stop()
+	}
+	for _, l := range g.way.loops {
+		select {
+		case <-l.done:
+		case <-ctx.Done():
+			late = ctx.Err()
+		}
+	}
+	return errors.Join(late, g.server.ShutdownWithContext(ctx))
 }

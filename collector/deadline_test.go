@@ -64,7 +64,7 @@ func guestOf(t testing.TB, slack time.Duration) (g *guest, told *tellCounter, ot
 		_ = ln.Close()
 	})
 	told = &tellCounter{Conn: inner}
-	g = &guest{Conn: told, door: &door{metrics: newMetrics(), begin: time.Now(), slack: slack}, framing: framing{limit: DefaultHeaderLimit}}
+	g = &guest{Conn: told, door: &door{metrics: newMetrics(), begin: time.Now(), slack: slack}, seat: &seat{}, framing: framing{limit: DefaultHeaderLimit}}
 	return g, told, other
 }
 

@@ -14,7 +14,8 @@ import (
 // An exchange is one request's work space. It is reused, so that a request in
 // steady state allocates nothing for it.
 type exchange struct {
-	// What is asked, as the server or the fast path read it.
+	// What is asked, as the server, the fast path or a loop read it.
+	raw     []byte // where a loop reads it, nil elsewhere
 	headers headers
 	from    sender
 	path    string
@@ -31,7 +32,8 @@ type exchange struct {
 	says    bool // there is a body: answer
 	answer  answer
 	jar     cookieJar
-	wire    []byte // the whole answer, where the fast path gives it, behind skip bytes
+	broken  bool   // something panicked: x is not used again
+	wire    []byte // the whole answer, where the fast path or a loop gives it, behind skip bytes
 	skip    int
 
 	decoder    Decoder
@@ -60,6 +62,11 @@ func (x *exchange) free() {
 	x.outcome.Reset()
 	x.decoder.reset(nil)
 	x.pageLang[0] = ""
+}
+
+// take takes what is asked as the framing's reader picked it out.
+func (x *exchange) take(p *picked, body []byte, from sender) {
+	x.headers, x.from, x.path, x.body = p.headers, from, p.path, body
 }
 
 // hear takes what is asked from fasthttp.

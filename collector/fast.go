@@ -14,8 +14,10 @@ import (
 	"github.com/nearside/nearside/edge"
 )
 
-// A fast path answers what nearly all requests are where they are read: a browser's
-// beacon that came as a whole and is unusual in nothing. The server behind the
+// A fast path does for a connection that has a goroutine (with TLS, the PROXY protocol,
+// from a loop, or not on Linux) what a loop does for many: it answers where it is read what
+// nearly all requests are, a browser's beacon that came as a whole and is unusual in
+// nothing. The server behind the
 // connection never sees it, so that it is not read a second time, nor kept and
 // copied by a general server's rules (docs/RATIONALE.md has what that saves). All
 // else goes to that server, and both tell the same story: answerBeacon.
@@ -86,9 +88,10 @@ func (p *fastPath) hadLast() bool { return p.state.Load() != fastUnused }
 // the last request and answers none now.
 func (p *fastPath) closeResting() bool { return p.state.CompareAndSwap(fastRests, fastCloses) }
 
-// takes reports whether a request with a body of so many bytes is the fast path's.
-func (p *fastPath) takes(body int64) bool {
-	return p.server != nil && p.picked.plain && body <= edge.MaxBeaconBytes && p.server.isBeacon(p.picked.path)
+// takes reports whether a request with a body of so many bytes is a plain beacon. A nil
+// server takes none.
+func (s *Server) takes(p *picked, body int64) bool {
+	return s != nil && p.plain && body <= edge.MaxBeaconBytes && s.isBeacon(p.path)
 }
 
 func (s *Server) isBeacon(path string) bool {
@@ -105,42 +108,75 @@ func (g *guest) answerFast(b []byte, body int) (goesOn bool) {
 	}
 	s, now := p.server, time.Now()
 	x := s.exchanges.Get().(*exchange)
-	x.headers, x.path, x.body, x.read = p.picked.headers, p.picked.path, b[len(b)-body:], now
-	x.from = sender{p.socket, p.secure, &p.picked}
-	goesOn, sound := s.writeAnswer(x)
+	x.read = now
+	x.take(&p.picked, b[len(b)-body:], sender{p.socket, p.secure, &p.picked})
+	goesOn = s.writeAnswer(x, s.answerSafely(x))
 	g.writing.asked = time.Now().Add(s.options.WriteTimeout)
 	_, err := g.Write(x.wire[x.skip:])
 	g.reading.asked = time.Now().Add(s.options.IdleTimeout)
-	if sound {
-		x.free()
-		s.exchanges.Put(x)
-	}
+	s.putBack(x)
 	return p.leave() && goesOn && err == nil && !(s.stopping.Load() && p.closeResting())
 }
 
-// writeAnswer makes the whole answer in x.wire. It reports whether the connection
-// may go on afterwards, and whether x can be used again.
-func (s *Server) writeAnswer(x *exchange) (goesOn, sound bool) {
-	label, status := routeBeacon, 0
-	defer func() {
-		if p := recover(); p != nil {
-			s.notePanic(p)
-			s.metrics.errors.add(errInternal.code)
-			x.foreign, label, goesOn, sound = false, routeNone, false, false
-			status = x.appendRefusal(errInternal, s.dates.text(x.read), true)
-		}
-		s.metrics.served(label, status)
-	}()
-	err := s.answerBeacon(x)
-	date, closes := s.dates.text(x.read), s.draining.Load()
+// answerSafely is answerBeacon where a panic is not the server's to catch.
+func (s *Server) answerSafely(x *exchange) (err error) {
+	defer func() { s.catch(x, recover(), &err) }()
+	return s.answerBeacon(x)
+}
+
+// submitSafely is submitBeacon in the same way.
+func (s *Server) submitSafely(x *exchange) (p edge.Pending, err error) {
+	defer func() { s.catch(x, recover(), &err) }()
+	return s.submitBeacon(x)
+}
+
+// concludeSafely is concludeBeacon in the same way.
+func (s *Server) concludeSafely(x *exchange, kept bool) (err error) {
+	defer func() { s.catch(x, recover(), &err) }()
+	return s.concludeBeacon(x, kept)
+}
+
+// catch turns what was recovered of a panic into an error.
+func (s *Server) catch(x *exchange, p any, err *error) {
+	if p != nil {
+		s.notePanic(p)
+		x.broken, *err = true, errInternal
+	}
+}
+
+// writeAnswer makes the whole answer in x.wire, err being why the request is refused.
+// It reports whether the connection may go on afterwards.
+func (s *Server) writeAnswer(x *exchange, err error) (goesOn bool) {
+	date, closes, status := s.dates.text(x.read), s.draining.Load(), 0
+	if err == nil {
+		status, err = s.encodeSafely(x, date, closes)
+	}
+	label := routeBeacon
+	if x.broken {
+		x.foreign, closes, label = false, true, routeNone
+	}
 	if err != nil {
 		r := refusalOf(err)
 		s.metrics.errors.add(r.code)
 		status = x.appendRefusal(r, date, closes)
-	} else {
-		status = x.appendAnswer(date, closes)
 	}
-	return !closes, true
+	s.metrics.served(label, status)
+	return !closes
+}
+
+// putBack gives an exchange back whose answer has been written, unless something panicked
+// in it.
+func (s *Server) putBack(x *exchange) {
+	if x.broken {
+		return
+	}
+	x.free()
+	s.exchanges.Put(x)
+}
+
+func (s *Server) encodeSafely(x *exchange, date string, closes bool) (status int, err error) {
+	defer func() { s.catch(x, recover(), &err) }()
+	return x.appendAnswer(date, closes), nil
 }
 
 // appendAnswer writes what is answered and returns its status.

@@ -119,178 +119,202 @@ func answerOf(t *testing.T, from *bufio.Reader) (answer string, closes bool) {
 // The fast path and the server tell of every request the same: to who asked, to the
 // log and to the metrics.
 func TestTheFastPathAnswersAsTheServerDoes(t *testing.T) {
-	trust := func(o *Options) { o.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")} }
-	fast, server := open(t, trust), newHouse(t, trust)
-	served := server.serve(server.Handler())
-	defer func() {
-		if err := errors.Join(server.Shutdown(context.Background()), <-served); err != nil {
-			t.Error(err)
-		}
-	}()
-	for _, tt := range fastCases() {
-		t.Run(tt.name, func(t *testing.T) {
-			var answers [2]string
-			for i, h := range []*house{fast, server} {
-				c := dial(t, h.addr)
-				_ = c.SetDeadline(time.Now().Add(5 * time.Second))
-				in := bufio.NewReader(c)
-				for range 2 { // as a connection's first request and as another
-					if _, err := io.WriteString(c, tt.text()); err != nil {
-						t.Fatal(err)
+	eachWay(t, func(t *testing.T, newHouse func(func(*Options)) *house) {
+		trust := func(o *Options) { o.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")} }
+		fast, server := newHouse(trust).open(), newHouse(trust)
+		served := server.serve(server.Handler())
+		defer func() {
+			if err := errors.Join(server.Shutdown(context.Background()), <-served); err != nil {
+				t.Error(err)
+			}
+		}()
+		for _, tt := range fastCases() {
+			t.Run(tt.name, func(t *testing.T) {
+				var answers [2]string
+				for i, h := range []*house{fast, server} {
+					c := dial(t, h.addr)
+					_ = c.SetDeadline(time.Now().Add(5 * time.Second))
+					in := bufio.NewReader(c)
+					for range 2 { // as a connection's first request and as another
+						if _, err := io.WriteString(c, tt.text()); err != nil {
+							t.Fatal(err)
+						}
+						answer, closes := answerOf(t, in)
+						if answers[i] += answer; closes {
+							break
+						}
 					}
-					answer, closes := answerOf(t, in)
-					if answers[i] += answer; closes {
-						break
+					if strings.HasPrefix(tt.head, atHome) && !strings.Contains(answers[i], "Set-Cookie") {
+						t.Errorf("no cookie: %s", answers[i])
 					}
+					if i == 0 && tt.fast {
+						waitFor(t, "the fast path to have answered", func() bool { return h.fastRests() })
+					} else if h.fastRests() {
+						t.Error("the fast path has answered")
+					}
+					_ = c.Close()
+					waitFor(t, "the connection to be gone", func() bool { return h.metrics.connections.Load() == 0 })
 				}
-				if strings.HasPrefix(tt.head, atHome) && !strings.Contains(answers[i], "Set-Cookie") {
-					t.Errorf("no cookie: %s", answers[i])
+				if answers[0] != answers[1] {
+					t.Errorf("the fast path answers\n%s\nthe server\n%s", answers[0], answers[1])
 				}
-				if i == 0 && tt.fast {
-					waitFor(t, "the fast path to have answered", func() bool { return fastPathsAre(h, fastRests) })
-				} else if fastPathsAre(h, fastRests) {
-					t.Error("the fast path has answered")
-				}
-				_ = c.Close()
-				waitFor(t, "the connection to be gone", func() bool { return h.metrics.connections.Load() == 0 })
-			}
-			if answers[0] != answers[1] {
-				t.Errorf("the fast path answers\n%s\nthe server\n%s", answers[0], answers[1])
-			}
-		})
-	}
-	var counts [2][]string
-	for i, h := range []*house{fast, server} {
-		var text bytes.Buffer
-		if err := h.WritePrometheus(&text); err != nil {
-			t.Fatal(err)
+			})
 		}
-		for line := range strings.Lines(text.String()) {
-			if !strings.Contains(line, "_seconds") && !strings.Contains(line, "_bytes_total") {
-				counts[i] = append(counts[i], line)
+		var counts [2][]string
+		for i, h := range []*house{fast, server} {
+			var text bytes.Buffer
+			if err := h.WritePrometheus(&text); err != nil {
+				t.Fatal(err)
 			}
+			for line := range strings.Lines(text.String()) {
+				if !strings.Contains(line, "_seconds") && !strings.Contains(line, "_bytes_total") {
+					counts[i] = append(counts[i], line)
+				}
+			}
+			slices.Sort(counts[i])
 		}
-		slices.Sort(counts[i])
-	}
-	if !slices.Equal(counts[0], counts[1]) {
-		t.Errorf("the fast path counts\n%s\nthe server\n%s", counts[0], counts[1])
-	}
+		if !slices.Equal(counts[0], counts[1]) {
+			t.Errorf("the fast path counts\n%s\nthe server\n%s", counts[0], counts[1])
+		}
+	})
 }
 
-// fastPathsAre reports whether the fast path of some connection is in a state.
-func fastPathsAre(h *house, state int32) bool {
+// fastRests reports whether some connection rests after the fast path's answer: in a
+// loop, or as a guest.
+func (h *house) fastRests() bool {
 	h.door.mu.Lock()
 	defer h.door.mu.Unlock()
-	for g := range h.door.open {
-		if g.fast.state.Load() == state {
+	for p := range h.door.open {
+		if g, ok := p.holder.(*guest); !ok && p.waits.Load() > 0 || ok && g.fast.state.Load() == fastRests {
 			return true
 		}
 	}
 	return false
 }
 
-// A connection may change between the fast path and the server at every request, and
-// several requests may come at once.
-func TestTheFastPathAndTheServerShareAConnection(t *testing.T) {
-	h := open(t, nil)
-	c := dial(t, h.addr)
-	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
-	in := bufio.NewReader(c)
-	beacon := fastCase{head: "Origin: https://shop.example\r\n", body: beaconOf(usual, say{"slots": []string{"hero"}})}.text()
-	const health = "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
-	for _, send := range [][]string{
-		{beacon}, {health}, {beacon}, {beacon}, {beacon, beacon}, {health, beacon}, {beacon, health, beacon}, {beacon[:50], beacon[50:]}, {beacon},
-		{beacon, beacon[:50], beacon[50:] + beacon}, {beacon},
-	} {
-		want := strings.Count(strings.Join(send, ""), " HTTP/1.1\r\n")
-		switch {
-		case strings.Contains(send[0], "Content-Length") || len(send) == 1, send[0] == health:
-			if _, err := io.WriteString(c, strings.Join(send, "")); err != nil {
-				t.Fatal(err)
-			}
-		default:
-			for _, part := range send {
-				if _, err := io.WriteString(c, part); err != nil {
-					t.Fatal(err)
-				}
-				time.Sleep(20 * time.Millisecond)
-			}
-		}
-		for range want {
-			if got, _ := answerOf(t, in); !strings.HasPrefix(got, "200 OK") {
-				t.Fatalf("answer %s", got)
-			}
-		}
-	}
-	if in.Buffered() > 0 {
-		t.Error("there are more answers than requests")
+// eachWay runs a test with connections in loops and with a goroutine for each.
+func eachWay(t *testing.T, test func(t *testing.T, newHouse func(edit func(*Options)) *house)) {
+	for _, alone := range []bool{false, true} {
+		t.Run(map[bool]string{false: "in a loop", true: "alone"}[alone], func(t *testing.T) {
+			test(t, func(edit func(*Options)) *house {
+				h := newHouse(t, edit)
+				h.alone = alone
+				return h
+			})
+		})
 	}
 }
 
+// A connection may change between the fast path and the server at every request, and
+// several requests may come at once.
+func TestTheFastPathAndTheServerShareAConnection(t *testing.T) {
+	eachWay(t, func(t *testing.T, newHouse func(func(*Options)) *house) {
+		h := newHouse(nil).open()
+		c := dial(t, h.addr)
+		_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+		in := bufio.NewReader(c)
+		beacon := fastCase{head: "Origin: https://shop.example\r\n", body: beaconOf(usual, say{"slots": []string{"hero"}})}.text()
+		const health = "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
+		for _, send := range [][]string{
+			{beacon}, {health}, {beacon}, {beacon}, {beacon, beacon}, {health, beacon}, {beacon, health, beacon}, {beacon[:50], beacon[50:]}, {beacon},
+			{beacon, beacon[:50], beacon[50:] + beacon}, {beacon},
+		} {
+			want := strings.Count(strings.Join(send, ""), " HTTP/1.1\r\n")
+			switch {
+			case strings.Contains(send[0], "Content-Length") || len(send) == 1, send[0] == health:
+				if _, err := io.WriteString(c, strings.Join(send, "")); err != nil {
+					t.Fatal(err)
+				}
+			default:
+				for _, part := range send {
+					if _, err := io.WriteString(c, part); err != nil {
+						t.Fatal(err)
+					}
+					time.Sleep(20 * time.Millisecond)
+				}
+			}
+			for range want {
+				if got, _ := answerOf(t, in); !strings.HasPrefix(got, "200 OK") {
+					t.Fatalf("answer %s", got)
+				}
+			}
+		}
+		if in.Buffered() > 0 {
+			t.Error("there are more answers than requests")
+		}
+	})
+}
+
 func TestAPanicStaysInItsRequestOnTheFastPath(t *testing.T) {
-	h := open(t, func(o *Options) { o.Publisher = panicker{o.Publisher} })
-	c := dial(t, h.addr)
-	if _, err := io.WriteString(c, fastCase{head: "Origin: https://shop.example\r\n", body: beaconOf(usual&^8, say{"events": eventsOf("e1")})}.text()); err != nil {
-		t.Fatal(err)
-	}
-	_ = c.SetReadDeadline(time.Now().Add(5 * time.Second))
-	got, err := io.ReadAll(c)
-	if err != nil || !bytes.HasPrefix(got, []byte("HTTP/1.1 500 ")) || !bytes.Contains(got, []byte("\r\nConnection: close\r\n")) || !bytes.Contains(got, []byte(`"code":"internal"`)) || bytes.Contains(got, []byte("shop.example")) {
-		t.Errorf("answer %q, %v", got, err)
-	}
-	if logged := h.log.String(); h.metrics.panics.Load() != 1 || strings.Contains(logged, "secret") || !strings.Contains(logged, "cause=string") {
-		t.Errorf("%d panics counted: %s", h.metrics.panics.Load(), logged)
-	}
-	if res := h.do("GET", "/healthz", ""); res.StatusCode != 200 {
-		t.Errorf("afterwards: answer %d", res.StatusCode)
-	}
+	eachWay(t, func(t *testing.T, newHouse func(func(*Options)) *house) {
+		h := newHouse(func(o *Options) { o.Publisher = panicker{o.Publisher} }).open()
+		c := dial(t, h.addr)
+		if _, err := io.WriteString(c, fastCase{head: "Origin: https://shop.example\r\n", body: beaconOf(usual&^8, say{"events": eventsOf("e1")})}.text()); err != nil {
+			t.Fatal(err)
+		}
+		_ = c.SetReadDeadline(time.Now().Add(5 * time.Second))
+		got, err := io.ReadAll(c)
+		if err != nil || !bytes.HasPrefix(got, []byte("HTTP/1.1 500 ")) || !bytes.Contains(got, []byte("\r\nConnection: close\r\n")) || !bytes.Contains(got, []byte(`"code":"internal"`)) || bytes.Contains(got, []byte("shop.example")) {
+			t.Errorf("answer %q, %v", got, err)
+		}
+		if logged := h.log.String(); h.metrics.panics.Load() != 1 || strings.Contains(logged, "secret") || !strings.Contains(logged, "cause=string") {
+			t.Errorf("%d panics counted: %s", h.metrics.panics.Load(), logged)
+		}
+		if res := h.do("GET", "/healthz", ""); res.StatusCode != 200 {
+			t.Errorf("afterwards: answer %d", res.StatusCode)
+		}
+	})
 }
 
 type panicker struct{ edge.Publisher }
 
 func (panicker) Publish([]edge.Event, time.Duration) error { panic("secret of a visitor") }
 
+func (panicker) Submit([]edge.Event) (edge.Pending, error) { panic("secret of a visitor") }
+
 // Shutdown waits for what the fast path answers, and at once closes what it does not.
 func TestShutdownLetsTheFastPathFinish(t *testing.T) {
-	full := &gate{entered: make(chan struct{}), leave: make(chan struct{})}
-	h := newHouse(t, func(o *Options) { full.Publisher, o.Publisher = o.Publisher, full })
-	served := h.serve(nil)
-	idle := dial(t, h.addr)
-	if _, err := io.WriteString(idle, fastCase{head: "Origin: https://shop.example\r\n", body: beaconOf(usual, say{"slots": []string{"hero"}})}.text()); err != nil {
-		t.Fatal(err)
-	}
-	readSome(t, idle, "200 OK")
-	waitFor(t, "the fast path to have answered", func() bool { return fastPathsAre(h, fastRests) })
-	busy := dial(t, h.addr)
-	if _, err := io.WriteString(busy, fastCase{head: "Origin: https://shop.example\r\n", body: beaconOf(usual&^8, say{"events": eventsOf("e1")})}.text()); err != nil {
-		t.Fatal(err)
-	}
-	<-full.entered
-	time.AfterFunc(300*time.Millisecond, func() { close(full.leave) })
-	begin := time.Now()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	if err := h.Shutdown(ctx); err != nil {
-		t.Errorf("shutdown: %v", err)
-	}
-	if took := time.Since(begin); took > 3*time.Second {
-		t.Errorf("shutdown took %v", took)
-	}
-	if err := <-served; err != nil {
-		t.Errorf("serve: %v", err)
-	}
-	for _, one := range []struct {
-		c    net.Conn
-		want string
-	}{{idle, ""}, {busy, "HTTP/1.1 204 No Content\r\n"}} {
-		_ = one.c.SetReadDeadline(time.Now().Add(3 * time.Second))
-		if got, err := io.ReadAll(one.c); err != nil || !strings.HasPrefix(string(got), one.want) || len(got) > 0 != (one.want != "") {
-			t.Errorf("read %q, %v; want %q", got, err, one.want)
+	eachWay(t, func(t *testing.T, newHouse func(func(*Options)) *house) {
+		full := &gate{entered: make(chan struct{}), leave: make(chan struct{})}
+		h := newHouse(func(o *Options) { full.Publisher, o.Publisher = o.Publisher, full })
+		served := h.serve(nil)
+		idle := dial(t, h.addr)
+		if _, err := io.WriteString(idle, fastCase{head: "Origin: https://shop.example\r\n", body: beaconOf(usual, say{"slots": []string{"hero"}})}.text()); err != nil {
+			t.Fatal(err)
 		}
-	}
-	if kept := h.ledger.kept(); len(kept) != 1 {
-		t.Errorf("kept %v", kept)
-	}
+		readSome(t, idle, "200 OK")
+		waitFor(t, "the fast path to have answered", func() bool { return h.fastRests() })
+		busy := dial(t, h.addr)
+		if _, err := io.WriteString(busy, fastCase{head: "Origin: https://shop.example\r\n", body: beaconOf(usual&^8, say{"events": eventsOf("e1")})}.text()); err != nil {
+			t.Fatal(err)
+		}
+		<-full.entered
+		time.AfterFunc(300*time.Millisecond, func() { close(full.leave) })
+		begin := time.Now()
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := h.Shutdown(ctx); err != nil {
+			t.Errorf("shutdown: %v", err)
+		}
+		if took := time.Since(begin); took > 3*time.Second {
+			t.Errorf("shutdown took %v", took)
+		}
+		if err := <-served; err != nil {
+			t.Errorf("serve: %v", err)
+		}
+		for _, one := range []struct {
+			c    net.Conn
+			want string
+		}{{idle, ""}, {busy, "HTTP/1.1 204 No Content\r\n"}} {
+			_ = one.c.SetReadDeadline(time.Now().Add(3 * time.Second))
+			if got, err := io.ReadAll(one.c); err != nil || !strings.HasPrefix(string(got), one.want) || len(got) > 0 != (one.want != "") {
+				t.Errorf("read %q, %v; want %q", got, err, one.want)
+			}
+		}
+		if kept := h.ledger.kept(); len(kept) != 1 {
+			t.Errorf("kept %v", kept)
+		}
+	})
 }
 
 // A gate is a log that takes its time.
@@ -305,78 +329,90 @@ func (g *gate) Publish(events []edge.Event, wait time.Duration) error {
 	return g.Publisher.Publish(events, wait)
 }
 
+func (g *gate) Submit(events []edge.Event) (edge.Pending, error) {
+	close(g.entered)
+	events = slices.Clone(events)
+	return submitLater(func() { <-g.leave }, func() error { return g.Publisher.Publish(events, time.Hour) }), nil
+}
+
 func TestDrainingClosesTheFastPath(t *testing.T) {
-	h := open(t, nil)
-	c := dial(t, h.addr)
-	beacon := fastCase{head: "Origin: https://shop.example\r\n", body: beaconOf(usual, say{"slots": []string{"hero"}})}.text()
-	if _, err := io.WriteString(c, beacon); err != nil {
-		t.Fatal(err)
-	}
-	readSome(t, c, "200 OK")
-	h.Drain()
-	got, _ := raw(t, h.addr, func(c net.Conn) { _, _ = io.WriteString(c, beacon) })
-	if !strings.HasPrefix(got, "HTTP/1.1 200 OK\r\n") || !strings.Contains(got, "\r\nConnection: close\r\n") {
-		t.Errorf("answer %q", got)
-	}
+	eachWay(t, func(t *testing.T, newHouse func(func(*Options)) *house) {
+		h := newHouse(nil).open()
+		c := dial(t, h.addr)
+		beacon := fastCase{head: "Origin: https://shop.example\r\n", body: beaconOf(usual, say{"slots": []string{"hero"}})}.text()
+		if _, err := io.WriteString(c, beacon); err != nil {
+			t.Fatal(err)
+		}
+		readSome(t, c, "200 OK")
+		h.Drain()
+		got, _ := raw(t, h.addr, func(c net.Conn) { _, _ = io.WriteString(c, beacon) })
+		if !strings.HasPrefix(got, "HTTP/1.1 200 OK\r\n") || !strings.Contains(got, "\r\nConnection: close\r\n") {
+			t.Errorf("answer %q", got)
+		}
+	})
 }
 
 // After a request on the fast path the next one has the time that every request has, and
 // none has the time of an idle connection, whose end is told to nobody.
 func TestTimesAfterTheFastPath(t *testing.T) {
-	const short = 300 * time.Millisecond
-	h := open(t, func(o *Options) { o.ReadTimeout, o.IdleTimeout = short, 2*short })
-	beacon := fastCase{head: "Origin: https://shop.example\r\n", body: beaconOf(usual, say{"slots": []string{"hero"}})}.text()
-	for _, tt := range []struct {
-		name, then, want string
-		least            time.Duration
-	}{
-		{"nothing", "", "", 2*short - 100*time.Millisecond},
-		{"half a head", beacon[:40], "HTTP/1.1 408 ", short - 100*time.Millisecond},
-		{"half a body", beacon[:len(beacon)-10], "HTTP/1.1 408 ", short - 100*time.Millisecond},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			c := dial(t, h.addr)
-			if _, err := io.WriteString(c, beacon); err != nil {
-				t.Fatal(err)
-			}
-			in := bufio.NewReader(c)
-			_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
-			answerOf(t, in)
-			begin := time.Now()
-			if _, err := io.WriteString(c, tt.then); err != nil {
-				t.Fatal(err)
-			}
-			rest, err := io.ReadAll(in)
-			if err != nil || !strings.HasPrefix(string(rest), tt.want) || len(rest) > 0 != (tt.want != "") {
-				t.Errorf("read %q, %v; want %q", rest, err, tt.want)
-			}
-			if took := time.Since(begin); took < tt.least || took > tt.least+lingerTime+2*time.Second {
-				t.Errorf("took %v", took)
-			}
-		})
-	}
+	eachWay(t, func(t *testing.T, newHouse func(func(*Options)) *house) {
+		const short = 300 * time.Millisecond
+		h := newHouse(func(o *Options) { o.ReadTimeout, o.IdleTimeout = short, 2*short }).open()
+		beacon := fastCase{head: "Origin: https://shop.example\r\n", body: beaconOf(usual, say{"slots": []string{"hero"}})}.text()
+		for _, tt := range []struct {
+			name, then, want string
+			least            time.Duration
+		}{
+			{"nothing", "", "", 2*short - 100*time.Millisecond},
+			{"half a head", beacon[:40], "HTTP/1.1 408 ", short - 100*time.Millisecond},
+			{"half a body", beacon[:len(beacon)-10], "HTTP/1.1 408 ", short - 100*time.Millisecond},
+		} {
+			t.Run(tt.name, func(t *testing.T) {
+				c := dial(t, h.addr)
+				if _, err := io.WriteString(c, beacon); err != nil {
+					t.Fatal(err)
+				}
+				in := bufio.NewReader(c)
+				_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
+				answerOf(t, in)
+				begin := time.Now()
+				if _, err := io.WriteString(c, tt.then); err != nil {
+					t.Fatal(err)
+				}
+				rest, err := io.ReadAll(in)
+				if err != nil || !strings.HasPrefix(string(rest), tt.want) || len(rest) > 0 != (tt.want != "") {
+					t.Errorf("read %q, %v; want %q", rest, err, tt.want)
+				}
+				if took := time.Since(begin); took < tt.least || took > tt.least+lingerTime+2*time.Second {
+					t.Errorf("took %v", took)
+				}
+			})
+		}
+	})
 }
 
 // The times to write an answer and to be idle begin when they should: a log that
 // takes long has used up neither.
 func TestTimesBehindASlowLog(t *testing.T) {
-	const short, long = 200 * time.Millisecond, 400 * time.Millisecond
-	h := open(t, func(o *Options) {
-		o.WriteTimeout, o.IdleTimeout, o.Publisher = short, long, sleeper{o.Publisher, long}
+	eachWay(t, func(t *testing.T, newHouse func(func(*Options)) *house) {
+		const short, long = 200 * time.Millisecond, 400 * time.Millisecond
+		h := newHouse(func(o *Options) {
+			o.WriteTimeout, o.IdleTimeout, o.Publisher = short, long, sleeper{o.Publisher, long}
+		}).open()
+		c := dial(t, h.addr)
+		if _, err := io.WriteString(c, fastCase{head: "Origin: https://shop.example\r\n", body: beaconOf(usual&^8, say{"events": eventsOf("e1")})}.text()); err != nil {
+			t.Fatal(err)
+		}
+		_ = c.SetReadDeadline(time.Now().Add(5 * time.Second))
+		in := bufio.NewReader(c)
+		if got, _ := answerOf(t, in); !strings.HasPrefix(got, "204 ") {
+			t.Errorf("answer %s", got)
+		}
+		begin := time.Now()
+		if rest, err := io.ReadAll(in); err != nil || len(rest) > 0 || time.Since(begin) < long/2 {
+			t.Errorf("closed after %v: %q, %v", time.Since(begin), rest, err)
+		}
 	})
-	c := dial(t, h.addr)
-	if _, err := io.WriteString(c, fastCase{head: "Origin: https://shop.example\r\n", body: beaconOf(usual&^8, say{"events": eventsOf("e1")})}.text()); err != nil {
-		t.Fatal(err)
-	}
-	_ = c.SetReadDeadline(time.Now().Add(5 * time.Second))
-	in := bufio.NewReader(c)
-	if got, _ := answerOf(t, in); !strings.HasPrefix(got, "204 ") {
-		t.Errorf("answer %s", got)
-	}
-	begin := time.Now()
-	if rest, err := io.ReadAll(in); err != nil || len(rest) > 0 || time.Since(begin) < long/2 {
-		t.Errorf("closed after %v: %q, %v", time.Since(begin), rest, err)
-	}
 }
 
 type sleeper struct {
@@ -389,48 +425,55 @@ func (s sleeper) Publish(events []edge.Event, wait time.Duration) error {
 	return s.Publisher.Publish(events, wait)
 }
 
+func (s sleeper) Submit(events []edge.Event) (edge.Pending, error) {
+	events = slices.Clone(events)
+	return submitLater(func() { time.Sleep(s.Duration) }, func() error { return s.Publisher.Publish(events, time.Hour) }), nil
+}
+
 // A connection that ends after a request on the fast path sent no bad one, however
 // it ends.
 func TestTheEndAfterTheFastPathIsNoRequest(t *testing.T) {
-	h := open(t, func(o *Options) { o.MaxConns = 1 })
-	beacon := fastCase{head: "Origin: https://shop.example\r\n", body: beaconOf(usual, say{"slots": []string{"hero"}})}.text()
-	rest := func() net.Conn {
-		c := dial(t, h.addr)
-		if _, err := io.WriteString(c, beacon); err != nil {
+	eachWay(t, func(t *testing.T, newHouse func(func(*Options)) *house) {
+		h := newHouse(func(o *Options) { o.MaxConns = 1 }).open()
+		beacon := fastCase{head: "Origin: https://shop.example\r\n", body: beaconOf(usual, say{"slots": []string{"hero"}})}.text()
+		rest := func() net.Conn {
+			c := dial(t, h.addr)
+			if _, err := io.WriteString(c, beacon); err != nil {
+				t.Fatal(err)
+			}
+			readSome(t, c, "200 OK")
+			waitFor(t, "the fast path to have answered", func() bool { return h.fastRests() })
+			return c
+		}
+		gone := func() {
+			waitFor(t, "the connection to be gone", func() bool { return h.metrics.connections.Load() == 0 })
+		}
+		reset := rest()
+		_ = reset.(*net.TCPConn).SetLinger(0)
+		_ = reset.Close()
+		gone()
+		evicted := rest()
+		time.Sleep(roomWait)
+		second := rest() // takes the place of the first
+		_ = evicted.Close()
+		_ = second.Close()
+		gone()
+		rest()
+		if err := h.Shutdown(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		readSome(t, c, "200 OK")
-		waitFor(t, "the fast path to have answered", func() bool { return fastPathsAre(h, fastRests) })
-		return c
-	}
-	gone := func() {
-		waitFor(t, "the connection to be gone", func() bool { return h.metrics.connections.Load() == 0 })
-	}
-	reset := rest()
-	_ = reset.(*net.TCPConn).SetLinger(0)
-	_ = reset.Close()
-	gone()
-	evicted := rest()
-	time.Sleep(roomWait)
-	second := rest() // takes the place of the first
-	_ = evicted.Close()
-	_ = second.Close()
-	gone()
-	rest()
-	if err := h.Shutdown(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	var text bytes.Buffer
-	if err := h.WritePrometheus(&text); err != nil || strings.Contains(text.String(), `route="unread"`) || strings.Contains(text.String(), "bad_request") {
-		t.Errorf("%v, counted: %s", err, text.String())
-	}
+		var text bytes.Buffer
+		if err := h.WritePrometheus(&text); err != nil || strings.Contains(text.String(), `route="unread"`) || strings.Contains(text.String(), "bad_request") {
+			t.Errorf("%v, counted: %s", err, text.String())
+		}
+	})
 }
 
 // Nothing is answered again where nothing has come.
 func TestAnEmptyReadIsNoRequest(t *testing.T) {
 	h := newHouse(t, nil)
-	l := &loop{request: []byte(fastCase{head: "Origin: https://shop.example\r\n", body: beaconOf(usual, nil)}.text()), left: 1}
-	g, refused := h.door.admit(emptyAtLast{l}, &doorway{door: h.door, fast: h.Server})
+	l := &repeater{request: []byte(fastCase{head: "Origin: https://shop.example\r\n", body: beaconOf(usual, nil)}.text()), left: 1}
+	g, refused := (&doorway{door: h.door, fast: h.Server}).receive(emptyAtLast{l})
 	if refused != nil {
 		t.Fatal(refused)
 	}
@@ -439,11 +482,11 @@ func TestAnEmptyReadIsNoRequest(t *testing.T) {
 	}
 }
 
-// An emptyAtLast is a loop that says nothing at its end.
-type emptyAtLast struct{ *loop }
+// An emptyAtLast is a repeater that says nothing at its end.
+type emptyAtLast struct{ *repeater }
 
 func (e emptyAtLast) Read(b []byte) (int, error) {
-	n, err := e.loop.Read(b)
+	n, err := e.repeater.Read(b)
 	if err == io.EOF {
 		err = nil
 	}
@@ -503,38 +546,38 @@ func FuzzPicked(f *testing.F) {
 	})
 }
 
-// A loop is a connection on which the same request comes again and again.
-type loop struct {
+// A repeater is a connection on which the same request comes again and again.
+type repeater struct {
 	tapeConn
 	request []byte
 	left    int
 	answer  []byte
 }
 
-func (l *loop) RemoteAddr() net.Addr { return &loopAddr }
+func (l *repeater) RemoteAddr() net.Addr { return &repeaterAddr }
 
-var loopAddr = net.TCPAddr{IP: net.IPv4(203, 0, 113, 9), Port: 4711}
+var repeaterAddr = net.TCPAddr{IP: net.IPv4(203, 0, 113, 9), Port: 4711}
 
-func (l *loop) Read(b []byte) (int, error) {
+func (l *repeater) Read(b []byte) (int, error) {
 	if l.left--; l.left < 0 {
 		return 0, io.EOF
 	}
 	return copy(b, l.request), nil
 }
 
-func (l *loop) Write(b []byte) (int, error) {
+func (l *repeater) Write(b []byte) (int, error) {
 	l.answer = append(l.answer[:0], b...)
 	return len(b), nil
 }
 
-// onLoop makes a connection's guest and a function that has n requests answered.
-func onLoop(t testing.TB, request string) (l *loop, answer func(n int)) {
+// onRepeater makes a connection's guest and a function that has n requests answered.
+func onRepeater(t testing.TB, request string) (l *repeater, answer func(n int)) {
 	t.Helper()
 	h := newHouse(t, func(o *Options) {
 		o.Tuning.AddressRate, o.Tuning.NetworkRate = Rate{PerSecond: -1}, Rate{PerSecond: -1}
 	})
-	l = &loop{request: []byte(request)}
-	g, refused := h.door.admit(l, &doorway{door: h.door, fast: h.Server})
+	l = &repeater{request: []byte(request)}
+	g, refused := (&doorway{door: h.door, fast: h.Server}).receive(l)
 	if refused != nil {
 		t.Fatal(refused)
 	}

@@ -260,7 +260,7 @@ func compareServer(t *testing.T, b []byte, limit int, want []int) {
 	}
 	c := &tapeConn{in: bytes.NewReader(b)}
 	m := newMetrics()
-	_ = server.ServeConn(&guest{Conn: c, door: &door{metrics: m, open: map[*guest]struct{}{}}, framing: framing{limit: limit}})
+	_ = server.ServeConn(&guest{Conn: c, door: &door{metrics: m, open: map[*seat]struct{}{}}, seat: &seat{}, framing: framing{limit: limit}})
 	if handled > len(want) {
 		t.Fatalf("%d requests were handled of %q, which has %d", handled, b, len(want))
 	}

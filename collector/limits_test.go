@@ -17,6 +17,8 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -389,6 +391,44 @@ func TestNeighboursCountAsOne(t *testing.T) {
 			t.Errorf("%s counts as %v, want %s", give, got, want)
 		}
 	}
+}
+
+// Without a descriptor left the door makes room and goes on.
+func TestNoDescriptorLeft(t *testing.T) {
+	h := newHouse(t, nil)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.addr = ln.Addr().String()
+	served := make(chan error, 1)
+	full := &fullListener{Listener: ln}
+	full.left.Store(2)
+	go func() { served <- h.Serve(full, nil) }()
+	if res := h.do("GET", "/healthz", ""); res.StatusCode != 200 {
+		t.Errorf("answer %d", res.StatusCode)
+	}
+	var text bytes.Buffer
+	if err := h.WritePrometheus(&text); err != nil || !strings.Contains(text.String(), `nearside_connections_refused_total{limit="descriptors"} 2`) {
+		t.Errorf("%v, counted: %s", err, text.String())
+	}
+	h.client.CloseIdleConnections()
+	if err := errors.Join(h.Shutdown(t.Context()), <-served); err != nil {
+		t.Error(err)
+	}
+}
+
+// A fullListener has no descriptor for some connections.
+type fullListener struct {
+	net.Listener
+	left atomic.Int32
+}
+
+func (l *fullListener) Accept() (net.Conn, error) {
+	if l.left.Add(-1) >= 0 {
+		return nil, &net.OpError{Op: "accept", Err: os.NewSyscallError("accept4", syscall.EMFILE)}
+	}
+	return l.Listener.Accept()
 }
 
 func waitFor(t *testing.T, what string, ok func() bool) {

@@ -4,11 +4,13 @@ package collector
 
 import (
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"net/netip"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -22,41 +24,15 @@ const (
 // refuseTime bounds the writing of an answer to a connection over the limits.
 const refuseTime = 50 * time.Millisecond
 
-// v6NeighbourBits is the prefix of IPv6 addresses that count as one client:
-// what a household is given at least.
-const v6NeighbourBits = 64
-
-// A door lets connections in, within the limits for all and for one address.
-// Addresses are held in full here and nowhere else, and only while their
-// connections are open. It is safe for concurrent use.
-type door struct {
-	most, mostPerAddr int
-	headerLimit       int                     // bytes
-	tuning            *atomic.Pointer[tuning] // its proxies speak for many clients and have no limit of their own
-	metrics           *metrics
-
-	begin    time.Time
-	roomWait time.Duration
-	slack    time.Duration // how much earlier than it was asked to a read or write may be broken off
-	mu       sync.Mutex
-	open     map[*guest]struct{}
-	perAddr  map[netip.Addr]int
-}
-
-func newDoor(o *Options, t *atomic.Pointer[tuning], m *metrics) *door {
-	return &door{
-		most: o.MaxConns, mostPerAddr: o.MaxConnsPerIP, headerLimit: o.HeaderLimit, tuning: t, metrics: m,
-		begin: time.Now(), roomWait: roomWait, slack: min(o.ReadTimeout, o.WriteTimeout, o.IdleTimeout) / slackShare, open: map[*guest]struct{}{}, perAddr: map[netip.Addr]int{},
-	}
-}
-
 // A doorway is a listener whose connections pass the door.
 type doorway struct {
 	net.Listener
 	door    *door
 	tls     *tls.Config // nil for plain HTTP
 	proxied bool        // the trusted proxies speak the PROXY protocol
-	fast    *Server     // whose beacons are answered on the fast path, nil for none
+	fast    *Server     // whose beacons are answered in loops and on the fast path, nil for none
+	loops   []*loop     // of plain connections, none where connections are no sockets or fast is nil
+	turn    int         // of the loops
 	once    sync.Once
 	err     error
 }
@@ -67,17 +43,26 @@ func (d *doorway) Close() error {
 	return d.err
 }
 
-// Accept returns the next connection that the limits allow. Others are told so
-// and closed.
+// Accept returns the next connection that the limits allow and that no loop takes.
+// Those over the limits are told so and closed.
 func (d *doorway) Accept() (net.Conn, error) {
 	for {
 		c, err := d.Listener.Accept()
+		if isFull(err) {
+			d.door.metrics.refused.add(refusedDescriptors)
+			d.door.clear()
+			time.Sleep(fullWait)
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
-		g, refused := d.door.admit(c, d)
+		g, refused := d.receive(c)
 		if refused != nil {
 			d.turnAway(c, refused)
+			continue
+		}
+		if g == nil {
 			continue
 		}
 		if secure, ok := g.Conn.(*tls.Conn); ok {
@@ -87,11 +72,18 @@ func (d *doorway) Accept() (net.Conn, error) {
 	}
 }
 
+// fullWait is how long no connection is accepted where the system has no descriptor left.
+const fullWait = 20 * time.Millisecond
+
+// isFull reports whether there is no descriptor left, in the process or the system. That
+// ends: who waits is in the system's queue meanwhile.
+func isFull(err error) bool { return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) }
+
 // wrap returns a connection as its requests are read: behind the proxy's header
 // and the encryption.
 func (d *doorway) wrap(c net.Conn, fromProxy bool) net.Conn {
 	if d.proxied && fromProxy {
-		c = &proxied{Conn: c, metrics: d.door.metrics}
+		c = &proxied{begun: begun{Conn: c}, metrics: d.door.metrics}
 	}
 	if d.tls != nil {
 		c = tls.Server(c, d.tls)
@@ -99,120 +91,49 @@ func (d *doorway) wrap(c net.Conn, fromProxy bool) net.Conn {
 	return c
 }
 
-// admit counts a connection in, or says which limit it met.
-func (d *door) admit(c net.Conn, through *doorway) (*guest, *refusal) {
-	addr := socketAddr(c.RemoteAddr())
-	fromProxy := d.tuning.Load().trusted.trust(addr)
-	if through.proxied && !fromProxy && !addr.IsLoopback() { // this machine asks after our health
-		d.metrics.refused.add(refusedStranger)
-		return nil, errNotAProxy
+// who says who is at the other end of a connection, as far as the door counts it,
+// and whether that is a trusted proxy; or why nobody there may connect.
+func (d *doorway) who(c net.Conn) (addr netip.Addr, fromProxy bool, refused *refusal) {
+	addr = socketAddr(c.RemoteAddr())
+	fromProxy = d.door.tuning.Load().trusted.trust(addr)
+	if d.proxied && !fromProxy && !addr.IsLoopback() { // this machine asks after our health
+		d.door.metrics.refused.add(refusedStranger)
+		return netip.Addr{}, false, errNotAProxy
 	}
 	if fromProxy {
-		addr = netip.Addr{}
+		return netip.Addr{}, true, nil
 	}
-	addr = neighbour(addr)
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if len(d.open) >= d.most && !d.makeRoom() {
-		d.metrics.refused.add(refusedAll)
-		return nil, errBusy
+	return neighbour(addr), false, nil
+}
+
+// receive lets a connection in, or says which limit it met. It returns nil if a
+// loop has taken the connection.
+func (d *doorway) receive(c net.Conn) (*guest, *refusal) {
+	addr, fromProxy, refused := d.who(c)
+	if refused != nil {
+		return nil, refused
 	}
-	if addr.IsValid() {
-		if d.perAddr[addr] >= d.mostPerAddr {
-			d.metrics.refused.add(refusedAddress)
-			return nil, errTooManyFromHere
+	p := &seat{addr: addr}
+	if tcp, ok := c.(*net.TCPConn); ok && len(d.loops) > 0 {
+		d.turn++
+		if taken, refused := d.loops[d.turn%len(d.loops)].take(tcp, p); taken || refused != nil {
+			return nil, refused
 		}
-		d.perAddr[addr]++
 	}
-	g := &guest{Conn: through.wrap(c, fromProxy), door: d, addr: addr, framing: framing{limit: d.headerLimit}}
-	if through.fast != nil {
-		g.fast.server, g.fast.secure, g.framing.picks = through.fast, through.tls != nil, &g.fast.picked
+	g := d.newGuest(d.wrap(c, fromProxy), p)
+	if refused := d.door.admit(p, g); refused != nil {
+		return nil, refused
 	}
-	g.waits.Store(d.clock())
-	d.open[g] = struct{}{}
-	d.metrics.connections.Store(int64(len(d.open)))
 	return g, nil
 }
 
-// Of how many connections the one is looked for that gives its place away, and
-// how long it must have waited for a request.
-const (
-	roomSample = 64
-	roomWait   = time.Second
-)
-
-// clock is the time that guests wait by. It is never 0.
-func (d *door) clock() int64 { return int64(time.Since(d.begin)) + 1 }
-
-// makeRoom closes, of some connections, the one that waits longest for a request's
-// whole head, as a server that has none left to give does, and reports whether
-// there was one: connections without requests must not keep visitors out, nor
-// those that never end a handshake or a head. One that is answered, or whose body
-// is arriving, is never closed. The closed one leaves in a moment; until then
-// there is one more, within bounds.
-func (d *door) makeRoom() bool {
-	if len(d.open) >= d.most+d.most/16+8 {
-		return false
+// newGuest returns a guest that has a seat.
+func (d *doorway) newGuest(c net.Conn, p *seat) *guest {
+	g := &guest{Conn: c, door: d.door, seat: p, framing: framing{limit: d.door.headerLimit}}
+	if d.fast != nil {
+		g.fast.server, g.fast.secure, g.framing.picks = d.fast, d.tls != nil, &g.fast.picked
 	}
-	var idlest *guest
-	now, since := d.clock(), int64(0)
-	seen := 0
-	for g := range d.open { // begins anywhere
-		if waits := g.waits.Load(); waits > 0 && now-waits >= int64(d.roomWait) && (idlest == nil || waits < since) {
-			idlest, since = g, waits
-		}
-		if seen++; seen == roomSample {
-			break
-		}
-	}
-	if idlest == nil || !idlest.waits.CompareAndSwap(since, 0) { // its request has just come
-		return false
-	}
-	d.metrics.evicted.Add(1)
-	idlest.drop()
-	return true
-}
-
-func (d *door) leave(g *guest) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	delete(d.open, g)
-	d.metrics.connections.Store(int64(len(d.open)))
-	if !g.addr.IsValid() {
-		return
-	}
-	if n := d.perAddr[g.addr]; n > 1 {
-		d.perAddr[g.addr] = n - 1
-	} else {
-		delete(d.perAddr, g.addr)
-	}
-}
-
-// close breaks connections off.
-func (d *door) close(which func(*guest) bool) {
-	d.mu.Lock()
-	guests := make([]*guest, 0, len(d.open))
-	for g := range d.open {
-		if which(g) {
-			guests = append(guests, g)
-		}
-	}
-	d.mu.Unlock()
-	for _, g := range guests {
-		_ = g.Conn.Close() // its handler finds out and closes the guest
-	}
-}
-
-// neighbour returns what connections are counted by.
-func neighbour(addr netip.Addr) netip.Addr {
-	if !addr.Is6() {
-		return addr
-	}
-	prefix, err := addr.Prefix(v6NeighbourBits)
-	if err != nil {
-		return netip.Addr{}
-	}
-	return prefix.Addr()
+	return g
 }
 
 // turnAway answers a connection that no request is read from. A TLS connection
@@ -229,9 +150,8 @@ func (d *doorway) turnAway(c net.Conn, why *refusal) {
 type guest struct {
 	net.Conn
 	door      *door
-	addr      netip.Addr   // zero if it is not counted by address
-	spoke     atomic.Bool  // something has come in
-	waits     atomic.Int64 // since when it waits for a request or the rest of its head, by the door's clock; 0 if it does not
+	seat      *seat
+	spoke     atomic.Bool // something has come in
 	lingering atomic.Bool
 	closed    atomic.Bool
 	framing   framing
@@ -240,18 +160,26 @@ type guest struct {
 	writing   deadline
 	bad       *refusal // what was found wrong with the request that comes next
 	hinted    bool     // the reader knows that it comes
+	home      *loop    // where it came from, nil for none
+	moves     int      // how often it went there before
+	onTheWay  bool     // from there to the server
+	counted   int      // bytes still to be read that have been counted
 }
 
 // Read implements net.Conn. Requests of the fast path are answered by it and never seen
 // by the reader.
 func (g *guest) Read(b []byte) (int, error) {
+	g.arrived()
 	for {
 		n, err := g.next(b)
-		if f := &g.framing; n > 0 && err == nil && f.fresh && !f.behind && f.between() && g.bad == nil && g.fast.takes(f.head.length) {
+		if f := &g.framing; n > 0 && err == nil && f.fresh && !f.behind && f.between() && g.bad == nil && g.fast.server.takes(&g.fast.picked, f.head.length) {
 			if !g.fast.socket.IsValid() {
 				g.fast.socket = socketAddr(g.Conn.RemoteAddr()) // a proxy has told it by now
 			}
 			if !g.answerFast(b[:n], int(f.head.length)) {
+				return 0, io.EOF
+			}
+			if g.goHome() {
 				return 0, io.EOF
 			}
 			continue
@@ -273,24 +201,26 @@ func (g *guest) next(b []byte) (int, error) {
 	if g.bad != nil {
 		return g.refuse(b)
 	}
-	if g.framing.between() || g.framing.inHead() && g.waits.Load() == 0 {
-		g.waits.Store(g.door.clock())
+	if g.framing.between() || g.framing.inHead() && g.seat.waits.Load() == 0 {
+		g.seat.waits.Store(g.door.clock())
 	}
 	n, err := g.readInTime(b)
 	if n == 0 {
-		g.waits.Store(0)
+		g.seat.waits.Store(0)
 		return n, err
 	}
-	g.door.metrics.bytesIn.Add(uint64(n))
+	counted := min(n, g.counted)
+	g.counted -= counted
+	g.door.metrics.bytesIn.Add(uint64(n - counted))
 	if !g.spoke.Load() {
 		g.spoke.Store(true)
 	}
 	good, bad := g.framing.follow(b[:n])
 	switch f := &g.framing; {
 	case bad != nil, !f.inHead(), f.fresh && f.behind: // there is something to answer
-		g.waits.Store(0)
+		g.seat.waits.Store(0)
 	case f.fresh:
-		g.waits.Store(g.door.clock())
+		g.seat.waits.Store(g.door.clock())
 	}
 	if bad == nil {
 		return n, err
@@ -327,7 +257,7 @@ type lingerer interface{ linger() }
 
 func (g *guest) linger() { g.lingering.Store(true) }
 
-// Close closes the connection and gives its place free; while the fast path
+// Close closes the connection and gives its seat free; while the fast path
 // answers, that is left to it. A connection that lingers ends its own half first
 // and reads on for a moment: closing a socket with unread bytes makes the other
 // side throw our answer away.
@@ -335,7 +265,7 @@ func (g *guest) Close() error {
 	if !g.fast.close() || !g.closed.CompareAndSwap(false, true) {
 		return nil
 	}
-	defer g.door.leave(g)
+	defer g.door.leave(g.seat)
 	if half, ok := g.Conn.(interface{ CloseWrite() error }); ok && g.lingering.Load() && half.CloseWrite() == nil {
 		_ = g.Conn.SetReadDeadline(time.Now().Add(lingerTime))
 		_, _ = io.CopyN(io.Discard, g.Conn, lingerBytes)
@@ -343,8 +273,15 @@ func (g *guest) Close() error {
 	return g.Conn.Close()
 }
 
-// drop breaks the connection off without a word: one that TLS has to say would
-// wait for a client that reads nothing.
+// stop implements holder. Whoever serves the guest finds out and closes it.
+func (g *guest) stop() {
+	if !g.spoke.Load() || g.fast.closeResting() {
+		_ = g.Conn.Close()
+	}
+}
+
+// drop implements holder in the same way. A word that TLS has to say would wait for a client that
+// reads nothing.
 func (g *guest) drop() {
 	if secure, ok := g.Conn.(*tls.Conn); ok {
 		_ = secure.NetConn().Close()

@@ -68,6 +68,8 @@ const (
 	refusedAddress  = "address"
 	refusedStranger = "not_a_proxy"
 	handshakeFailed = "failed"
+	// refusedDescriptors counts attempts to accept one, of which there may be several.
+	refusedDescriptors = "descriptors"
 )
 
 // The limits that a request or a beacon can meet.
@@ -94,7 +96,7 @@ func newMetrics() *metrics {
 	return &metrics{
 		errors:     newLabelled(codes...),
 		rejected:   newLabelled(slices.Concat(edge.RejectionCodes(), rejectedValues, []string{RejectedEvent, RejectedTime, RejectedSurplus})...),
-		refused:    newLabelled(refusedAll, refusedAddress, refusedStranger),
+		refused:    newLabelled(refusedAll, refusedAddress, refusedStranger, refusedDescriptors),
 		handshakes: newLabelled(tls.VersionName(tls.VersionTLS13), tls.VersionName(tls.VersionTLS12), handshakeFailed),
 		limited:    newLabelled(limitAddress, limitNetwork, limitSiteDecisions, limitSiteEvents),
 	}
@@ -168,7 +170,7 @@ func (m *metrics) appendText(b []byte) []byte {
 	for asks := range m.answerTook {
 		b = m.answerTook[asks].appendText(b, "nearside_answer_seconds", "asks", asksNames[asks])
 	}
-	b = appendHelp(b, "nearside_connections_refused_total", "counter", "Connections refused, by the limit they met.")
+	b = appendHelp(b, "nearside_connections_refused_total", "counter", "Connections refused, by the limit they met; descriptors: attempts to accept one when there were none left.")
 	b = m.refused.appendText(b, "nearside_connections_refused_total", "limit")
 	b = appendHelp(b, "nearside_limited_total", "counter", "Requests refused and beacons held to their site's quota, by the limit they met.")
 	b = m.limited.appendText(b, "nearside_limited_total", "limit")

@@ -7,11 +7,11 @@ import (
 	"encoding/binary"
 )
 
-// A picked is what the fast path needs of a request's head, picked out of it while its
+// A picked is what the fast path and loops need of a request's head, picked out of it while its
 // framing is read. Its strings are views of the bytes that were read. A nil picked
 // picks nothing.
 type picked struct {
-	plain   bool // so far the fast path can answer it
+	plain   bool // so far they can answer it
 	path    string
 	headers headers
 	// The lines by which a proxy says whom it speaks for.

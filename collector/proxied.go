@@ -127,20 +127,10 @@ func parseProxyBinary(b []byte) (client netip.Addr, length int, err error) {
 // request's beginning has, and never by whoever accepts connections. Like any
 // connection it has one reader.
 type proxied struct {
-	net.Conn
+	begun   // its client is nil until the header is read, and where that names nobody
 	metrics *metrics
-	client  net.Addr // nil until the header is read, and where it names nobody
-	rest    []byte   // what came with the header
 	done    bool
 	err     error
-}
-
-// RemoteAddr returns the client's address once the header has been read.
-func (p *proxied) RemoteAddr() net.Addr {
-	if p.client != nil {
-		return p.client
-	}
-	return p.Conn.RemoteAddr()
 }
 
 // Read implements net.Conn.
@@ -152,14 +142,7 @@ func (p *proxied) Read(b []byte) (int, error) {
 	if p.err != nil {
 		return 0, p.err
 	}
-	if len(p.rest) == 0 {
-		return p.Conn.Read(b)
-	}
-	n := copy(b, p.rest)
-	if p.rest = p.rest[n:]; len(p.rest) == 0 {
-		p.rest = nil
-	}
-	return n, nil
+	return p.begun.Read(b)
 }
 
 // begin reads the header.
@@ -175,7 +158,7 @@ func (p *proxied) begin() error {
 		switch {
 		case headerErr == nil:
 			if client.IsValid() {
-				p.client = net.TCPAddrFromAddrPort(netip.AddrPortFrom(client, 0))
+				p.client = addrOf(client)
 			}
 			p.rest = b[length:]
 			return nil
@@ -191,9 +174,40 @@ func (p *proxied) begin() error {
 	}
 }
 
+// A begun is a connection of which something has been read. Like any connection it has
+// one reader.
+type begun struct {
+	net.Conn
+	rest   []byte   // of what has been read
+	client net.Addr // its other end, if the connection does not know
+}
+
+// addrOf returns an address as connections have it, with no port.
+func addrOf(addr netip.Addr) net.Addr { return net.TCPAddrFromAddrPort(netip.AddrPortFrom(addr, 0)) }
+
+// RemoteAddr implements net.Conn.
+func (c *begun) RemoteAddr() net.Addr {
+	if c.client != nil {
+		return c.client
+	}
+	return c.Conn.RemoteAddr()
+}
+
+// Read implements net.Conn.
+func (c *begun) Read(b []byte) (int, error) {
+	if len(c.rest) == 0 {
+		return c.Conn.Read(b)
+	}
+	n := copy(b, c.rest)
+	if c.rest = c.rest[n:]; len(c.rest) == 0 {
+		c.rest = nil
+	}
+	return n, nil
+}
+
 // CloseWrite ends our half of the connection, where it can be ended alone.
-func (p *proxied) CloseWrite() error {
-	if half, ok := p.Conn.(interface{ CloseWrite() error }); ok {
+func (c *begun) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
 	}
 	return errors.ErrUnsupported

@@ -202,11 +202,11 @@ func TestStrangersDoNotSpeakTheProxyProtocol(t *testing.T) {
 	}
 	d := newDoor(&h.options, &h.tuning, h.metrics)
 	c := &addrConn{addr: &net.TCPAddr{IP: net.IPv4(198, 51, 100, 1), Port: 1}}
-	if _, refused := d.admit(c, &doorway{door: d, proxied: true}); refused != errNotAProxy {
+	if _, refused := (&doorway{door: d, proxied: true}).receive(c); refused != errNotAProxy {
 		t.Errorf("a stranger is %v", refused)
 	}
 	c.addr = &net.TCPAddr{IP: net.IPv4(192, 0, 2, 9), Port: 1}
-	if g, refused := d.admit(c, &doorway{door: d, proxied: true}); refused != nil {
+	if g, refused := (&doorway{door: d, proxied: true}).receive(c); refused != nil {
 		t.Errorf("a proxy is %v", refused)
 	} else if _, ok := g.Conn.(*proxied); !ok {
 		t.Error("a proxy's header is not read")

@@ -73,18 +73,23 @@ func (s *Server) answerBatch(ctx *fasthttp.RequestCtx, x *batchCall) error {
 	return nil
 }
 
-// store keeps events. A log that does not work for a reason of its own is noted,
-// once until it works again.
+// store keeps events.
 func (s *Server) store(events []edge.Event, wait time.Duration) error {
 	err := s.publisher.Publish(events, wait)
-	broken := err != nil && !errors.Is(err, edge.ErrUnavailable)
-	if broken != s.logBroken.Load() && s.logBroken.CompareAndSwap(!broken, broken) && broken {
-		s.options.Logger.Error("publish events", "error", err)
-	}
+	s.noteLog(err)
 	if err != nil {
 		return edge.ErrUnavailable
 	}
 	return nil
+}
+
+// noteLog notes a log that does not work for a reason of its own, once until it works
+// again.
+func (s *Server) noteLog(err error) {
+	broken := err != nil && !errors.Is(err, edge.ErrUnavailable)
+	if broken != s.logBroken.Load() && s.logBroken.CompareAndSwap(!broken, broken) && broken {
+		s.options.Logger.Error("publish events", "error", err)
+	}
 }
 
 // respondBatch writes what came of each event that was refused, by its place.

@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -79,11 +80,58 @@ func (l *ledger) Publish(events []edge.Event, wait time.Duration) error {
 	if wait < l.pace {
 		return fmt.Errorf("commit group: %w", edge.ErrUnavailable)
 	}
-	for i := range events {
-		l.events = append(l.events, string(events[i].JSON()))
-	}
-	return nil
+	return l.keep(textsOf(events))
 }
+
+func (l *ledger) Submit(events []edge.Event) (edge.Pending, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.pace == 0 || l.err != nil {
+		return nil, l.keep(textsOf(events))
+	}
+	texts, pace := textsOf(events), l.pace
+	return submitLater(func() { time.Sleep(pace) }, func() error {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return l.keep(texts)
+	}), nil
+}
+
+func (l *ledger) keep(texts []string) error {
+	if l.err == nil {
+		l.events = append(l.events, texts...)
+	}
+	return l.err
+}
+
+func textsOf(events []edge.Event) (texts []string) {
+	for i := range events {
+		texts = append(texts, string(events[i].JSON()))
+	}
+	return texts
+}
+
+// submitLater publishes events once wait is over.
+func submitLater(wait func(), publish func() error) edge.Pending {
+	f := &fate{done: make(chan struct{})}
+	go func() {
+		wait()
+		f.err = publish()
+		close(f.done)
+	}()
+	return f
+}
+
+// A fate is what becomes of events some time.
+type fate struct {
+	done  chan struct{}
+	err   error
+	given atomic.Int64 // calls that gave up
+}
+
+func (f *fate) Done() <-chan struct{} { return f.done }
+func (f *fate) Err() error            { return f.err }
+func (f *fate) GiveUp(calls int)      { f.given.Add(int64(calls)) }
 
 func (l *ledger) Record(r *edge.Record) {
 	l.mu.Lock()
@@ -116,6 +164,7 @@ type house struct {
 	*Server
 	t      testing.TB
 	addr   string
+	alone  bool // each connection has a goroutine, none is in a loop
 	places *gazetteer
 	ledger *ledger
 	log    *syncBuffer
@@ -171,7 +220,11 @@ func newEngine(t testing.TB, places edge.Locator) *edge.Engine {
 // open returns a server on a loopback port. edit may change its options.
 func open(t testing.TB, edit func(*Options)) *house {
 	t.Helper()
-	h := newHouse(t, edit)
+	return newHouse(t, edit).open()
+}
+
+func (h *house) open() *house {
+	t := h.t
 	served := h.serve(nil)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
@@ -195,9 +248,23 @@ func (h *house) serve(handler fasthttp.RequestHandler) <-chan error {
 		h.t.Fatal(err)
 	}
 	h.addr = ln.Addr().String()
+	if h.alone {
+		ln = aloneListener{ln}
+	}
 	served := make(chan error, 1)
 	go func() { served <- h.Serve(ln, handler) }()
 	return served
+}
+
+// An aloneListener's connections are no sockets of the system's to who takes them.
+type aloneListener struct{ net.Listener }
+
+func (l aloneListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return &begun{Conn: c}, nil
 }
 
 // newHouse is open without a listener.

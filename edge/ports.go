@@ -146,10 +146,28 @@ type Publisher interface {
 	// or may not be kept, and sending them again is safe. The events and the
 	// slice must not be changed until Publish returns; they are not kept.
 	Publish(events []Event, wait time.Duration) error
+	// Submit is Publish for who waits in another way. Its error says that the
+	// events were not taken; without one they are kept already if there is no
+	// Pending, else once that says so. The events and the slice are free when it
+	// returns. It waits for nothing but a lock.
+	Submit(events []Event) (Pending, error)
 	// Record keeps a decision record, within a moment and beside the events. It
 	// never waits: where there is no room the record is dropped and counted.
 	// The record's bytes are copied before it returns.
 	Record(r *Record)
+}
+
+// A Pending is the fate of events on their way to the disk. Calls one after another may
+// return the same: it is a pointer, and == says whether they share a fate. It is safe
+// for concurrent use.
+type Pending interface {
+	// Done is closed once their fate is known.
+	Done() <-chan struct{}
+	// Err is nil once all are on disk, else ErrUnavailable: some may be kept, and
+	// sending them again is safe. It may be called once Done is closed.
+	Err() error
+	// GiveUp counts calls that waited for Done no longer. The events may still be kept.
+	GiveUp(calls int)
 }
 
 // ErrUnavailable reports an event log that is full or slower than the caller

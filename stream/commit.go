@@ -114,7 +114,7 @@ func (s *Stream) commit() bool {
 		s.mu.Unlock()
 		return false
 	}
-	s.filling, s.storing = newGroup(g.seq+1), g
+	s.filling, s.storing = s.newGroup(g.seq+1), g
 	clear(s.frames.open)
 	s.mu.Unlock()
 
@@ -254,7 +254,7 @@ func (s *Stream) replace(g *group, cause error) {
 	s.down = cause
 	s.stats.Replaced++
 	waiting := s.filling
-	s.filling = newGroup(waiting.seq + 1)
+	s.filling = s.newGroup(waiting.seq + 1)
 	clear(s.frames.open)
 	s.mu.Unlock()
 	s.o.Logger.Error("event log is down", "error", cause)

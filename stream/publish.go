@@ -11,8 +11,10 @@ import (
 )
 
 // A group is what one commit stores: the events that came while the one before
-// was on its way. All who put something in share its fate.
+// was on its way. All who put something in share its fate:
+// it is their edge.Pending.
 type group struct {
+	stream *Stream
 	seq    uint32
 	frames []*frame
 	events int
@@ -21,7 +23,9 @@ type group struct {
 	err    error         // nil or edge.ErrUnavailable; set before done is closed
 }
 
-func newGroup(seq uint32) *group { return &group{seq: seq, done: make(chan struct{})} }
+func (s *Stream) newGroup(seq uint32) *group {
+	return &group{stream: s, seq: seq, done: make(chan struct{})}
+}
 
 // A frame is a message in the making.
 type frame struct {
@@ -88,7 +92,7 @@ func (m *frameMaker) recycle(frames []*frame) {
 	}
 }
 
-// A ticket is one call of Publish: its events' keys and the groups whose fate
+// A ticket is one call of Publish or Submit: its events' keys and the groups whose fate
 // it waits for. There are never more than two: the one being stored and the
 // one being filled.
 type ticket struct {
@@ -138,13 +142,79 @@ func (t *ticket) waitFor(g *group) {
 func (s *Stream) Publish(events []edge.Event, wait time.Duration) error {
 	t := s.tickets.Get().(*ticket)
 	defer s.tickets.Put(t)
-	if err := t.prepare(events); err != nil {
+	p, err := s.submit(events, t)
+	if p == nil {
 		return err
+	}
+	if t.timer == nil {
+		t.timer = time.NewTimer(wait)
+	} else {
+		t.timer.Reset(wait)
+	}
+	defer t.timer.Stop()
+	select {
+	case <-p.Done():
+		return p.Err()
+	case <-t.timer.C:
+		p.GiveUp(1)
+		return edge.ErrUnavailable
+	}
+}
+
+// Submit implements edge.Publisher, with the errors of Publish.
+func (s *Stream) Submit(events []edge.Event) (edge.Pending, error) {
+	t := s.tickets.Get().(*ticket)
+	defer s.tickets.Put(t)
+	return s.submit(events, t)
+}
+
+func (s *Stream) submit(events []edge.Event, t *ticket) (edge.Pending, error) {
+	if err := t.prepare(events); err != nil {
+		return nil, err
 	}
 	if err := s.enqueue(events, t); err != nil {
-		return err
+		return nil, err
 	}
-	return s.await(t, wait)
+	groups := t.wait
+	t.wait = [2]*group{}
+	switch {
+	case groups[0] == nil:
+		return nil, nil
+	case groups[1] == nil:
+		return groups[0], nil
+	}
+	before, last := groups[0], groups[1]
+	if before.seq == last.seq+1 { // the new event came before the repeated one
+		before, last = last, before
+	}
+	return &groupPair{last, before}, nil
+}
+
+// Done implements edge.Pending.
+func (g *group) Done() <-chan struct{} { return g.done }
+
+// Err implements edge.Pending.
+func (g *group) Err() error { return g.err }
+
+// GiveUp implements edge.Pending.
+func (g *group) GiveUp(calls int) {
+	g.stream.mu.Lock()
+	g.stream.stats.Late += uint64(calls)
+	g.stream.mu.Unlock()
+}
+
+// A groupPair is a group and the one before it, whose fate is known earlier.
+type groupPair struct {
+	*group
+	before *group
+}
+
+// Err implements edge.Pending.
+func (p *groupPair) Err() error {
+	if p.before.err != nil {
+		return p.before.err
+	}
+	return p.err
 }
 
 // enqueue puts the new ones among the events into the filling group.
@@ -211,38 +281,6 @@ func (s *Stream) inFlight(seq uint32) *group {
 		return s.filling
 	case s.storing != nil && s.storing.seq == seq:
 		return s.storing
-	}
-	return nil
-}
-
-// await waits for the ticket's groups.
-func (s *Stream) await(t *ticket, wait time.Duration) error {
-	groups := t.wait
-	t.wait = [2]*group{}
-	if groups[0] == nil {
-		return nil
-	}
-	if t.timer == nil {
-		t.timer = time.NewTimer(wait)
-	} else {
-		t.timer.Reset(wait)
-	}
-	defer t.timer.Stop()
-	for _, g := range groups {
-		if g == nil {
-			continue
-		}
-		select {
-		case <-g.done:
-			if g.err != nil {
-				return g.err
-			}
-		case <-t.timer.C:
-			s.mu.Lock()
-			s.stats.Late++
-			s.mu.Unlock()
-			return edge.ErrUnavailable
-		}
 	}
 	return nil
 }

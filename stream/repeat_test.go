@@ -77,6 +77,52 @@ func TestARepeatOfAnEventInFlightWaitsForIt(t *testing.T) {
 	}
 }
 
+// Who sends a new event and one that is being stored waits for both, in whatever order,
+// and is told of the worse.
+func TestARepeatAndANewEventWaitForBoth(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		events []edge.Event
+		fails  bool // the group that is being stored
+	}{
+		{"the repeat first", []edge.Event{event("shop", "old"), event("shop", "new")}, false},
+		{"the new one first", []edge.Event{event("shop", "new"), event("shop", "old")}, false},
+		{"the repeat first, which is not stored", []edge.Event{event("shop", "old"), event("shop", "new")}, true},
+		{"the new one first, the other not stored", []edge.Event{event("shop", "new"), event("shop", "old")}, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := open(t, Options{Dir: t.TempDir(), Window: time.Hour})
+			publish(t, s, event("shop", "first")) // the window begins
+			if _, err := s.Submit(tt.events[slices.IndexFunc(tt.events, func(e edge.Event) bool { return e.ID() == "old" }):][:1]); err != nil {
+				t.Fatal(err)
+			}
+			s.mu.Lock()
+			older := s.filling
+			s.storing, s.filling = older, s.newGroup(older.seq+1)
+			clear(s.frames.open)
+			s.mu.Unlock()
+			both, err := s.Submit(tt.events)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if tt.fails {
+				older.err = edge.ErrUnavailable
+			}
+			s.finish(older)
+			select {
+			case <-both.Done():
+				t.Fatal("the new event's group is not on its way yet")
+			case <-time.After(20 * time.Millisecond):
+			}
+			signal(s.hurry)
+			<-both.Done()
+			if err := both.Err(); (err != nil) != tt.fails {
+				t.Errorf("error %v", err)
+			}
+		})
+	}
+}
+
 func TestWhoCannotWaitMaySendAgain(t *testing.T) {
 	s := open(t, Options{Dir: t.TempDir(), Window: time.Hour})
 	publish(t, s, event("shop", "first"))

@@ -20,7 +20,7 @@ type Stats struct {
 	Repeats uint64
 	// Refused events met a full queue or a log that was down.
 	Refused uint64
-	// Late counts calls of Publish whose wait ended before the disk answered.
+	// Late counts calls of Publish, and of Submit that were given up, whose wait ended before the disk answered.
 	Late uint64
 	// Failed groups were not stored, or not whole.
 	Failed uint64

@@ -9,8 +9,8 @@
 //
 // Publish gathers the events of many callers into commit groups. A group
 // becomes one message per site, the server syncs each message before it
-// answers, and only then does Publish return: acknowledged means on disk. An
-// event that comes again within a day, by its id or as the same transaction, is
+// answers, and only then does Publish return, or what Submit returned say so:
+// acknowledged means on disk. An event that comes again within a day, by its id or as the same transaction, is
 // recognised and not stored twice, across restarts too.
 //
 // When a write of events fails, nothing of it is kept: the callers get
@@ -225,7 +225,7 @@ func (s *Stream) start() (err error) {
 		return err
 	}
 	seq, err := s.rememberStored(ctx, log.LastTime)
-	s.filling = newGroup(seq)
+	s.filling = s.newGroup(seq)
 	return err
 }
 
