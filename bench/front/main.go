@@ -44,7 +44,7 @@ func command(ctx context.Context, args []string) error {
 		what, args = args[0], args[1:]
 	}
 	fs := flag.NewFlagSet(what, flag.ContinueOnError)
-	conns := fs.Int("conns", 128, "`connections` of the client")
+	conns := fs.Int("conns", 256, "`connections` of the client")
 	visitors := fs.Int("visitors", 8192, "different `visitors`")
 	dir := fs.String("dir", "", "`folder` for data, on the disk to measure (default a temporary one, removed afterwards)")
 	program := fs.String("nearside", "", "`program` to measure (default the sources here, built as they are shipped)")
