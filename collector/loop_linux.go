@@ -20,9 +20,9 @@ import (
 // its request is the server's; when a guest's beacons are plain again it comes back.
 //
 // The loop asks the kernel by epoll which of its connections have something to
-// read, and has the runtime wake it when there is something to ask about. It answers beacons whose
-// events have to be kept when they are, by batches (docs/RATIONALE.md has what all
-// this saves).
+// read, and has the runtime wake it when there is something to ask about. Beacons
+// whose events have to be kept are answered when they are, by batches
+// (docs/RATIONALE.md has what all this saves).
 type loop struct {
 	way   *doorway
 	serve func(*guest) // has the server serve a connection
@@ -211,7 +211,7 @@ func (l *loop) stop() {
 	l.wake()
 }
 
-// isOver reports whether the loop has ended.
+// isOver ends a stopped loop that has no connections, and reports whether it has.
 func (l *loop) isOver() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -295,7 +295,7 @@ func (l *loop) answer(n int) {
 	}
 	l.mu.Unlock()
 	for i, c := range l.ready[:n] {
-		if c != nil { // it is closed
+		if c != nil { // else it has been closed
 			c.look(l.events[i].Events&pollMore != 0)
 		}
 		if i%loopTurn == loopTurn-1 {
