@@ -193,7 +193,10 @@ func TestAFullHouseMakesRoom(t *testing.T) {
 	readSome(t, idle, "ok\n")
 	_, _ = io.WriteString(busy, request("/slow"))
 	<-entered
+	read := h.metrics.bytesIn.Load()
 	_, _ = io.WriteString(arriving, request("/healthz")[:20])
+	waitFor(t, "the beginning to be read", func() bool { return h.metrics.bytesIn.Load() > read })
+	time.Sleep(20 * time.Millisecond) // both wait from now on
 	if got, _ := raw(t, h.addr, nil); !strings.HasPrefix(got, "HTTP/1.1 503 ") {
 		t.Errorf("at once: %q", got)
 	}
