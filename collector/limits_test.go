@@ -399,6 +399,7 @@ func TestNeighboursCountAsOne(t *testing.T) {
 // Without a descriptor left the door makes room and goes on.
 func TestNoDescriptorLeft(t *testing.T) {
 	h := newHouse(t, nil)
+	h.door.roomWait = 20 * time.Millisecond
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -416,6 +417,17 @@ func TestNoDescriptorLeft(t *testing.T) {
 		t.Errorf("%v, counted: %s", err, text.String())
 	}
 	h.client.CloseIdleConnections()
+	waitFor(t, "the first to be gone", func() bool { return h.metrics.connections.Load() == 0 })
+	idle := dial(t, h.addr)
+	_, _ = io.WriteString(idle, "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
+	readSome(t, idle, "ok\n")
+	time.Sleep(2 * h.door.roomWait)
+	full.left.Store(1) // for the one after the next
+	_ = dial(t, h.addr)
+	_ = idle.SetReadDeadline(time.Now().Add(5 * time.Second))
+	if n, err := idle.Read(make([]byte, 1)); n > 0 || err == nil || isTimeout(err) {
+		t.Errorf("the idle one is kept: read %d bytes, %v", n, err)
+	}
 	if err := errors.Join(h.Shutdown(t.Context()), <-served); err != nil {
 		t.Error(err)
 	}

@@ -577,16 +577,16 @@ func TestBehindAnUrgentByte(t *testing.T) {
 // standing returns a loop with one connection, which the test runs.
 func (h *house) standing(t *testing.T) (l *loop, c net.Conn) {
 	t.Helper()
-	l, err := newLoop(&doorway{door: h.door, fast: h.Server}, nil)
+	ln, err := listenWith(t, syscall.SO_RCVBUF, 208<<10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err = newLoop(&doorway{Listener: ln, door: h.door, fast: h.Server}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = l.file.Close() })
 	_ = l.file.SetReadDeadline(time.Now().Add(10 * time.Second))
-	ln, err := listenWith(t, syscall.SO_RCVBUF, 208<<10)
-	if err != nil {
-		t.Fatal(err)
-	}
 	defer func() { _ = ln.Close() }()
 	c = dial(t, ln.Addr().String())
 	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
@@ -598,6 +598,24 @@ func (h *house) standing(t *testing.T) (l *loop, c net.Conn) {
 		t.Fatal(refused)
 	}
 	return l, c
+}
+
+// A loop that cannot ask the system any more leaves nobody waiting, and ends its listener.
+func TestALoopThatFails(t *testing.T) {
+	h := newHouse(t, nil)
+	l, c := h.standing(t)
+	_ = l.file.Close()
+	l.run()
+	<-l.done
+	if got, err := io.ReadAll(c); err != nil || len(got) > 0 || h.metrics.connections.Load() != 0 {
+		t.Errorf("read %q, %v; %d connections", got, err, h.metrics.connections.Load())
+	}
+	if _, err := l.way.Listener.Accept(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("the listener goes on: %v", err)
+	}
+	if !strings.Contains(h.log.String(), "wait for connections") {
+		t.Errorf("logged: %s", h.log.String())
+	}
 }
 
 // A request and the connection's end may come at once.
