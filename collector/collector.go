@@ -242,9 +242,9 @@ func (s *Server) Handler() fasthttp.RequestHandler { return s.handle }
 var ErrClosed = errors.New("collector: server is closed")
 
 // Serve answers the requests of a listener until Shutdown; then it returns nil. With
-// h nil it answers by itself, beacons in loops and on the fast path; else h answers them all, usually
-// Handler's within another. It owns the listener. It may be called for several
-// listeners, which share the limits.
+// h nil it answers by itself, beacons in loops and on the fast path; else h answers
+// them all, usually Handler's within another. It owns the listener. It may be called
+// for several listeners, which share the limits.
 func (s *Server) Serve(ln net.Listener, h fasthttp.RequestHandler) error {
 	o, fast := &s.options, s
 	if h == nil {

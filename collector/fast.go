@@ -136,6 +136,12 @@ func (s *Server) concludeSafely(x *exchange, kept bool) (err error) {
 	return s.concludeBeacon(x, kept)
 }
 
+// encodeSafely is x's appendAnswer in the same way.
+func (s *Server) encodeSafely(x *exchange, date string, closes bool) (status int, err error) {
+	defer func() { s.catch(x, recover(), &err) }()
+	return x.appendAnswer(date, closes), nil
+}
+
 // catch turns what was recovered of a panic into an error.
 func (s *Server) catch(x *exchange, p any, err *error) {
 	if p != nil {
@@ -172,11 +178,6 @@ func (s *Server) putBack(x *exchange) {
 	}
 	x.free()
 	s.exchanges.Put(x)
-}
-
-func (s *Server) encodeSafely(x *exchange, date string, closes bool) (status int, err error) {
-	defer func() { s.catch(x, recover(), &err) }()
-	return x.appendAnswer(date, closes), nil
 }
 
 // appendAnswer writes what is answered and returns its status.
