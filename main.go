@@ -24,10 +24,20 @@ func main() {
 	if len(os.Args) > 1 && os.Args[1] == wasmrules.CompileCommand {
 		os.Exit(wasmrules.CompileMain(os.Args[2:])) // a node's own, in a process with limits
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	// A second signal ends the process at once, whatever it is doing.
-	context.AfterFunc(ctx, stop)
-	code := command(ctx, os.Args[1:], stdio{out: os.Stdout, err: os.Stderr})
-	stop()
-	os.Exit(code)
+	os.Exit(command(untilSignal(), os.Args[1:], stdio{out: os.Stdout, err: os.Stderr}))
+}
+
+// untilSignal returns a context that ends with the first signal to stop. The
+// second one ends the process at once, whatever it is doing, also when it comes
+// right after somebody saw what the first one did.
+func untilSignal() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-signals
+		signal.Stop(signals)
+		cancel()
+	}()
+	return ctx
 }
