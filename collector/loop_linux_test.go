@@ -23,14 +23,19 @@ import (
 	"github.com/nearside/nearside/edge"
 )
 
-// listenWith listens on a loopback port; its connections have a socket option.
-func listenWith(t testing.TB, option, value int) (net.Listener, error) {
-	lc := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) error {
+// withOption sets an option of sockets before they are connected.
+func withOption(option, value int) func(_, _ string, raw syscall.RawConn) error {
+	return func(_, _ string, raw syscall.RawConn) error {
 		var failed error
 		return errors.Join(raw.Control(func(fd uintptr) {
 			failed = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, option, value)
 		}), failed)
-	}}
+	}
+}
+
+// listenWith listens on a loopback port; its connections have a socket option.
+func listenWith(t testing.TB, option, value int) (net.Listener, error) {
+	lc := net.ListenConfig{Control: withOption(option, value)}
 	return lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
 }
 
@@ -75,7 +80,10 @@ type talk struct {
 
 func (h *house) talk(t *testing.T) *talk {
 	t.Helper()
-	c := dial(t, h.addr)
+	return talkOn(t, dial(t, h.addr))
+}
+
+func talkOn(t *testing.T, c net.Conn) *talk {
 	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
 	return &talk{c, t, bufio.NewReader(c)}
 }
@@ -302,11 +310,16 @@ func TestWhoIsServedGivesWayToNobody(t *testing.T) {
 // until there was no room for the last: it has left the loop, and the server writes.
 func (h *house) slow(t *testing.T) (c *talk, asked int) {
 	t.Helper()
-	c = h.talk(t)
-	_ = c.Conn.(*net.TCPConn).SetReadBuffer(4 << 10)
-	for asked = 1; asked < 1000; asked++ {
+	d := net.Dialer{Control: withOption(syscall.SO_RCVBUF, 4<<10)} // once connected, a window has been promised
+	conn, err := d.DialContext(t.Context(), "tcp", h.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	c = talkOn(t, conn)
+	for asked = 1; asked < 20_000; asked++ {
 		c.say(slotsOnly)
-		time.Sleep(time.Millisecond)
+		time.Sleep(100 * time.Microsecond)
 		if h.inLoops() > 0 {
 			continue
 		}
