@@ -157,8 +157,7 @@ func store(b *broker, to target, frames []*frame) (last uint64, err error) {
 		}
 		if i < len(frames) {
 			f := frames[i]
-			f.buf = sealFrame(f.buf, f.count)
-			acks[i%maxUnanswered], err = b.commits.PublishMsgAsync(&nats.Msg{Subject: to.subject + f.site, Data: f.buf})
+			acks[i%maxUnanswered], err = b.commits.PublishMsgAsync(&nats.Msg{Subject: to.subject + f.site, Data: f.seal()})
 			if err != nil {
 				return last, &lostError{err}
 			}

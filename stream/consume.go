@@ -103,7 +103,8 @@ func (b *broker) eventFrom(ctx context.Context, seq uint64) (*jetstream.RawStrea
 // openLogFrame reads a message of the event log.
 func (s *Stream) openLogFrame(msg *jetstream.RawStreamMsg) LogFrame {
 	f := LogFrame{Seq: msg.Sequence, Site: strings.TrimPrefix(msg.Subject, eventSubject), Received: msg.Time.UTC()}
-	frame, err := openFrame(msg.Data, frameVersion, eventMinBytes)
+	var frame frameReader // its memory goes with the events
+	err := frame.open(msg.Data, frameVersion, eventMinBytes)
 	for err == nil {
 		var e edge.StoredEvent
 		var more bool

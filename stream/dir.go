@@ -21,10 +21,12 @@ import (
 //	   knows 1 would publish without an entry in the audit log.
 //	3  and marks of the log's readers, whom they must forget, and dead letters. A
 //	   program that knows 2 would show what is to be forgotten.
+//	4  and packed frames of events and decision records. A program that knows 3
+//	   would take them for damaged ones.
 //
 // Opening a directory of an older version brings it to this one; what it lacks
 // is made beside what it holds.
-const FormatVersion = 3
+const FormatVersion = 4
 
 // The parts of a data directory. Others may keep files of their own beside
 // them.

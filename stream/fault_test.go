@@ -44,7 +44,7 @@ func eventually(t testing.TB, what string, is func() bool) {
 }
 
 func large(id string, bytes int) edge.Event {
-	return edgetest.Event(edgetest.EventSpec{Site: "shop", ID: id, Name: "page_view", JSON: []byte(`"` + strings.Repeat("x", bytes) + `"`)})
+	return edgetest.Event(edgetest.EventSpec{Site: "shop", ID: id, Name: "page_view", JSON: []byte(`"` + noise(bytes) + `"`)})
 }
 
 func TestFullLogRefusesAndRecoversWhenThereIsRoom(t *testing.T) {

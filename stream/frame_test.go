@@ -6,11 +6,14 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"hash/crc32"
 	"reflect"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/klauspost/compress/s2"
 
 	"github.com/nearside/nearside/edge"
 	"github.com/nearside/nearside/edge/consent"
@@ -34,8 +37,17 @@ func frameOf(events ...edge.StoredEvent) []byte {
 	return sealFrame(b, len(events))
 }
 
+// packed returns a sealed frame with its members packed, whether or not that saves
+// anything.
+func packed(plain []byte) []byte {
+	b := append([]byte{plain[0] | framePacked}, plain[1:frameHeadBytes]...)
+	b = append(b, s2.Encode(nil, plain[frameHeadBytes:len(plain)-frameTailBytes])...)
+	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
+}
+
 func readFrame(b []byte) (out []edge.StoredEvent, err error) {
-	r, err := openFrame(b, frameVersion, eventMinBytes)
+	var r frameReader
+	err = r.open(b, frameVersion, eventMinBytes)
 	for err == nil {
 		var e edge.StoredEvent
 		var more bool
@@ -50,9 +62,11 @@ func readFrame(b []byte) (out []edge.StoredEvent, err error) {
 func TestFrameKeepsEverythingOfAnEvent(t *testing.T) {
 	want := sampleEvents()
 	b := frameOf(want...)
-	got, err := readFrame(b)
-	if err != nil || !reflect.DeepEqual(got, want) {
-		t.Errorf("read %+v, %v\nwant %+v", got, err, want)
+	for _, b := range [][]byte{b, packed(b)} {
+		got, err := readFrame(b)
+		if err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("read %+v, %v\nwant %+v", got, err, want)
+		}
 	}
 	bound := frameHeadBytes + frameTailBytes
 	for _, e := range want {
@@ -79,6 +93,9 @@ func TestDamagedFrameIsRefused(t *testing.T) {
 		return b
 	}
 	firstID := frameHeadBytes + 1 + 4 + 8
+	withMembers := func(members ...byte) []byte {
+		return reseal(append(append([]byte{frameVersion | framePacked, 1, 0, 0, 0}, members...), 0, 0, 0, 0))
+	}
 	tests := []struct {
 		name string
 		give []byte
@@ -89,6 +106,14 @@ func TestDamagedFrameIsRefused(t *testing.T) {
 		{"cut and sealed again", reseal(good[:len(good)-5])},
 		{"a bit turned in the JSON", change(len(good)-8, 'X')},
 		{"a newer version", reseal(change(0, 2))},
+		{"a newer version, packed", reseal(change(0, 2|framePacked))},
+		{"members that are not packed", reseal(change(0, frameVersion|framePacked))},
+		{"packed members that are not", reseal(append([]byte{frameVersion}, packed(good)[1:]...))},
+		{"nothing packed", withMembers()},
+		{"packed members larger than any frame", withMembers(s2.Encode(nil, make([]byte, MaxFrameBytes))...)},
+		{"packed members that say they are huge", withMembers(0xff, 0xff, 0xff, 0xff, 0x0f, 0)},
+		{"packed members cut short", reseal(append(packed(good)[:40], 0, 0, 0, 0))},
+		{"packed, with more events than there are", reseal(packed(change(1, 3)))},
 		{"more events than there are", reseal(change(1, 3))},
 		{"fewer events than there are", reseal(change(1, 1))},
 		{"more events than could fit", reseal(change(4, 0xff))},
@@ -110,6 +135,7 @@ func TestDamagedFrameIsRefused(t *testing.T) {
 func FuzzFrame(f *testing.F) {
 	f.Add(frameOf(sampleEvents()[:2]...))
 	f.Add(frameOf(sampleEvents()[0]))
+	f.Add(packed(frameOf(sampleEvents()[:2]...)))
 	f.Add([]byte{1, 1, 0, 0, 0, 0xff, 0, 0, 0, 0})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if _, err := readFrame(b); err != nil && !errors.Is(err, errFrame) {
@@ -119,7 +145,7 @@ func FuzzFrame(f *testing.F) {
 			return
 		}
 		b = reseal(b)
-		b[0] = frameVersion
+		b[0] = frameVersion | b[0]&framePacked
 		b = reseal(b)
 		events, err := readFrame(b)
 		if err != nil {
@@ -130,6 +156,63 @@ func FuzzFrame(f *testing.F) {
 			t.Fatalf("written again: %+v, %v\nwant %+v", again, err, events)
 		}
 	})
+}
+
+// What packing does not make smaller stays as it is, and a reader goes from one
+// kind to the other.
+func TestFramesArePackedWhereThatSaves(t *testing.T) {
+	alike, small := make([]edge.StoredEvent, 20), sampleEvents()[:1]
+	for i := range alike {
+		alike[i] = sampleEvents()[1]
+		alike[i].ID = fmt.Sprint("p", i)
+	}
+	var r frameReader
+	var room []byte
+	for _, tt := range []struct {
+		events []edge.StoredEvent
+		packed bool
+	}{{alike, true}, {small, false}, {alike, true}} {
+		sealed := frameOf(tt.events...)
+		out, isPacked := packFrame(room, sealed[:len(sealed)-frameTailBytes], len(tt.events))
+		if isPacked != tt.packed {
+			t.Errorf("%d events: packed %v, want %v", len(tt.events), isPacked, tt.packed)
+		}
+		if isPacked {
+			room = out
+		}
+		if isPacked && 4*len(out) > len(sealed) {
+			t.Errorf("%d bytes packed to %d", len(sealed), len(out))
+		}
+		err := r.open(out, frameVersion, eventMinBytes)
+		for i := 0; err == nil; i++ {
+			var e edge.StoredEvent
+			var more bool
+			if more, err = r.next(&e); !more {
+				if i != len(tt.events) {
+					t.Errorf("read %d events of %d", i, len(tt.events))
+				}
+				break
+			}
+			if !reflect.DeepEqual(e, tt.events[i]) {
+				t.Errorf("event %d is %+v, want %+v", i, e, tt.events[i])
+			}
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestPackFrameAllocs(t *testing.T) {
+	e := sampleEvents()[1].Event()
+	frame := newFrame(nil, frameVersion)
+	for range 20 {
+		frame = appendEvent(frame, &e)
+	}
+	var room []byte
+	if n := testing.AllocsPerRun(100, func() { room, _ = packFrame(room, frame, 20) }); n != 0 {
+		t.Errorf("%v allocations, want 0", n)
+	}
 }
 
 func TestAppendEventAllocs(t *testing.T) {

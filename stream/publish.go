@@ -31,10 +31,23 @@ func (s *Stream) newGroup(seq uint32) *group {
 type frame struct {
 	site   string
 	buf    []byte
-	keys   []key // what the index must forget if the frame is not stored
-	count  int   // events or records
-	bytes  int   // as eventBytes or recordBytes counts
+	packed []byte // memory for the sealed frame
+	keys   []key  // what the index must forget if the frame is not stored
+	count  int    // events or records
+	bytes  int    // as eventBytes or recordBytes counts
 	stored bool
+}
+
+// seal ends the frame and returns the message, which is valid as long as nobody
+// takes the frame anew.
+func (f *frame) seal() []byte {
+	sealed, isPacked := packFrame(f.packed, f.buf, f.count)
+	if isPacked {
+		f.packed = sealed
+	} else {
+		f.buf = sealed
+	}
+	return sealed
 }
 
 // A frameMaker finds the frame an event goes into and keeps the memory of
@@ -44,8 +57,8 @@ type frameMaker struct {
 	free []*frame
 }
 
-// maxFreeFrames bounds the memory kept for later frames: 16 of MaxFrameBytes
-// are 8 MB.
+// maxFreeFrames bounds the memory kept for later frames: 16 of MaxFrameBytes,
+// and as many packed, are 16 MB at most.
 const maxFreeFrames = 16
 
 // A frameSpec says which frame to find: a site's, of a version, with room for
@@ -66,7 +79,7 @@ func (m *frameMaker) frame(of *[]*frame, spec frameSpec) *frame {
 	}
 	if last := len(m.free) - 1; last >= 0 {
 		f, m.free = m.free[last], m.free[:last]
-		*f = frame{site: f.site, buf: f.buf, keys: f.keys[:0]}
+		*f = frame{site: f.site, buf: f.buf, packed: f.packed, keys: f.keys[:0]}
 	} else {
 		f = &frame{}
 	}

@@ -76,6 +76,7 @@ type reader struct {
 	follow bool
 	gather time.Duration
 	fn     func(LogEvent) error
+	frame  frameReader
 	err    error // what fn returned
 }
 
@@ -150,12 +151,12 @@ const askAgain = 250 * time.Millisecond
 
 // emit hands the events of one message to the reader's function.
 func (r *reader) emit(m message) error {
-	frame, err := openFrame(m.data, frameVersion, eventMinBytes)
+	err := r.frame.open(m.data, frameVersion, eventMinBytes)
 	now := r.s.clock.now()
 	for i := 0; err == nil; i++ {
 		rec := LogEvent{Seq: m.seq, Index: i, Received: m.stored}
 		var more bool
-		if more, err = frame.next(&rec.StoredEvent); !more {
+		if more, err = r.frame.next(&rec.StoredEvent); !more {
 			break
 		}
 		if !rec.Expires.IsZero() && !now.Before(rec.Expires) {
@@ -235,12 +236,13 @@ func (s *Stream) rememberStored(ctx context.Context, last time.Time) (next uint3
 		}
 	}
 	h := hasher{seed: s.seed}
+	var frame frameReader
 	next = 1
 	for {
 		err = scan.rest(ctx, func(m message) error {
 			at.seq = m.seq + 1
 			s.index.open(next, now.Add(min(0, m.stored.Sub(last))))
-			s.rememberFrame(&h, m, next)
+			s.rememberFrame(&h, &frame, m, next)
 			next++
 			return nil
 		})
@@ -261,14 +263,14 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
-func (s *Stream) rememberFrame(h *hasher, m message, group uint32) {
+func (s *Stream) rememberFrame(h *hasher, frame *frameReader, m message, group uint32) {
 	site := strings.TrimPrefix(m.subject, eventSubject)
 	add := func(k key) {
 		if _, known := s.index.find(k); !known {
 			s.index.add(k, group)
 		}
 	}
-	frame, err := openFrame(m.data, frameVersion, eventMinBytes)
+	err := frame.open(m.data, frameVersion, eventMinBytes)
 	for err == nil {
 		var e edge.StoredEvent
 		var more bool

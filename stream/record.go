@@ -15,10 +15,11 @@ import (
 // A record frame is one message of the records' stream: the decision records of
 // one site that were stored together.
 //
-//	frame  = version:u8 count:u32 record… crc:u32
+//	frame  = version:u8 count:u32 members crc:u32
+//	members = record…
 //	record = flags:u8 at:i64 [visitor:16 bytes] bytes
 //
-// The rest is as in a frame of events.
+// The rest is as in a frame of events, packing too.
 const (
 	recordFrameVersion = 1
 	recordMinBytes     = 1 + 8 + 2 // flags, at; a length and a byte
@@ -110,8 +111,9 @@ type recordReader struct {
 	from, to time.Time
 	each     func(edge.StoredRecord) error
 	at       position // the next message
-	last     uint64   // the newest message when reading began
-	err      error    // what each returned
+	frame    frameReader
+	last     uint64 // the newest message when reading began
+	err      error  // what each returned
 }
 
 func (r *recordReader) read(ctx context.Context, b *broker) error {
@@ -131,12 +133,12 @@ func (r *recordReader) take(m message) error {
 	if m.stored.After(r.to.Add(recordMargin)) {
 		return errEnd
 	}
-	frame, err := openFrame(m.data, recordFrameVersion, recordMinBytes)
+	err := r.frame.open(m.data, recordFrameVersion, recordMinBytes)
 	now := r.s.clock.now()
 	for err == nil {
 		var rec edge.StoredRecord
 		var more bool
-		if more, err = frame.nextRecord(&rec); !more {
+		if more, err = r.frame.nextRecord(&rec); !more {
 			break
 		}
 		if rec.At.Before(r.from) || !rec.At.Before(r.to) || !now.Before(rec.At.Add(edge.RecordAge)) {

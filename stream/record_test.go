@@ -4,14 +4,16 @@ package stream
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"reflect"
 	"slices"
-	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -143,11 +145,23 @@ func TestManyRecordsDoNotWait(t *testing.T) {
 	record(s, "shop", "first", time.Now())
 	awaitRecords(t, s, 1) // the window has begun
 	n := hurryBytes/edge.MaxRecordBytes + 1
-	for range n {
-		record(s, "shop", strings.Repeat("r", edge.MaxRecordBytes), time.Now())
+	text := noise(edge.MaxRecordBytes)
+	for range n { // quickly: what comes behind the batch waits an hour
+		record(s, "shop", text, time.Now())
 	}
 	awaitRecords(t, s, uint64(1+n))
 }
+
+// noise returns n letters that cannot be packed, others each time.
+func noise(n int) string {
+	raw := make([]byte, n)
+	var seed [32]byte
+	binary.LittleEndian.PutUint64(seed[:], noises.Add(1))
+	_, _ = rand.NewChaCha8(seed).Read(raw)
+	return base64.RawURLEncoding.EncodeToString(raw)[:n]
+}
+
+var noises atomic.Uint64
 
 func TestWhatWaitsIsStoredAtTheEndInSeveralMessages(t *testing.T) {
 	dir := t.TempDir()
@@ -156,7 +170,7 @@ func TestWhatWaitsIsStoredAtTheEndInSeveralMessages(t *testing.T) {
 	awaitRecords(t, s, 1)
 	n := MaxFrameBytes/edge.MaxRecordBytes + 2
 	for range n {
-		record(s, "shop", strings.Repeat("r", edge.MaxRecordBytes), time.Now())
+		record(s, "shop", noise(edge.MaxRecordBytes), time.Now())
 	}
 	closeStream(t, s)
 	if st := s.Stats(); st.RecordsStored != uint64(1+n) || st.RecordFrames < 3 || st.RecordsDropped != 0 {
@@ -176,7 +190,7 @@ func TestATornRecordCostsNoEvent(t *testing.T) {
 		publish(t, s, event("shop", fmt.Sprint("e", round)))
 		n := len(allRecords(t, s))
 		for i := range 3 {
-			record(s, "shop", strings.Repeat("r", 300), time.Now())
+			record(s, "shop", noise(300), time.Now())
 			awaitRecords(t, s, uint64(i+1))
 		}
 		if got := len(allRecords(t, s)); got != n+3 {
@@ -235,7 +249,8 @@ func recordFrame(records ...edge.StoredRecord) []byte {
 }
 
 func readRecordFrame(b []byte) (out []edge.StoredRecord, err error) {
-	r, err := openFrame(b, recordFrameVersion, recordMinBytes)
+	var r frameReader
+	err = r.open(b, recordFrameVersion, recordMinBytes)
 	for err == nil {
 		var rec edge.StoredRecord
 		var more bool

@@ -19,7 +19,7 @@ func TestARecordThatHasNoRoomIsDropped(t *testing.T) {
 	s := open(t, Options{Dir: t.TempDir(), Window: time.Hour, MaxQueuedBytes: 40_000})
 	publish(t, s, event("shop", "first"))
 	for range 20 {
-		record(s, "shop", strings.Repeat("r", 1000), time.Now())
+		record(s, "shop", noise(1000), time.Now())
 	}
 	kept := uint64(9) // of 1,030 bytes at most, in 10,000
 	if st := s.Stats(); st.RecordsDropped != 20-kept || st.Refused != 0 {
@@ -79,7 +79,7 @@ func TestCloseStoresTheRecordsThatWait(t *testing.T) {
 func TestTheOldestRecordsGoWhenThereAreTooMany(t *testing.T) {
 	s := open(t, Options{Dir: t.TempDir(), MaxRecordsBytes: 500_000})
 	for i := range 30 {
-		record(s, "shop", fmt.Sprintf("%02d%s", i, strings.Repeat("r", 50_000)), time.Now())
+		record(s, "shop", fmt.Sprintf("%02d%s", i, noise(50_000)), time.Now())
 		awaitRecords(t, s, uint64(i+1))
 	}
 	got := allRecords(t, s)
@@ -104,7 +104,7 @@ func TestARefusedRecordCostsNoEvent(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := range 5 {
-		record(s, "shop", strings.Repeat("r", 1000), time.Now())
+		record(s, "shop", noise(1000), time.Now())
 		publish(t, s, event("shop", fmt.Sprint("e", i)))
 	}
 	eventually(t, "all are dropped", func() bool { return s.Stats().RecordsDropped == 5 })
@@ -162,7 +162,7 @@ func TestDiskThatTakesNoMoreRecords(t *testing.T) {
 func diskThatTakesNoMoreRecords(t *testing.T, dir string) {
 	s := open(t, Options{Dir: dir})
 	for range 40 {
-		record(s, "shop", strings.Repeat("r", 50_000), time.Now())
+		record(s, "shop", noise(50_000), time.Now())
 	}
 	awaitRecords(t, s, 40)
 	var old syscall.Rlimit
@@ -176,7 +176,7 @@ func diskThatTakesNoMoreRecords(t *testing.T, dir string) {
 	}
 	published := 0
 	for end := time.Now().Add(2500 * time.Millisecond); time.Now().Before(end); published++ {
-		record(s, "shop", strings.Repeat("r", 50_000), time.Now())
+		record(s, "shop", noise(50_000), time.Now())
 		publish(t, s, event("shop", fmt.Sprint("e", published)))
 		time.Sleep(5 * time.Millisecond)
 	}
