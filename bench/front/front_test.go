@@ -51,7 +51,7 @@ func TestPeersAgree(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer h.close()
-	for _, name := range []string{"decide", "recorded", "pageview", "by-key", "lua", "growthbook", "growthbook-context", "opa", "opa-context"} {
+	for _, name := range []string{"decide", "recorded", "pageview", "by-key", "lua", "growthbook", "growthbook-context", "opa", "opa-context", "opa-server"} {
 		t.Run(name, func(t *testing.T) {
 			s := h.subjects[name]
 			if s.server == nil {

@@ -13,9 +13,11 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"github.com/growthbook/growthbook-golang"
 	"github.com/open-policy-agent/opa/v1/rego"
+	"github.com/open-policy-agent/opa/v1/runtime"
 	"github.com/valyala/fasthttp"
 
 	"github.com/nearside/nearside/bench/traffic"
@@ -27,6 +29,7 @@ var peers = map[string]func(file string) error{
 	"serve-raw":        serveRaw,
 	"serve-growthbook": serveGrowthBook,
 	"serve-opa":        serveOPA,
+	"serve-opa-server": serveOPAServer,
 }
 
 // startPeer starts this program as a peer, configured by a file with content.
@@ -167,6 +170,34 @@ func serveGrowthBook(file string) error {
 		}
 		return out, nil
 	})
+}
+
+// serveOPAServer is OPA's own server with its settings as they come, as it stands
+// beside a service that asks it: it answers contexts.
+func serveOPAServer(file string) error {
+	config, err := readPeerConfig(file)
+	if err != nil {
+		return err
+	}
+	rules := file + ".rego"
+	if err := os.WriteFile(rules, []byte(config.Rules), 0o644); err != nil {
+		return err
+	}
+	params := runtime.NewParams()
+	params.Addrs, params.Paths = &[]string{"127.0.0.1:0"}, []string{rules}
+	params.Logging = runtime.LoggingConfig{Level: "error"} // a line a request otherwise
+	ctx := context.Background()
+	opa, err := runtime.NewRuntime(ctx, params)
+	if err != nil {
+		return err
+	}
+	go func() {
+		for len(opa.Addrs()) == 0 {
+			time.Sleep(10 * time.Millisecond)
+		}
+		fmt.Printf("on http://%s\n", opa.Addrs()[0])
+	}()
+	return opa.Serve(ctx)
 }
 
 // serveOPA decides with OPA in process: one query, prepared and partially

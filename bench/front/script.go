@@ -158,3 +158,12 @@ func readVariants(body []byte) (map[string]string, error) {
 	err := json.Unmarshal(body, &got)
 	return got, err
 }
+
+// readResult reads what OPA's server wraps such an object in.
+func readResult(body []byte) (map[string]string, error) {
+	var got struct {
+		Result map[string]string `json:"result"`
+	}
+	err := json.Unmarshal(body, &got)
+	return got.Result, err
+}

@@ -101,11 +101,12 @@ func openHouse(ctx context.Context, dir, program, before string, c *traffic.Corp
 		{func() (*server, error) { return startPixel(dir) }, []*subject{h.pixels("pixel")}},
 		{func() (*server, error) { return startLua(dir, countries, c) }, []*subject{h.beacons("lua", decideShape, 200, readDecisions)}},
 		{func() (*server, error) { return peer("serve-growthbook", string(features)) }, []*subject{
-			h.beacons("growthbook", decideShape, 200, readDecisions), h.contexts("growthbook-context"),
+			h.beacons("growthbook", decideShape, 200, readDecisions), h.contexts("growthbook-context", "/decide", readVariants),
 		}},
 		{func() (*server, error) { return peer("serve-opa", c.Rego()) }, []*subject{
-			h.beacons("opa", decideShape, 200, readDecisions), h.contexts("opa-context"),
+			h.beacons("opa", decideShape, 200, readDecisions), h.contexts("opa-context", "/decide", readVariants),
 		}},
+		{func() (*server, error) { return peer("serve-opa-server", c.Rego()) }, []*subject{h.contexts("opa-server", "/v1/data/near", readResult)}},
 	}
 	if before != "" {
 		data := filepath.Join(dir, "before")
@@ -169,10 +170,10 @@ func (h *house) asked(name string, key *string) *subject {
 }
 
 // contexts sends twenty fields.
-func (h *house) contexts(name string) *subject {
+func (h *house) contexts(name, path string, read judge) *subject {
 	return h.subject(name, func(s *stream) {
-		s.read, s.slots = readVariants, len(traffic.Slots)
-	}, func(v int) traffic.Template { return h.corpus.Context(v, "/decide") })
+		s.read, s.slots = read, len(traffic.Slots)
+	}, func(v int) traffic.Template { return h.corpus.Context(v, path) })
 }
 
 func (h *house) subject(name string, settle func(*stream), template func(visitor int) traffic.Template) *subject {

@@ -26,12 +26,14 @@ func comparisons(before bool) []*comparison {
 		{subject: "growthbook-context", beside: "raw"},
 		{subject: "opa", beside: "raw"},
 		{subject: "opa-context", beside: "raw"},
+		{subject: "opa-server", beside: "raw"},
 		{subject: "collect", beside: "pixel", target: "0.5"},
 		{subject: "recorded", beside: "lua", target: "1.8"},
 		{subject: "decide", beside: "growthbook", target: "4"},
 		{subject: "by-key", beside: "growthbook-context"},
-		{subject: "decide", beside: "opa", target: "10"},
+		{subject: "decide", beside: "opa"},
 		{subject: "by-key", beside: "opa-context"},
+		{subject: "decide", beside: "opa-server", target: "10"},
 	}
 	for _, name := range ours {
 		if before {
