@@ -75,6 +75,15 @@ func (n liveNode) Counts(_ context.Context, site string, since time.Time) ([]pub
 	return out, nil
 }
 
+// Prompts implements publishing.Live.
+func (n liveNode) Prompts(_ context.Context, site string, since time.Time) ([]publishing.PromptCount, error) {
+	var out []publishing.PromptCount
+	for _, c := range n.tally.Prompts(site, since) {
+		out = append(out, publishing.PromptCount(c))
+	}
+	return out, nil
+}
+
 // Preview implements edge.Previewer.
 func (n liveNode) Preview(site, id string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), previewTime)

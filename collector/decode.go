@@ -88,6 +88,8 @@ func (d *Decoder) beacon(b *edge.Beacon) fault {
 			f = s.text(&b.State, edge.MaxStateBytes)
 		case "why":
 			f = s.boolean(&b.Why)
+		case "prompt":
+			f = d.prompt(&b.Prompt)
 		case "events":
 			f = d.events(b)
 		case "slots":
@@ -159,6 +161,41 @@ func (d *Decoder) page(p *edge.BeaconPage) fault {
 		}
 	}
 	return first(f, s.fault)
+}
+
+// prompt reads what a consent prompt tells.
+func (d *Decoder) prompt(p *edge.BeaconPrompt) fault {
+	s := &d.scan
+	in, f := s.enter('{')
+	for in && s.member() {
+		key := s.key
+		switch string(key) {
+		case "id":
+			f = d.id(&p.ID)
+		case "version":
+			if f = s.text(&p.Version, edge.MaxPromptBytes); f == faultNone && !edge.ValidPrompt(p.Version) {
+				f = faultValue
+			}
+		case "answer":
+			var word string
+			if f = s.text(&word, edge.MaxNameBytes); f == faultNone {
+				var ok bool
+				if p.Answer, ok = edge.ParsePromptAnswer(bytesOf(word)); !ok {
+					f = faultValue
+				}
+			}
+		default:
+			s.skip()
+			continue
+		}
+		if f != faultNone {
+			return d.trail.under(string(key), f)
+		}
+	}
+	if f = first(f, s.fault); f == faultNone && p.Version == "" {
+		return d.trail.under("version", faultMissing)
+	}
+	return f
 }
 
 func (d *Decoder) client(c *edge.BeaconClient) fault {

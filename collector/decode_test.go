@@ -155,6 +155,7 @@ func TestLimits(t *testing.T) {
 		{"viewport", maxPixels, "client.viewport", func(n int) any { return []any{800, n} }, "bad_value", "client.viewport[1]"},
 		{"screen", maxPixels, "client.screen", func(n int) any { return []any{n, 600} }, "bad_value", "client.screen[0]"},
 		{"state", edge.MaxStateBytes, "state", text, "too_long", ""},
+		{"a prompt's version", edge.MaxPromptBytes, "prompt.version", text, "too_long", ""},
 		{"slots", edge.MaxSlots, "slots", list("hero"), "too_many", ""},
 		{"a slot's name", edge.MaxNameBytes, "slots", func(n int) any { return []any{strings.Repeat("a", n)} }, "too_long", "slots[0]"},
 		{"a slot's item", edge.MaxWordBytes, "slots", func(n int) any {

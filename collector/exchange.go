@@ -76,17 +76,17 @@ func (x *exchange) hear(ctx *fasthttp.RequestCtx) {
 }
 
 // reply gives fasthttp what is answered. After an error that is whether the page
-// may read it; the rest is the error's.
+// may read it, and what had become of its cookies; the rest is the error's.
 func (x *exchange) reply(ctx *fasthttp.RequestCtx, err error) {
 	if x.foreign {
 		allowReading(ctx, x.headers.origin)
 	}
-	if err != nil {
-		return
-	}
 	header := &ctx.Response.Header
 	for value := range x.jar.all {
 		header.AddBytesV("Set-Cookie", value)
+	}
+	if err != nil {
+		return
 	}
 	setHeader(header, "Cache-Control", "no-store")
 	if !x.says {

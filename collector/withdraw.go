@@ -5,12 +5,15 @@ package collector
 import (
 	"github.com/valyala/fasthttp"
 
+	"github.com/nearside/nearside/edge"
 	"github.com/nearside/nearside/edge/consent"
 )
 
 // withdraw answers POST /v1/withdraw: the visitor takes consent back. What is
 // kept in the browser goes unless storage is still granted. On another origin
-// that is the tag's to do, for no cookie is used there. Nothing is recorded.
+// that is the tag's to do, for no cookie is used there. A receipt of it is all
+// that is stored; where the log cannot take it the answer is 503, the cookie has
+// gone all the same, and the tag says it again.
 func (s *Server) withdraw(ctx *fasthttp.RequestCtx) error {
 	x := s.exchanges.Get().(*exchange)
 	x.hear(ctx)
@@ -34,9 +37,16 @@ func (s *Server) answerWithdrawal(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	if x.sameOrigin && !consent.Purposes(w.purposes).Has(consent.Storage) {
+	left := consent.Purposes(w.purposes)
+	if x.sameOrigin {
 		x.cookies = findCookies(x.headers.cookie, w.site)
-		s.setCookie(x, w.site, "")
+		if !left.Has(consent.Storage) {
+			s.setCookie(x, w.site, "")
+		}
 	}
-	return nil
+	told := edge.Withdrawal{Site: w.site, Left: left, State: x.cookies.state(), Now: s.options.Now()}
+	if err := s.engine.Withdraw(&told, &x.outcome); err != nil {
+		return err
+	}
+	return s.store(x.outcome.Events, s.options.PublishPatience)
 }

@@ -54,7 +54,7 @@ func (d *decider) refuse(b *Beacon, i int) (code, field string) {
 		return RejectedNoConsent, ""
 	case !validID(ev.ID):
 		return RejectedID, "id"
-	case !validEventName(ev.Name):
+	case !tellable(ev.Name):
 		return RejectedName, "name"
 	case age > MaxEventAge.Milliseconds():
 		return RejectedTooOld, "at"
@@ -89,6 +89,12 @@ func validEventName(name string) bool {
 		!strings.ContainsFunc(name, func(r rune) bool {
 			return !(r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '_')
 		})
+}
+
+// tellable reports whether an event of that name may come from outside. What
+// consent leaves behind is the engine's own to tell.
+func tellable(name string) bool {
+	return validEventName(name) && name != ReceiptEvent && name != PromptEvent
 }
 
 func slotEvent(name string) bool { return name == "slot_impression" || name == "slot_click" }

@@ -161,7 +161,7 @@ func (a *acceptance) refuse(ev *BatchEvent) (code, field string) {
 		return RejectedNoConsent, "consent"
 	case !validID(ev.ID):
 		return RejectedID, "id"
-	case !validEventName(ev.Name):
+	case !tellable(ev.Name):
 		return RejectedName, "name"
 	case age >= a.release.retain:
 		return RejectedTooOld, "at"

@@ -25,6 +25,7 @@ const (
 	MaxPropsDepth  = 3
 	MaxDepth       = 8
 	MaxStateBytes  = 2048 // sealed, as text
+	MaxPromptBytes = 32   // a prompt's version
 )
 
 // ValidSite reports whether site is a site's id: words of a-z and 0-9 joined by
@@ -58,9 +59,20 @@ type Beacon struct {
 	// cookie of a same-origin request takes its place.
 	State string
 	// Why asks for an explanation of each decision.
-	Why    bool
+	Why bool
+	// Prompt is what the page's consent prompt has to tell, zero for nothing.
+	Prompt BeaconPrompt
 	Events []BeaconEvent
 	Slots  []BeaconSlot
+}
+
+// A BeaconPrompt tells what became of a consent prompt on the page.
+type BeaconPrompt struct {
+	// ID is the answer's own, so that one sent again is stored once; possibly empty.
+	ID string
+	// Version is that of the prompt's texts: words of a-z and 0-9 joined by dashes.
+	Version string
+	Answer  PromptAnswer
 }
 
 // A BeaconPage is what the tag says of the page. URL and Ref still carry what

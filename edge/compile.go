@@ -130,6 +130,14 @@ func (c *compiler) settings() {
 		c.bad("settings.retainDays: %d, want 1 to %d", days, MaxRetainDays)
 	}
 	c.release.retain = time.Duration(days) * 24 * time.Hour
+	if n := len(doc.Settings.Prompts); n > maxPrompts {
+		c.bad("settings.prompts: %d, at most %d", n, maxPrompts)
+	}
+	for _, version := range doc.Settings.Prompts {
+		if !ValidPrompt(version) {
+			c.bad("settings.prompts: %.64q is not lower-case words joined by dashes, at most %d characters", version, MaxPromptBytes)
+		}
+	}
 }
 
 func (c *compiler) fields() {

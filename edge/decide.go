@@ -70,6 +70,7 @@ func (e *Engine) Decide(b *Beacon, r *Request, out *Outcome) error {
 	e.makeRecord(d, r, out)
 	d.compareShadows(b.Slots, out.Decisions, r)
 	e.makeEvents(d, b, r, out)
+	e.makeReceipts(d, b, r, out)
 	return nil
 }
 

@@ -53,6 +53,9 @@ type Settings struct {
 	TimeZone string `json:"timezone,omitempty"`
 	// Consent is the site's consent policy; its zero value is the strict one.
 	Consent consent.Policy `json:"consent"`
+	// Prompts are the versions of the site's consent prompt whose answers are
+	// counted, without a trace of who gave them; none as shipped.
+	Prompts []string `json:"prompts,omitempty"`
 	// RetainDays is how long an event may be read; 0 means DefaultRetainDays.
 	// Its bytes leave the disk within hours of when it has been stored that long.
 	RetainDays int `json:"retainDays,omitempty"`

@@ -129,7 +129,8 @@ type shown struct {
 	Decision struct{ Slot, Variant, Reason, Shown string }
 }
 
-// count counts one event, unless it is no slot's or was counted before.
+// count counts one event, unless it is neither a slot's nor a prompt's or was
+// counted before.
 func (t *Tally) count(at Position, e *edge.StoredEvent) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -137,10 +138,15 @@ func (t *Tally) count(at Position, e *edge.StoredEvent) {
 		return
 	}
 	t.read = at
-	click := e.Name == "slot_click"
-	if !click && e.Name != "slot_impression" {
-		return
+	switch e.Name {
+	case "slot_click", "slot_impression":
+		t.countSlot(at, e)
+	case edge.PromptEvent:
+		t.countPrompt(at, e)
 	}
+}
+
+func (t *Tally) countSlot(at Position, e *edge.StoredEvent) {
 	var s shown
 	if json.Unmarshal(e.JSON, &s) != nil || s.Decision.Slot == "" || s.Decision.Reason == edge.ReasonPreview.String() {
 		return
@@ -148,17 +154,24 @@ func (t *Tally) count(at Position, e *edge.StoredEvent) {
 	if s.Decision.Shown != "variant" { // too late, or none: they saw the page's own
 		s.Decision.Variant = ""
 	}
-	d := t.day(dayKey{strings.Clone(e.Site), dayOf(e.At), s.Decision.Slot})
-	if !at.after(d.Upto) {
-		return
-	}
-	d.Upto, d.changed = at, true
-	c := d.of(s.Decision.Variant)
-	if click {
+	c := t.fresh(at, e, s.Decision.Slot, s.Decision.Variant)
+	switch {
+	case c == nil:
+	case e.Name == "slot_click":
 		c.Clicked++
-	} else {
+	default:
 		c.Shown++
 	}
+}
+
+// fresh returns the counts that an event belongs to, nil if it is in them already.
+func (t *Tally) fresh(at Position, e *edge.StoredEvent, slot, variant string) *counts {
+	d := t.day(dayKey{strings.Clone(e.Site), dayOf(e.At), slot})
+	if !at.after(d.Upto) {
+		return nil
+	}
+	d.Upto, d.changed = at, true
+	return d.of(variant)
 }
 
 func (t *Tally) day(k dayKey) *day {
@@ -185,7 +198,7 @@ func (t *Tally) Counts(site string, since time.Time) []Count {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for k, d := range t.days {
-		if k.site != site || k.day < from {
+		if k.site != site || k.day < from || strings.HasPrefix(k.slot, promptSlot) {
 			continue
 		}
 		for variant, c := range d.Variants {

@@ -117,6 +117,45 @@ func (s *store) run(t testing.TB, o insight.Options, site string, shown uint64) 
 	return tally.Counts(site, day)
 }
 
+func TestAPromptsAnswersAreCountedByVersion(t *testing.T) {
+	s := newStore(t)
+	answer := func(version, answer string, at time.Time) {
+		serial++
+		id := fmt.Sprint("e", serial)
+		e := edgetest.Event(edgetest.EventSpec{Site: "shop", ID: id, Name: edge.PromptEvent, At: at, Expires: time.Now().Add(time.Hour),
+			JSON: fmt.Appendf(nil, `{"v":1,"id":%q,"name":%q,"props":{"answer":%q,"prompt":%q}}`, id, edge.PromptEvent, answer, version)})
+		if err := s.Publish([]edge.Event{e}, 10*time.Second); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, word := range []string{"shown", "shown", "shown", "accepted", "chosen", "refused", "refused", "nonsense"} {
+		answer("2026-11", word, day)
+	}
+	answer("2026-12", "shown", day)
+	answer("2026-11", "shown", day.AddDate(0, 0, -3))
+	answer("", "shown", day)
+	s.publish(t, "shop", impression("hero", "sun"))
+	want := []insight.PromptCount{{"2026-11", 3, 1, 1, 2}, {"2026-12", 1, 0, 0, 0}}
+	for round := range 2 { // the second one reads what the first one wrote
+		tally := insight.New(insight.Options{Log: s, Notes: s})
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- tally.Run(ctx) }()
+		for end := time.Now().Add(10 * time.Second); len(tally.Counts("shop", day)) == 0 && time.Now().Before(end); time.Sleep(time.Millisecond) {
+		}
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		if got := tally.Prompts("shop", day); !slices.Equal(got, want) {
+			t.Errorf("round %d: counted %+v, want %+v", round, got, want)
+		}
+		if got := tally.Counts("shop", day); len(got) != 1 || got[0].Slot != "hero" {
+			t.Errorf("round %d: a prompt counts as a slot: %+v", round, got)
+		}
+	}
+}
+
 func TestWhatIsCounted(t *testing.T) {
 	s := newStore(t)
 	late := impression("hero", "sun")

@@ -115,6 +115,8 @@ type Live interface {
 	// Counts returns how often each variant was shown and clicked, day by day
 	// since a time.
 	Counts(ctx context.Context, site string, since time.Time) ([]Count, error)
+	// Prompts returns the counts of a site's consent prompt since a day, by version.
+	Prompts(ctx context.Context, site string, since time.Time) ([]PromptCount, error)
 }
 
 // A Replayer answers a recorded decision again.

@@ -212,6 +212,20 @@ type Counts struct {
 	Site  string    `json:"site"`
 	Since time.Time `json:"since"`
 	Rows  []Count   `json:"rows"`
+	// Prompts are the answers to the site's consent prompt, by version.
+	Prompts []PromptCount `json:"prompts,omitempty"`
+}
+
+// A PromptCount is what became of one version of a site's consent prompt. Nobody
+// is behind a count: it may hold who answered twice.
+type PromptCount struct {
+	Version string `json:"version"`
+	// Shown is how often it came up by itself; the others are how it was answered,
+	// also by who asked for it again.
+	Shown    uint64 `json:"shown"`
+	Accepted uint64 `json:"accepted"` // everything it asks for
+	Chosen   uint64 `json:"chosen"`   // some of it
+	Refused  uint64 `json:"refused"`
 }
 
 // A Count is of one slot's variant.
@@ -247,6 +261,9 @@ func (d *Desk) Counts(ctx context.Context, by Actor, site string, days int) (*Co
 		return nil, storeError(err, "", "counts")
 	}
 	c.Rows = append(c.Rows, rows...)
+	if c.Prompts, err = d.o.Live.Prompts(ctx, site, c.Since); err != nil {
+		return nil, storeError(err, "", "counts")
+	}
 	return c, nil
 }
 

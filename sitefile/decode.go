@@ -122,7 +122,7 @@ func (d *decoder) settings(n *node) {
 	s := &d.doc.Settings
 	s.Origins, s.Languages = n.strs("origins"), n.strs("languages")
 	s.Currency, s.TimeZone = n.str("currency"), n.str("timezone")
-	s.RetainDays = n.number("retainDays")
+	s.RetainDays, s.Prompts = n.number("retainDays"), n.strs("prompts")
 	s.Why, s.SecondPerson = n.yes("why"), n.yes("secondPerson")
 	policy := n.get("consent")
 	s.Consent.StrictGPC, s.Consent.ContextBeforeAnswer = policy.yes("strictGpc"), policy.yes("contextBeforeAnswer")

@@ -68,6 +68,7 @@ var settingsShape = &shape{name: "settings", kind: mapping, says: "The site's ow
 	{"currency", named(currencyPattern, "ISO 4217, like EUR."), false},
 	{"timezone", some("An IANA time zone like Europe/Berlin, in which dates are meant; UTC without one."), false},
 	{"consent", consentShape, false},
+	{"prompts", listOf(named(namePattern, "A version, like 2026-11."), "The versions of the site's consent prompt whose answers are counted, without a trace of who gave them."), false},
 	{"retainDays", &shape{kind: whole, least: 1, most: edge.MaxRetainDays, says: "How many days an event may be read."}, false},
 	{"why", yes("Lets a page ask for an explanation of each decision."), false},
 	{"secondPerson", yes("Lets nobody publish alone: another person must approve."), false},

@@ -118,6 +118,9 @@ func (r *renderer) settings() pairs {
 	}
 	policy.put("open", open)
 	out.put("consent", policy)
+	if len(s.Prompts) > 0 {
+		out.set("prompts", textItems(s.Prompts))
+	}
 	out.put("retainDays", s.RetainDays)
 	out.put("why", s.Why)
 	out.put("secondPerson", s.SecondPerson)
