@@ -93,7 +93,8 @@ var architecture = map[string]folder{
 		outside: []string{"github.com/evanw/esbuild"},
 		tests:   []string{"github.com/molecule-man/go-brrr"},
 	},
-	"demo":            {ours: engine, outside: []string{"github.com/valyala/fasthttp"}},
+	"prompt":          {tests: []string{"github.com/chromedp/chromedp"}},
+	"demo":            {ours: append([]string{"prompt"}, engine...), outside: []string{"github.com/valyala/fasthttp"}},
 	"docs/genprivacy": {ours: engine},
 	"insight":         {ours: []string{"edge"}, without: []string{"net", "net/http", "os", "os/exec", "syscall"}, tests: []string{"stream"}},
 	"sitefile": {

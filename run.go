@@ -24,6 +24,7 @@ import (
 	"github.com/nearside/nearside/edge"
 	"github.com/nearside/nearside/geo"
 	"github.com/nearside/nearside/insight"
+	"github.com/nearside/nearside/prompt"
 	"github.com/nearside/nearside/stream"
 	"github.com/nearside/nearside/tag"
 )
@@ -166,7 +167,8 @@ func (n *node) open(ctx context.Context) (err error) {
 	n.engine = edge.New(edge.Options{Node: n.cfg.Node, Locator: n.places, Loader: n.rules, Sealer: n.sealer, Previewer: liveNode{n}})
 	n.releases = newAdoption(n.engine, n.log)
 	n.server, err = collector.New(collector.Options{
-		Engine: n.engine, Publisher: n.events, Tag: tag.Script, DevTag: tag.DevScript, Prefix: n.cfg.Prefix,
+		Engine: n.engine, Publisher: n.events, Prefix: n.cfg.Prefix,
+		Tag: tag.Script, DevTag: tag.DevScript, Files: map[string][]byte{"/prompt.js": prompt.Script, "/prompt.css": prompt.Style},
 		Tuning: n.cfg.tuning(), TLS: n.settings.tlsOf(&n.settings.public), ProxyProtocol: n.cfg.Door.ProxyProtocol,
 		MaxConns: n.cfg.Door.MaxConns, MaxConnsPerIP: n.cfg.Door.MaxConnsPerIP,
 		ReadTimeout: n.cfg.Door.ReadTimeout, WriteTimeout: n.cfg.Door.WriteTimeout, IdleTimeout: n.cfg.Door.IdleTimeout,

@@ -66,6 +66,9 @@ type Options struct {
 	// DevTag is served in its place to pages on this machine's own names, where
 	// it may say on the console what a developer should know; Tag if empty.
 	DevTag []byte
+	// Files are scripts and style sheets that are served beside the tag, by path,
+	// like "/prompt.js".
+	Files map[string][]byte
 
 	// Keys knows the keys of the sites' servers. Without it there are no addresses
 	// for servers.
@@ -112,6 +115,7 @@ type Server struct {
 	routes    []route
 	script    *script
 	devScript *script // nil without one
+	files     map[string]*script
 	devices   *devices
 	languages *languages
 	referrers *referrers
@@ -148,18 +152,24 @@ func New(o Options) (*Server, error) {
 	if err := o.complete(); err != nil {
 		return nil, fmt.Errorf("collector: %w", err)
 	}
-	plain, err := newScript(o.Tag)
+	plain, err := newScript("/tag.js", o.Tag)
 	if err != nil {
 		return nil, fmt.Errorf("collector: %w", err)
 	}
 	var devScript *script
 	if len(o.DevTag) > 0 {
-		if devScript, err = newScript(o.DevTag); err != nil {
+		if devScript, err = newScript("/tag.js", o.DevTag); err != nil {
+			return nil, fmt.Errorf("collector: %w", err)
+		}
+	}
+	files := map[string]*script{}
+	for path, content := range o.Files {
+		if files[path], err = newScript(path, content); err != nil {
 			return nil, fmt.Errorf("collector: %w", err)
 		}
 	}
 	s := &Server{
-		options: o, engine: o.Engine, publisher: o.Publisher, script: plain, devScript: devScript,
+		options: o, engine: o.Engine, publisher: o.Publisher, script: plain, devScript: devScript, files: files,
 		devices: newDevices(), languages: newLanguages(), referrers: newReferrers(), metrics: newMetrics(),
 		paces: newPaces(), rations: newRations(),
 	}

@@ -19,33 +19,38 @@ import (
 // older one for a day while they fetch the next: a page never waits for it.
 const scriptCache = "public, max-age=300, stale-while-revalidate=86400"
 
-// A script is the tag, ready to be sent. It is the same for everybody: cookies
-// and consent play no part in it.
+// A script is the tag or a file beside it, ready to be sent. It is the same for
+// everybody: cookies and consent play no part in it.
 type script struct {
+	contentType           string
 	plain, packed         []byte
 	plainETag, packedETag string
 }
 
-// newScript prepares a tag. Each encoding is a representation of its own and
-// has its own entity tag (RFC 9110, 8.8.3).
-func newScript(tag []byte) (*script, error) {
+// newScript prepares a file with the name of path. Each encoding is a
+// representation of its own and has its own entity tag (RFC 9110, 8.8.3).
+func newScript(path string, content []byte) (*script, error) {
 	var packed bytes.Buffer
 	w, err := gzip.NewWriterLevel(&packed, gzip.BestCompression)
 	if err != nil {
-		return nil, fmt.Errorf("compress the tag: %w", err)
+		return nil, fmt.Errorf("compress %s: %w", path, err)
 	}
-	if _, err := w.Write(tag); err != nil {
-		return nil, fmt.Errorf("compress the tag: %w", err)
+	if _, err := w.Write(content); err != nil {
+		return nil, fmt.Errorf("compress %s: %w", path, err)
 	}
 	if err := w.Close(); err != nil {
-		return nil, fmt.Errorf("compress the tag: %w", err)
+		return nil, fmt.Errorf("compress %s: %w", path, err)
 	}
-	sum := sha256.Sum256(tag)
+	sum := sha256.Sum256(content)
 	digest := base64.RawURLEncoding.EncodeToString(sum[:12])
-	return &script{
-		plain: bytes.Clone(tag), packed: packed.Bytes(),
+	out := &script{
+		contentType: "text/javascript; charset=utf-8", plain: bytes.Clone(content), packed: packed.Bytes(),
 		plainETag: `"` + digest + `"`, packedETag: `"` + digest + `-gz"`,
-	}, nil
+	}
+	if strings.HasSuffix(path, ".css") {
+		out.contentType = "text/css; charset=utf-8"
+	}
+	return out, nil
 }
 
 // isLoopback reports whether a Host header names this machine, with or without
@@ -64,15 +69,19 @@ func isLoopback(host []byte) bool {
 
 // tag answers GET /tag.js.
 func (s *Server) tag(ctx *fasthttp.RequestCtx) error {
-	header := &ctx.Response.Header
-	build := s.script
 	if s.devScript != nil && isLoopback(ctx.Host()) {
-		build = s.devScript
+		return s.devScript.serve(ctx)
 	}
-	body, etag := build.plain, build.plainETag
+	return s.script.serve(ctx)
+}
+
+// serve answers a request for the file.
+func (f *script) serve(ctx *fasthttp.RequestCtx) error {
+	header := &ctx.Response.Header
+	body, etag := f.plain, f.plainETag
 	packed := ctx.Request.Header.HasAcceptEncoding("gzip")
 	if packed {
-		body, etag = build.packed, build.packedETag
+		body, etag = f.packed, f.packedETag
 	}
 	setHeader(header, "ETag", etag)
 	setHeader(header, "Vary", "Accept-Encoding")
@@ -88,7 +97,7 @@ func (s *Server) tag(ctx *fasthttp.RequestCtx) error {
 	if packed {
 		header.SetContentEncoding("gzip")
 	}
-	header.SetContentType("text/javascript; charset=utf-8")
+	header.SetContentType(f.contentType)
 	ctx.Response.SetBodyRaw(body)
 	return nil
 }

@@ -18,6 +18,8 @@ import (
 	cdp "github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 	"github.com/valyala/fasthttp"
+
+	"github.com/nearside/nearside/prompt"
 )
 
 // These tests look at the shop in a real browser, with the real tag. What
@@ -47,6 +49,14 @@ func openShop(t *testing.T) *stand {
 		case path == "/_near/tag.js":
 			ctx.SetContentType("text/javascript; charset=utf-8")
 			ctx.SetBody(script)
+		case path == "/_near/prompt.js":
+			ctx.SetContentType("text/javascript; charset=utf-8")
+			ctx.SetBody(prompt.Script)
+		case path == "/_near/prompt.css":
+			ctx.SetContentType("text/css; charset=utf-8")
+			ctx.SetBody(prompt.Style)
+		case strings.HasSuffix(path, "/beacon") && strings.Contains(string(ctx.PostBody()), `"prompt":{`):
+			ctx.SetStatusCode(fasthttp.StatusNoContent)
 		case strings.HasSuffix(path, "/beacon"):
 			s.mu.Lock()
 			s.beacons = append(s.beacons, look(ctx))

@@ -152,7 +152,7 @@ func TestThePromptShowsUntilItIsAnswered(t *testing.T) {
 		{"", true}, {"?place=paris", true}, {"?grant=none", false}, {"?grant=", false}, {"?grant=context", false}, {"?grant=bogus", false},
 	} {
 		body := getPage(t, d, "/en/"+tt.query)
-		if got := strings.Contains(body, `id="prompt"`); got != tt.want {
+		if got := strings.Contains(body, `data-near-prompt=`); got != tt.want {
 			t.Errorf("with %q the prompt shows: %v, want %v", tt.query, got, tt.want)
 		}
 		if told := strings.Contains(body, `near("consent", {`); told == tt.want {
@@ -160,7 +160,7 @@ func TestThePromptShowsUntilItIsAnswered(t *testing.T) {
 		}
 	}
 	prompt := getPage(t, d, "/ru/")
-	for _, want := range []string{`role="dialog"`, `aria-modal="false"`, `aria-labelledby="prompt-title"`, `data-prompt-version="` + PromptVersion + `"`} {
+	for _, want := range []string{`role="dialog"`, `aria-modal="false"`, `aria-labelledby="near-prompt-title"`, `data-near-prompt="` + PromptVersion + `"`, `lang="ru"`, "только этот магазин"} {
 		if !strings.Contains(prompt, want) {
 			t.Errorf("the prompt has no %s", want)
 		}

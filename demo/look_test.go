@@ -27,7 +27,7 @@ func TestNoPageIsWiderThanTheNarrowestScreen(t *testing.T) {
 					.filter(e => e.getBoundingClientRect().right > innerWidth + 0.5 || e.getBoundingClientRect().left < -0.5)
 					.map(e => e.tagName + '.' + e.className).slice(0, 8)`))
 			}
-			if cut := evaluate[[]string](v, `[...document.querySelectorAll('.prompt *, .stage-now, .stage-now *, .button, .line *')]
+			if cut := evaluate[[]string](v, `[...document.querySelectorAll('.near-prompt *, .stage-now, .stage-now *, .button, .line *')]
 				.filter(e => e.scrollWidth > e.clientWidth + 1 && e.clientWidth > 1).map(e => e.tagName + '.' + e.className + ' ' + e.textContent.trim())`); len(cut) > 0 {
 				t.Errorf("/%s%s: wider than their room: %q", l.Tag, at, cut)
 			}

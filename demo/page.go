@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/nearside/nearside/edge/consent"
+	"github.com/nearside/nearside/prompt"
 )
 
 //go:embed page/*.html
@@ -157,8 +158,37 @@ func (p *page) Count() int { return p.Visitor.count() }
 // EventsCommand prints stored events.
 func (p *page) EventsCommand() string { return p.demo.eventsCommand }
 
-// PromptVersion is the version of the prompt's texts.
-func (p *page) PromptVersion() string { return PromptVersion }
+// Prompt is the consent prompt, with the shop's own words for the purposes. The
+// answer is kept in the page's address, not by the prompt's script.
+func (p *page) Prompt() (template.HTML, error) {
+	own := map[string]string{}
+	var err error
+	text := func(key, ours string) {
+		if err == nil {
+			own[key], err = p.language.say(ours)
+		}
+	}
+	text("saved", "prompt.saved")
+	for _, name := range asked.Names() {
+		for _, part := range []string{".name", ".text", ".benefit"} {
+			text(name+part, "purpose."+name+part)
+		}
+	}
+	if err != nil {
+		return "", err
+	}
+	made, err := prompt.New(p.language.Tag, PromptVersion, asked.Names(), own)
+	if err != nil {
+		return "", err
+	}
+	made.Shown, made.Keep = true, "page"
+	var out strings.Builder
+	err = made.Write(&out)
+	return template.HTML(out.String()), err
+}
+
+// Prefix is where the collector answers on the shop's origin.
+func (p *page) Prefix() string { return p.demo.prefix }
 
 // A choice is one thing to choose in the visitor bar or the prompt.
 type choice struct {

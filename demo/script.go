@@ -10,7 +10,7 @@ import (
 
 // scriptTexts are the beginnings of the texts that the shop's scripts say.
 var scriptTexts = [...]string{
-	"why.", "verdict.", "condition.", "cause.", "reason.", "rung.", "authority.", "field.", "device.", "cart.", "bar.count", "bar.undecided", "prompt.saved",
+	"why.", "verdict.", "condition.", "cause.", "reason.", "rung.", "authority.", "field.", "device.", "cart.", "bar.count", "bar.undecided",
 }
 
 // A scriptPage is what the shop's scripts get to know of the page, as JSON in
