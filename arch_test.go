@@ -37,9 +37,11 @@ type folder struct {
 // and only the program at the root knows all. Each outside technology stays in
 // one folder.
 var architecture = map[string]folder{
-	"edge/nearest": {without: inputAndOutput},
-	"edge/consent": {ours: []string{"edge/nearest"}, without: inputAndOutput},
-	"edge/markup":  {without: inputAndOutput, outside: []string{"golang.org/x/net/html"}},
+	"edge/nearest":        {without: inputAndOutput},
+	"edge/consent":        {ours: []string{"edge/consent/packed", "edge/consent/tcf", "edge/nearest"}, without: inputAndOutput},
+	"edge/consent/packed": {without: inputAndOutput},
+	"edge/consent/tcf":    {ours: []string{"edge/consent/packed"}, without: inputAndOutput, tests: []string{"edge/consent/packed/packedtest"}},
+	"edge/markup":         {without: inputAndOutput, outside: []string{"golang.org/x/net/html"}},
 	"edge": {
 		ours:    []string{"edge/consent", "edge/markup", "edge/nearest"},
 		without: inputAndOutput,
