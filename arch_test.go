@@ -38,7 +38,8 @@ type folder struct {
 // one folder.
 var architecture = map[string]folder{
 	"edge/nearest":        {without: inputAndOutput},
-	"edge/consent":        {ours: []string{"edge/consent/packed", "edge/consent/tcf", "edge/nearest"}, without: inputAndOutput},
+	"edge/consent":        {ours: []string{"edge/consent/gpp", "edge/consent/packed", "edge/consent/tcf", "edge/nearest"}, without: inputAndOutput},
+	"edge/consent/gpp":    {ours: []string{"edge/consent/packed", "edge/consent/tcf"}, without: inputAndOutput, tests: []string{"edge/consent/packed/packedtest"}},
 	"edge/consent/packed": {without: inputAndOutput},
 	"edge/consent/tcf":    {ours: []string{"edge/consent/packed"}, without: inputAndOutput, tests: []string{"edge/consent/packed/packedtest"}},
 	"edge/markup":         {without: inputAndOutput, outside: []string{"golang.org/x/net/html"}},

@@ -117,17 +117,23 @@ func isBase64URL(s string) bool {
 	return all < 64
 }
 
+// Bits returns n bits of a segment from bit at on, the first as the highest. The
+// segment must have been read before, so that it is base64url and has them; n is
+// at most 48.
+func Bits(segment string, at, n int) uint64 { return bitsAt(segment, at, n) }
+
 // bitsAt returns n bits of s from bit at on, the first as the highest; n is at
 // most 48, and s must have them.
 func bitsAt(s string, at, n int) uint64 {
 	if n == 0 {
 		return 0
 	}
-	first, last := at/6, (at+n-1)/6
+	first, end := uint(at)/6, uint(at+n+5)/6
+	characters := s[first:end]
 	var v uint64
-	for i := first; i <= last; i++ {
-		v = v<<6 | uint64(sextets[s[i]])
+	for i := range len(characters) {
+		v = v<<6 | uint64(sextets[characters[i]])
 	}
-	v >>= (last+1)*6 - (at + n)
+	v >>= end*6 - uint(at+n)
 	return v & (1<<n - 1)
 }

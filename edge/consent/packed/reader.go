@@ -61,6 +61,15 @@ func (r *Reader) Uint(field string, n int) uint64 {
 	return v
 }
 
+// Skip passes over n bits.
+func (r *Reader) Skip(n int) {
+	if r.end-r.at < n {
+		r.Fail(Truncated, "")
+		return
+	}
+	r.at += n
+}
+
 // Bool reads one bit.
 func (r *Reader) Bool(field string) bool { return r.Uint(field, 1) == 1 }
 

@@ -2,10 +2,7 @@
 
 package packed
 
-import (
-	"iter"
-	"math/bits"
-)
+import "iter"
 
 // MaxVendor is the largest id of a vendor: 16 bits hold it.
 const MaxVendor = 65535
@@ -38,7 +35,11 @@ type Vendors struct {
 func (r *Reader) Vendors(field string, coding Coding) Vendors {
 	most := int(r.Uint(field, 16))
 	if r.Bool(field) {
-		return r.Ranges(field, coding, most)
+		v, last := r.ranges(field, coding, most)
+		if coding == Fibonacci && last != most {
+			r.Fail(BadRange, field) // or it is fixed ids that are read in the wrong coding
+		}
+		return v
 	}
 	v := Vendors{s: r.s, at: r.at, max: most}
 	if r.end-r.at < most {
@@ -51,69 +52,31 @@ func (r *Reader) Vendors(field string, coding Coding) Vendors {
 
 // Ranges reads a list of ranges without a head, of ids from 1 to most.
 func (r *Reader) Ranges(field string, coding Coding, most int) Vendors {
-	v := Vendors{s: r.s, count: int(r.Uint(field, 12)), coding: coding}
-	v.at = r.at
-	last := 0
-	for range v.count {
-		first, end := r.entry(field, coding, last)
-		if !r.OK() {
-			return Vendors{}
-		}
-		if first <= last || end < first || end > most {
-			r.Fail(BadRange, field)
-			return Vendors{}
-		}
-		last = end
-	}
+	v, _ := r.ranges(field, coding, most)
 	return v
 }
 
-// entry reads one id or range; last is the id before it.
-func (r *Reader) entry(field string, coding Coding, last int) (first, end int) {
-	isRange := r.Bool(field)
-	if coding == Fibonacci {
-		first = last + r.fibonacci(field)
-		if end = first; isRange {
-			end += r.fibonacci(field)
+// ranges also returns the largest id.
+func (r *Reader) ranges(field string, coding Coding, most int) (v Vendors, last int) {
+	v = Vendors{s: r.s, count: int(r.Uint(field, 12)), coding: coding}
+	v.at = r.at
+	c := newCursor(r.s, r.at)
+	for range v.count {
+		first, end, ok := c.entry(coding, last)
+		if !ok {
+			r.Fail(Truncated, field)
+			return Vendors{}, 0
 		}
-		return first, end
+		if first <= last || end < first || end > most {
+			r.Fail(BadRange, field)
+			return Vendors{}, 0
+		}
+		last = end
 	}
-	first = int(r.Uint(field, 16))
-	if end = first; isRange {
-		end = int(r.Uint(field, 16))
+	if r.OK() {
+		r.at = c.at()
 	}
-	return first, end
-}
-
-// fibonacciNumbers are those whose sums reach MaxVendor.
-var fibonacciNumbers = [...]int{1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233, 377, 610, 987, 1597, 2584, 4181, 6765, 10946, 17711, 28657, 46368}
-
-// maxFibonacciBits is how long a number up to MaxVendor is, with the 1 that ends it.
-const maxFibonacciBits = len(fibonacciNumbers) + 1
-
-// fibonacci reads one number, which is at least 1. One that cannot be an id is a
-// fault.
-func (r *Reader) fibonacci(field string) int {
-	ahead := min(r.end-r.at, maxFibonacciBits)
-	word := bitsAt(r.s, r.at, ahead) << (64 - ahead)
-	pairs := word & (word << 1)
-	if pairs == 0 && ahead < maxFibonacciBits {
-		r.Fail(Truncated, field)
-		return 0
-	}
-	if pairs == 0 {
-		r.Fail(BadRange, field)
-		return 0
-	}
-	last := bits.LeadingZeros64(pairs) // of the number's own bits; the next 1 ends it
-	r.at += last + 2
-	sum := 0
-	for word = word >> (63 - last) << (63 - last); word != 0; {
-		i := bits.LeadingZeros64(word)
-		sum += fibonacciNumbers[i]
-		word &^= 1 << (63 - i)
-	}
-	return sum
+	return v, last
 }
 
 // Has reports whether the vendor with the id is in the list. It walks ranges, at
@@ -122,10 +85,10 @@ func (v Vendors) Has(id int) bool {
 	if v.count == 0 {
 		return id >= 1 && id <= v.max && bitsAt(v.s, v.at+id-1, 1) == 1
 	}
-	r := Reader{s: v.s, at: v.at, end: len(v.s) * 6}
+	c := newCursor(v.s, v.at)
 	last := 0
 	for range v.count {
-		first, end := r.entry("", v.coding, last)
+		first, end, _ := c.entry(v.coding, last)
 		if id <= end {
 			return id >= first
 		}
@@ -162,10 +125,10 @@ func (v Vendors) pieces(yield func(first, last int) bool) {
 			return
 		}
 	}
-	r := Reader{s: v.s, at: v.at, end: len(v.s) * 6}
+	c := newCursor(v.s, v.at)
 	last := 0
 	for range v.count {
-		first, end := r.entry("", v.coding, last)
+		first, end, _ := c.entry(v.coding, last)
 		if !yield(first, end) {
 			return
 		}

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gpp
+
+import (
+	"encoding/json"
+	"errors"
+	"runtime"
+	"testing"
+
+	"github.com/nearside/nearside/edge/consent/packed"
+	"github.com/nearside/nearside/edge/consent/packed/packedtest"
+)
+
+// hostile is a tcfcav1 near the bound whose three lists of vendors are in
+// Fibonacci coding, as many short ranges as fit: the slowest section there is.
+func hostile() string {
+	const n = 4090
+	list := func(w *packedtest.Writer) *packedtest.Writer {
+		w.Uint(3*n-1, 16).Uint(1, 1).Uint(n, 12).Bits("1" + "11" + "11") // 1 to 2
+		for range n - 1 {
+			w.Bits("1" + "011" + "11") // two on, and one more
+		}
+		return w
+	}
+	core := list(list(canada())).Uint(0, 12).Text(24)
+	return header(TCFCAV1) + "~" + core + "." + list(new(packedtest.Writer).Uint(canadaDisclosed, 3)).Text(24)
+}
+
+func TestHostileStringIsWithinTheBound(t *testing.T) {
+	text := hostile()
+	var g String
+	if err := g.Decode(text); err != nil || len(text) > packed.MaxBytes || len(text) < packed.MaxBytes*3/4 {
+		t.Fatalf("the hostile string has %d bytes: %v", len(text), err)
+	}
+	if v := g.TCFCA.DisclosedVendors; !v.Has(1) || !v.Has(2) || v.Has(3) || !v.Has(4) {
+		t.Error("the hostile string is not what it was made to be")
+	}
+}
+
+func TestDecodeAllocs(t *testing.T) {
+	all := append([]vector{{Text: hostile()}}, vectors(t)...)
+	var g String
+	sink := 0
+	if n := testing.AllocsPerRun(20, func() {
+		for i := range all {
+			if err := g.Decode(all[i].Text); err != nil {
+				t.Fatal(err)
+			}
+			for j := range g.Sections() {
+				us := &g.Sections()[j].US
+				sink += us.Value(SaleOptOut, 1) + us.Location()
+			}
+		}
+	}); n != 0 {
+		t.Errorf("%v allocations for %d strings", n, len(all))
+	}
+	runtime.KeepAlive(sink)
+}
+
+func FuzzGPP(f *testing.F) {
+	for _, v := range vectors(f) {
+		f.Add(v.Text)
+	}
+	f.Add("DBABLA~" + goodUsnat + ".YA")
+	f.Fuzz(func(t *testing.T, text string) {
+		var g, again String
+		if err := g.Decode(text); err != nil {
+			refused, ok := errors.AsType[*packed.Error](err)
+			if !ok || refused.Code == "" || refused.Field == "" {
+				t.Fatalf("an error without code or field: %v", err)
+			}
+			return
+		}
+		if len(text) > packed.MaxBytes || len(g.Sections()) > MaxSections {
+			t.Fatal("a bound does not hold")
+		}
+		last := 0
+		for _, s := range g.Sections() {
+			if s.ID <= last || g.Section(s.ID).ID != s.ID {
+				t.Fatalf("section %d after %d", s.ID, last)
+			}
+			last = s.ID
+			if v := s.US.Value(SaleOptOut, 1); v > 2 || s.US.Value(SaleOptOut, 2) != 0 {
+				t.Fatalf("SaleOptOut is %d", v)
+			}
+		}
+		first, err := json.Marshal(g.Model())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := again.Decode(text); err != nil {
+			t.Fatal(err)
+		}
+		if second, _ := json.Marshal(again.Model()); string(first) != string(second) {
+			t.Fatalf("read again it differs: %s, %s", first, second)
+		}
+	})
+}
+
+func BenchmarkDecode(b *testing.B) {
+	run := func(name string, texts ...string) {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			var g String
+			for i := 0; b.Loop(); i++ {
+				if err := g.Decode(texts[i%len(texts)]); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+	var texts []string
+	for _, v := range vectors(b) {
+		texts = append(texts, v.Text)
+	}
+	run("vectors", texts...)
+	run("usca", header(8)+"~BEhpmhGY.YA")
+	run("hostile", hostile())
+}
