@@ -119,7 +119,7 @@ var architecture = map[string]folder{
 	},
 	".": {
 		ours: []string{
-			"edge", "edge/consent", "edge/nearest", "collector", "console", "demo", "geo", "insight", "publishing", "sink", "sitefile", "stream", "tag", "wasm-rules", "wasm-rules/lang", "wasm-rules/sdk",
+			"edge", "edge/consent", "edge/consent/gpp", "edge/consent/packed", "edge/consent/tcf", "edge/nearest", "collector", "console", "demo", "geo", "insight", "publishing", "sink", "sitefile", "stream", "tag", "wasm-rules", "wasm-rules/lang", "wasm-rules/sdk",
 		},
 		outside: []string{"github.com/valyala/fasthttp", "go.yaml.in/yaml/v4"},
 		tests:   []string{"github.com/maxmind/mmdbwriter"},
