@@ -38,19 +38,20 @@ type folder struct {
 // one folder.
 var architecture = map[string]folder{
 	"edge/nearest":        {without: inputAndOutput},
-	"edge/consent":        {ours: []string{"edge/consent/gpp", "edge/consent/packed", "edge/consent/tcf", "edge/nearest"}, without: inputAndOutput},
+	"edge/consent":        {ours: []string{"edge/consent/gpp", "edge/consent/packed", "edge/consent/tcf", "edge/nearest"}, without: inputAndOutput, tests: []string{"edge/consent/packed/packedtest"}},
 	"edge/consent/gpp":    {ours: []string{"edge/consent/packed", "edge/consent/tcf"}, without: inputAndOutput, tests: []string{"edge/consent/packed/packedtest"}},
 	"edge/consent/packed": {without: inputAndOutput},
 	"edge/consent/tcf":    {ours: []string{"edge/consent/packed"}, without: inputAndOutput, tests: []string{"edge/consent/packed/packedtest"}},
+	"edge/memo":           {without: inputAndOutput},
 	"edge/markup":         {without: inputAndOutput, outside: []string{"golang.org/x/net/html"}},
 	"edge": {
-		ours:    []string{"edge/consent", "edge/markup", "edge/nearest"},
+		ours:    []string{"edge/consent", "edge/markup", "edge/memo", "edge/nearest"},
 		without: inputAndOutput,
 	},
 	"edge/edgetest": {ours: engine},
 
 	"collector": {
-		ours:    engine,
+		ours:    []string{"edge", "edge/consent", "edge/memo"},
 		outside: []string{"github.com/valyala/fasthttp", "github.com/mssola/useragent", "golang.org/x/text"},
 	},
 	"collector/internal/gendata": {ours: []string{"internal/datafile"}},

@@ -9,6 +9,7 @@ import (
 	"github.com/mssola/useragent"
 
 	"github.com/nearside/nearside/edge"
+	"github.com/nearside/nearside/edge/memo"
 )
 
 // The device types.
@@ -27,6 +28,10 @@ var deviceTypes = [...]string{devicePhone, deviceTablet, deviceDesktop, deviceTV
 // below.
 const maxUserAgentBytes = 512
 
+// maxCacheKey bounds what is remembered of headers. What is longer is worked out
+// each time.
+const maxCacheKey = 1024
+
 // A deviceReading is what headers say of a device.
 type deviceReading struct {
 	kind, model, osVersion string
@@ -36,12 +41,12 @@ type deviceReading struct {
 // devices tells devices by their headers and remembers what it told. It is safe
 // for concurrent use.
 type devices struct {
-	cache    *cache[deviceReading]
+	cache    *memo.Memo[deviceReading]
 	crawlers *crawlers
 }
 
 func newDevices() *devices {
-	return &devices{newCache[deviceReading](), newCrawlers()}
+	return &devices{memo.New[deviceReading](maxCacheKey), newCrawlers()}
 }
 
 // read says which device sent a request and whether it is a crawler. Client
@@ -56,10 +61,10 @@ func (d *devices) read(h *headers, scratch []byte) (device edge.Device, bot bool
 		key = append(append(key, 0), cut(hint, maxHintBytes)...)
 	}
 	key = append(append(key, 0), cut(h.brands, maxBrandsBytes+1)...)
-	reading, ok := d.cache.find(key)
+	reading, ok := d.cache.Find(key)
 	if !ok {
 		reading = d.work(strings.Split(string(key), "\x00"))
-		d.cache.keep(key, reading)
+		d.cache.Keep(key, reading)
 	}
 	device = edge.Device{Type: reading.kind, Model: reading.model, OSVersion: reading.osVersion}
 	if model := hintText(h.model); model != "" {

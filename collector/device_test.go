@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/nearside/nearside/edge"
+	"github.com/nearside/nearside/edge/memo"
 )
 
 func TestDevices(t *testing.T) {
@@ -105,30 +106,6 @@ func TestDeviceReadingsDoNotReferToTheRequest(t *testing.T) {
 	}
 }
 
-func TestCacheIsBounded(t *testing.T) {
-	c := newCache[int]()
-	for i := range 3 * cacheEntries {
-		c.keep([]byte{byte(i), byte(i >> 8), byte(i >> 16)}, i)
-	}
-	held := 0
-	for i := range 3 * cacheEntries {
-		if got, ok := c.find([]byte{byte(i), byte(i >> 8), byte(i >> 16)}); ok {
-			held++
-			if got != i {
-				t.Fatalf("key %d has the value of %d", i, got)
-			}
-		}
-	}
-	if held == 0 || held > cacheEntries {
-		t.Errorf("%d entries are held, want 1 to %d", held, cacheEntries)
-	}
-	long := make([]byte, maxCacheKey+1)
-	c.keep(long, 1)
-	if _, ok := c.find(long); ok {
-		t.Error("a key over the limit is kept")
-	}
-}
-
 func TestDeviceAllocs(t *testing.T) {
 	d := newDevices()
 	for name, h := range map[string]*headers{
@@ -155,7 +132,7 @@ func FuzzDevice(f *testing.F) {
 	f.Add("Mozilla/5.0 (Linux; Android 4;(( Build/ Build; IEMobile;;;", "", "", "", "", "")
 	known := newCrawlers()
 	f.Fuzz(func(t *testing.T, agent, mobile, platform, factors, model, brands string) {
-		d := &devices{newCache[deviceReading](), known}
+		d := &devices{memo.New[deviceReading](maxCacheKey), known}
 		h := headers{userAgent: agent, mobile: mobile, platform: platform, formFactors: factors, model: model, brands: brands}
 		got, bot, _ := d.read(&h, nil)
 		switch got.Type {

@@ -13,12 +13,13 @@ import (
 	"golang.org/x/text/language"
 
 	"github.com/nearside/nearside/edge"
+	"github.com/nearside/nearside/edge/memo"
 )
 
 // languages matches what visitors read to what sites speak, and remembers what
 // it found. It is safe for concurrent use.
 type languages struct {
-	cache *cache[int] // index of the site's language, -1 for none
+	cache *memo.Memo[int] // index of the site's language, -1 for none
 
 	mu    sync.Mutex // serialises learning a release
 	sites atomic.Pointer[map[string]*siteLanguages]
@@ -42,7 +43,7 @@ func newSiteLanguages(names []string) *siteLanguages {
 }
 
 func newLanguages() *languages {
-	l := &languages{cache: newCache[int]()}
+	l := &languages{cache: memo.New[int](maxCacheKey)}
 	l.sites.Store(&map[string]*siteLanguages{})
 	return l
 }
@@ -69,10 +70,10 @@ func (l *languages) match(release *edge.Release, q *question, scratch []byte) (b
 	}
 	key = append(append(key, 1), cut(q.accept, maxAcceptLanguageBytes+1)...)
 
-	i, ok := l.cache.find(key)
+	i, ok := l.cache.Find(key)
 	if !ok {
 		i = site.match(q)
-		l.cache.keep(key, i)
+		l.cache.Keep(key, i)
 	}
 	if i < 0 {
 		return "", key

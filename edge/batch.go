@@ -128,7 +128,7 @@ func (e *Engine) Accept(b *Batch, now time.Time, out *BatchOutcome) error {
 		if ev.Consent != of {
 			of, verdict = ev.Consent, consent.Verdict{}
 			if of >= 0 {
-				verdict = consent.Evaluate(&b.Consents[of], &release.doc.Settings.Consent, consent.Region{})
+				verdict = e.answers.evaluate(&b.Consents[of], &release.doc.Settings.Consent, consent.Region{}, now)
 			}
 		}
 		a := acceptance{engine: e, release: release, verdict: verdict, now: now, out: out}

@@ -84,7 +84,7 @@ func (b *browser) send(events ...BeaconEvent) (counts, state string) {
 func (b *browser) visit(release *Release, beacon *Beacon, out *Outcome) *Visit {
 	b.t.Helper()
 	request := &Request{Now: b.now, State: b.state}
-	out.Verdict = consent.Evaluate(&beacon.Consent, &release.doc.Settings.Consent, consent.Region{})
+	out.Verdict = consent.Evaluate(&beacon.Consent, &release.doc.Settings.Consent, consent.Region{}, time.Now())
 	d := &decider{}
 	d.begin(release, out.Verdict.Granted, false)
 	d.live = release

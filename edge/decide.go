@@ -35,8 +35,8 @@ func (e *Engine) Decide(b *Beacon, r *Request, out *Outcome) error {
 	defer d.free()
 
 	place := e.locator.Locate(r.Addr)
-	out.Verdict = consent.Evaluate(&b.Consent, &release.doc.Settings.Consent,
-		consent.Region{Country: place.Country, Subdivision: place.Region})
+	out.Verdict = e.answers.evaluate(&b.Consent, &release.doc.Settings.Consent,
+		consent.Region{Country: place.Country, Subdivision: place.Region}, r.Now)
 	d.begin(release, out.Verdict.Granted, b.Why)
 	d.asked, d.live = b.Slots, live
 	d.visit.begin(b, r)

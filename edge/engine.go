@@ -18,6 +18,8 @@ type Engine struct {
 	loader  RuleLoader
 	sealer  *Sealer
 
+	answers answers // of consent strings
+
 	previewer Previewer // nil without previews
 	previews  previews
 
@@ -38,7 +40,7 @@ type Options struct {
 
 // New returns an engine without sites.
 func New(o Options) *Engine {
-	e := &Engine{node: o.Node, locator: o.Locator, loader: o.Loader, sealer: o.Sealer, previewer: o.Previewer}
+	e := &Engine{node: o.Node, locator: o.Locator, loader: o.Loader, sealer: o.Sealer, answers: newAnswers(), previewer: o.Previewer}
 	e.releases.Store(&map[string]*Release{})
 	return e
 }

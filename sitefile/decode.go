@@ -126,6 +126,7 @@ func (d *decoder) settings(n *node) {
 	s.Why, s.SecondPerson = n.yes("why"), n.yes("secondPerson")
 	policy := n.get("consent")
 	s.Consent.StrictGPC, s.Consent.ContextBeforeAnswer = policy.yes("strictGpc"), policy.yes("contextBeforeAnswer")
+	s.Consent.TCF, s.Consent.PurposeOneTreatment = policy.tcfReading("tcf"), policy.yes("purposeOneTreatment")
 	open := policy.get("open")
 	s.Consent.Open = consent.Openings{UK: open.purposes("uk"), USOptOut: open.purposes("us-optout"), Elsewhere: open.purposes("elsewhere")}
 }
@@ -324,6 +325,18 @@ func (n *node) str(key string) string {
 		return v.text
 	}
 	return ""
+}
+
+// tcfReading reads the word or the vendor's number; the shape has checked which.
+func (n *node) tcfReading(key string) consent.TCFReading {
+	if id := n.number(key); id > 0 && id <= consent.MaxTCFVendor {
+		return consent.TCFReading(id)
+	}
+	reading, err := consent.ParseTCFReading(n.str(key))
+	if err != nil {
+		return consent.ByPurpose // what is no reading was refused with the file
+	}
+	return reading
 }
 
 func (n *node) strs(key string) []string {

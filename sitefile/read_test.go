@@ -105,6 +105,8 @@ var wrongFiles = []struct {
 	{"settings without origins", "site: shop\nsettings: {languages: [en]}\n", true, []string{"a.yaml:2:11: missing: settings has no origins"}},
 	{"a site id with capitals", strings.Replace(head, "shop", "Shop", 1), true, []string{`a.yaml:1:7: value: site is "Shop", want lower-case words joined by dashes`}},
 	{"a site id that is too long", strings.Replace(head, "shop", strings.Repeat("s", 65), 1), true, []string{`a.yaml:1:7: value: site has 65 characters, at most 64`}},
+	{"a vendor that is too large", "site: shop\nsettings: {origins: [https://a.b], languages: [en], consent: {tcf: 65536}}\n", true, []string{"a.yaml:2:68: value: tcf is 65536, want a whole number from 1 to 65535"}},
+	{"a TCF reading that is none", "site: shop\nsettings: {origins: [https://a.b], languages: [en], consent: {tcf: publishers}}\n", true, []string{`a.yaml:2:68: value: tcf is "publishers", want one of purpose, publisher; did you mean publisher?`}},
 	{"days that are too many", "site: shop\nsettings: {origins: [https://a.b], languages: [en], retainDays: 401}\n", true, []string{"a.yaml:2:65: value: retainDays is 401, want a whole number from 1 to 400"}},
 	{"a purpose that is none", head + "fields: [{name: a.b, type: string, purpose: spying, origin: first, from: settings, value: 1}]\n", true,
 		[]string{`a.yaml:3:45: value: purpose is "spying", want one of storage, measure, context, profile, personalise, share, geo, device`}},

@@ -75,7 +75,9 @@ var settingsShape = &shape{name: "settings", kind: mapping, says: "The site's ow
 }}
 
 var consentShape = &shape{kind: mapping, says: "The consent policy; without it the strict one.", keys: []key{
-	{"strictGpc", yes("Lets Global Privacy Control take away profile and personalise beside share."), false},
+	{"strictGpc", yes("Lets Global Privacy Control, and the opt-out of a US section of the GPP, take away profile and personalise beside share."), false},
+	{"tcf", &shape{kind: text, words: []string{"purpose", "publisher"}, says: "Whose choices count in TC strings: those for the purposes (purpose, the default), those for the publisher (publisher), or those for a vendor of the Global Vendor List by its id.", or: []*shape{{kind: whole, least: 1, most: consent.MaxTCFVendor, says: "The id of a vendor in the Global Vendor List."}}}, false},
+	{"purposeOneTreatment", yes("Lets a TC string that did not ask for purpose 1, because the law of its publisher's country has no need of it, grant storage."), false},
 	{"contextBeforeAnswer", yes("Opens context for a visitor who has said nothing, wherever nothing would be allowed otherwise."), false},
 	{"open", &shape{kind: mapping, says: "What is allowed to a visitor who has said nothing, by where they are.", keys: []key{
 		{"uk", listOf(oneOf([]string{"measure"}, "A purpose."), "measure, in the United Kingdom."), false},

@@ -107,6 +107,12 @@ func (r *renderer) settings() pairs {
 	out.put("timezone", s.TimeZone)
 	var policy, open pairs
 	policy.put("strictGpc", s.Consent.StrictGPC)
+	if s.Consent.TCF == consent.ByPublisher {
+		policy.put("tcf", s.Consent.TCF.String())
+	} else {
+		policy.put("tcf", int(s.Consent.TCF)) // a vendor; the default is 0 and left out
+	}
+	policy.put("purposeOneTreatment", s.Consent.PurposeOneTreatment)
 	policy.put("contextBeforeAnswer", s.Consent.ContextBeforeAnswer)
 	for _, o := range []struct {
 		key string

@@ -115,7 +115,7 @@ func defaults() []fallback {
 		{"unknown place", consent.Region{}, consent.Strict},
 	} {
 		signals := consent.Signals{Claimed: consent.All, PagePolicy: place.page}
-		verdict := consent.Evaluate(&signals, &consent.Policy{}, place.region)
+		verdict := consent.Evaluate(&signals, &consent.Policy{}, place.region, time.Time{}) // there is no string whose age matters
 		allowed := "nothing"
 		if verdict.Granted != 0 {
 			allowed = strings.Join(verdict.Granted.Names(), ", ")

@@ -10,14 +10,17 @@ import (
 	"path/filepath"
 	"reflect"
 	"testing"
+	"time"
 )
 
 var update = flag.Bool("update", false, "rewrite what the case files want with what Evaluate returns")
 
-// A caseFile is one file of testdata/cases. Signals are in the form of the
-// beacon's "consent" member, so that the tag can read the same files.
+// A caseFile is one file of testdata/cases or testdata/strings. Signals are in the
+// form of the beacon's "consent" member, so that the tag can read the same files.
+// It reads those of cases alone: it decodes no strings, and has no say in their age.
 type caseFile struct {
 	Why     string      `json:"why"`
+	Now     string      `json:"now,omitempty"` // a day; testNow without one
 	Signals wireSignals `json:"signals"`
 	Policy  Policy      `json:"policy"`
 	Region  wireRegion  `json:"region"`
@@ -53,6 +56,20 @@ type wireVerdict struct {
 	Policy     string `json:"policy"`
 	Vetoed     Set    `json:"vetoed"`
 	Unresolved bool   `json:"unresolved"`
+	Reason     Reason `json:"reason,omitempty"`
+}
+
+// now is when the case happens.
+func (c *caseFile) now(t *testing.T) time.Time {
+	t.Helper()
+	if c.Now == "" {
+		return testNow
+	}
+	now, err := time.Parse(time.DateOnly, c.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return now
 }
 
 func (w *wireSignals) signals(t *testing.T) Signals {
@@ -78,8 +95,12 @@ func (w *wireSignals) signals(t *testing.T) Signals {
 	return s
 }
 
-func TestPrecedenceCases(t *testing.T) {
-	entries, err := os.ReadDir(filepath.Join("testdata", "cases"))
+func TestPrecedenceCases(t *testing.T) { checkCases(t, "cases") }
+
+func TestStringCases(t *testing.T) { checkCases(t, "strings") }
+
+func checkCases(t *testing.T, folder string) {
+	entries, err := os.ReadDir(filepath.Join("testdata", folder))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +109,7 @@ func TestPrecedenceCases(t *testing.T) {
 	}
 	for _, entry := range entries {
 		t.Run(entry.Name(), func(t *testing.T) {
-			checkCase(t, filepath.Join("testdata", "cases", entry.Name()))
+			checkCase(t, filepath.Join("testdata", folder, entry.Name()))
 		})
 	}
 }
@@ -108,13 +129,17 @@ func checkCase(t *testing.T, path string) {
 		t.Error("the case gives no reason")
 	}
 	s := c.Signals.signals(t)
-	v := Evaluate(&s, &c.Policy, Region(c.Region))
+	v := Evaluate(&s, &c.Policy, Region(c.Region), c.now(t))
+	if e := Explain(&s, &c.Policy, Region(c.Region), c.now(t)); e.Verdict != v {
+		t.Errorf("explained as %+v, evaluated as %+v", e.Verdict, v)
+	}
 	got := wireVerdict{
 		Granted:    Set(v.Granted),
 		Authority:  v.Authority.String(),
 		Policy:     v.Policy.String(),
 		Vetoed:     Set(v.Vetoed),
 		Unresolved: v.Unresolved,
+		Reason:     v.Reason,
 	}
 	if *update {
 		c.Want = got
@@ -128,8 +153,8 @@ func checkCase(t *testing.T, path string) {
 		return
 	}
 	if !reflect.DeepEqual(got, c.Want) {
-		t.Errorf("%s\n got %s by %s under %s, vetoed %s, unresolved %t\nwant %s by %s under %s, vetoed %s, unresolved %t", c.Why,
-			v.Granted, got.Authority, got.Policy, v.Vetoed, got.Unresolved,
-			Purposes(c.Want.Granted), c.Want.Authority, c.Want.Policy, Purposes(c.Want.Vetoed), c.Want.Unresolved)
+		t.Errorf("%s\n got %s by %s under %s, vetoed %s, unresolved %t %s\nwant %s by %s under %s, vetoed %s, unresolved %t %s", c.Why,
+			v.Granted, got.Authority, got.Policy, v.Vetoed, got.Unresolved, got.Reason,
+			Purposes(c.Want.Granted), c.Want.Authority, c.Want.Policy, Purposes(c.Want.Vetoed), c.Want.Unresolved, c.Want.Reason)
 	}
 }

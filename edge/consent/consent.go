@@ -8,10 +8,13 @@
 // with the name of the authority that granted it. Every other package asks that
 // set and never reads a signal itself. What no signal grants is refused.
 //
-// The package does no I/O, never widens what the tag claimed, never keeps or
+// The strings are decoded by the packages tcf and gpp below; what a string is
+// good for is decided here. The package does no I/O, never widens what the tag claimed, never keeps or
 // logs a signal, and holds no state: the same arguments always give the same
 // Verdict. Every function may be called by any number of goroutines at once.
 package consent
+
+import "time"
 
 // Tri is an answer that may be missing. The zero value is Unset, which is never
 // read as Yes.
@@ -63,38 +66,94 @@ type Verdict struct {
 	// Vetoed is what the authority granted and a veto took away, whether or not
 	// the tag claimed it.
 	Vetoed Purposes
-	// Unresolved means that the authority applies but gave no answer that can
-	// be read. Granted is empty then.
+	// Unresolved means that the authority applies but gave no answer that
+	// counts. Granted is empty then.
 	Unresolved bool
+	// Reason says why it is unresolved, and is empty otherwise.
+	Reason Reason
 }
 
 // Evaluate decides what a visitor allows: one authority grants, every veto
 // takes away, the tag's claim is the ceiling, and what a lost purpose was
-// needed for goes with it. It does not allocate. No argument may be nil; the
+// needed for goes with it. now decides, by its day, whether a choice is too old.
+// It does not allocate unless a string is malformed. No pointer may be nil; the
 // zero values are the strict reading.
-func Evaluate(s *Signals, p *Policy, where Region) Verdict {
-	place := where.class()
-	readings := [...]reading{ // in order of precedence
-		readTCF(s),
-		readGPP(s),
-		readMode(s),
-		readOwner(s),
-		readRegion(p, place, s.PagePolicy),
-	}
+func Evaluate(s *Signals, p *Policy, where Region, now time.Time) Verdict {
+	var tcf TCFAnswer
+	var gpp GPPAnswer
+	s.read(p.TCF, &tcf, &gpp)
+	return Answers{&tcf, &gpp}.Evaluate(s, p, where, now)
+}
 
-	v := Verdict{Policy: stricter(place, s.PagePolicy)}
-	var grants Purposes
-	vetoes := gpcVetoes(s, p)
-	for _, r := range readings {
+// read decodes the strings that matter.
+func (s *Signals) read(as TCFReading, tcf *TCFAnswer, gpp *GPPAnswer) {
+	if s.ReadsTCF() {
+		*tcf = ReadTCF(s.TCF, as)
+	}
+	if s.ReadsGPP() {
+		*gpp = ReadGPP(s.GPP, as)
+	}
+}
+
+// Answers are what the strings of Signals say, for who keeps that: ReadTCF and
+// ReadGPP of the signals' strings and the policy's TCFReading, of which only
+// those are looked at that ReadsTCF and ReadsGPP ask for. Neither may be nil.
+type Answers struct {
+	TCF *TCFAnswer
+	GPP *GPPAnswer
+}
+
+// ReadsTCF reports whether the TC string matters.
+func (s *Signals) ReadsTCF() bool { return s.TCF != "" && tcfApplies(s) }
+
+// ReadsGPP reports whether the GPP string matters.
+func (s *Signals) ReadsGPP() bool { return s.GPP != "" && gppApplies(s) }
+
+// Evaluate is the function Evaluate for strings that were read before. It never
+// allocates.
+func (a Answers) Evaluate(s *Signals, p *Policy, where Region, now time.Time) Verdict {
+	f := a.fold(s, p, where, now, nil)
+	return f.verdict
+}
+
+// A folding is a verdict with what it was made of.
+type folding struct {
+	verdict  Verdict
+	readings [readings]reading // in order of precedence
+	grants   Purposes          // the authority's, before vetoes
+}
+
+// readings is how many signals may grant.
+const readings = int(ByRegion)
+
+// fold is all there is to decide. It appends each veto to notes, which may be nil.
+func (a Answers) fold(s *Signals, p *Policy, where Region, now time.Time, notes *[]Veto) folding {
+	place, today := where.class(), dayOf(now)
+	f := folding{
+		verdict: Verdict{Policy: stricter(place, s.PagePolicy)},
+		readings: [...]reading{
+			readTCF(s, a.TCF, p, today),
+			readGPP(s, a.GPP, p, today, notes),
+			readMode(s),
+			readOwner(s),
+			readRegion(p, place, s.PagePolicy),
+		},
+	}
+	v, vetoes := &f.verdict, gpcVetoes(s, p)
+	if notes != nil {
+		f.note(notes, vetoes)
+	}
+	for i := range f.readings {
+		r := &f.readings[i]
 		vetoes |= r.vetoes
 		if r.applies && v.Authority == ByNobody {
-			v.Authority, v.Unresolved, grants = r.authority, r.unresolved, r.grants
+			v.Authority, v.Reason, f.grants = r.authority, r.reason, r.grants
 		}
 	}
-
-	v.Vetoed = grants & vetoes
-	v.Granted = withNeeds(grants &^ vetoes & s.Claimed)
-	return v
+	v.Unresolved = v.Reason != ""
+	v.Vetoed = f.grants & vetoes
+	v.Granted = withNeeds(f.grants &^ vetoes & s.Claimed)
+	return f
 }
 
 // A reading is what one signal says. The zero value says nothing.
@@ -103,12 +162,23 @@ type reading struct {
 	// applies means that this signal speaks for the visitor, so that no signal
 	// below it may grant.
 	applies bool
-	// unresolved means that it applies but cannot be read; it grants nothing.
-	unresolved bool
-	grants     Purposes
+	// reason says why it applies and gave no answer that counts; it grants
+	// nothing then.
+	reason Reason
+	grants Purposes
 	// vetoes are taken away whoever grants, and whether or not it applies: an
 	// opt-out needs no right to grant.
 	vetoes Purposes
+	fault  Fault   // where the string is malformed
+	notes  *[]Veto // where vetoes with a cause are noted, or nil
+}
+
+// veto takes something away, for a cause that an explanation can name.
+func (r *reading) veto(v Veto) {
+	r.vetoes |= v.Purposes
+	if r.notes != nil && v.Purposes != 0 {
+		*r.notes = append(*r.notes, v)
+	}
 }
 
 // Authority names the signal that could grant. The zero value is ByNobody,

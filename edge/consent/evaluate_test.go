@@ -4,7 +4,11 @@ package consent
 
 import (
 	"testing"
+	"time"
 )
+
+// testNow is when the tests happen, as far as strings are concerned.
+var testNow = time.Date(2026, time.November, 15, 12, 0, 0, 0, time.UTC)
 
 var (
 	california = Region{"US", "CA"}
@@ -112,7 +116,7 @@ func TestStrictGPCTakesProfilesFromEveryAuthority(t *testing.T) {
 	for _, by := range []Authority{ByOwner, ByMode, ByRegion} {
 		s := grantedBy(by)
 		s.GPC = true
-		v := Evaluate(&s, &Policy{StrictGPC: true}, california)
+		v := Evaluate(&s, &Policy{StrictGPC: true}, california, testNow)
 		if v.Granted&(Share|Profile|Personalise) != 0 || !v.Granted.Has(Storage|Measure|Context) {
 			t.Errorf("by %v strict GPC leaves %v", by, v.Granted)
 		}
@@ -130,7 +134,7 @@ func TestVetoedIsToldThoughTheTagDidNotClaimIt(t *testing.T) {
 	}
 }
 
-func evaluateIn(where Region, s Signals) Verdict { return Evaluate(&s, &Policy{}, where) }
+func evaluateIn(where Region, s Signals) Verdict { return Evaluate(&s, &Policy{}, where, testNow) }
 
 func expect(t *testing.T, by Authority, how string, s Signals, want Purposes) {
 	t.Helper()
@@ -142,16 +146,19 @@ func expect(t *testing.T, by Authority, how string, s Signals, want Purposes) {
 func TestEvaluateAllocs(t *testing.T) {
 	sections := []int{7, 8}
 	policy := Policy{ContextBeforeAnswer: true}
-	tcf := []byte("CQ")
+	tcf, gpp := agreed().text(), gppText(section{2, agreed().text()}, uscaText(1, 2, 2, 0, true))
 	key, value, word := []byte("analytics_storage"), []byte("granted"), []byte("us-optout")
 	got := testing.AllocsPerRun(1000, func() {
 		s := Signals{Claimed: All, GPC: true, GPPSections: sections}
 		s.PagePolicy, _ = ParsePagePolicy(word)
 		ParseMode(&s.Mode, key, value)
-		unresolved := Evaluate(&s, &policy, california)
+		unresolved := Evaluate(&s, &policy, california, testNow)
 		s.GPPSections = nil
 		s.Owner.Granted = Purposes(len(tcf))
-		sink = Evaluate(&s, &policy, france)
+		owned := Evaluate(&s, &policy, france, testNow)
+		s.TCF, s.GPP, s.GPPSections = tcf, gpp, sections
+		sink = Evaluate(&s, &policy, france, testNow)
+		sink.Vetoed |= owned.Vetoed
 		sink.Unresolved = unresolved.Unresolved
 		_ = sink.Authority.String()
 		_ = sink.Policy.String()
@@ -171,14 +178,17 @@ func BenchmarkEvaluate(b *testing.B) {
 		{"owner", grantedBy(ByOwner)},
 		{"consent-mode-and-gpc", func() Signals { s := grantedBy(ByMode); s.GPC = true; return s }()},
 		{"region", grantedBy(ByRegion)},
-		{"unresolved-tcf", Signals{Claimed: All, GDPR: Yes, TCF: "CQ"}},
+		{"malformed-tcf", Signals{Claimed: All, GDPR: Yes, TCF: "CQ"}},
+		{"tcf", Signals{Claimed: All, GDPR: Yes, TCF: agreed().text()}},
+		{"gpp-us", Signals{Claimed: All, GPP: gppText(uscaText(1, 2, 2, 0, true)), GPPSections: []int{8}}},
+		{"tcf-and-gpp", Signals{Claimed: All, GDPR: Yes, TCF: agreed().text(), GPP: gppText(section{2, agreed().text()}, uscaText(1, 2, 2, 0, true)), GPPSections: []int{2}}},
 	}
 	for _, bm := range benchmarks {
 		b.Run(bm.name, func(b *testing.B) {
 			policy := Policy{}
 			b.ReportAllocs()
 			for b.Loop() {
-				sink = Evaluate(&bm.s, &policy, california)
+				sink = Evaluate(&bm.s, &policy, california, testNow)
 			}
 		})
 	}

@@ -59,9 +59,15 @@ func ParsePagePolicy(word []byte) (PagePolicy, bool) {
 // Policy is what a site's owner has decided about consent. The zero value is
 // the policy as shipped, the strict one. It is read-only once in use.
 type Policy struct {
-	// StrictGPC lets Global Privacy Control take away profile and personalise
-	// beside share.
+	// StrictGPC lets Global Privacy Control, and the opt-out of a US section of
+	// the GPP, take away profile and personalise beside share.
 	StrictGPC bool `json:"strictGpc,omitempty"`
+	// TCF is whose choices count in TC strings and in the GPP's tcfeuv2 and
+	// tcfcav1.
+	TCF TCFReading `json:"tcf,omitempty"`
+	// PurposeOneTreatment lets a TC string that did not ask for purpose 1, because
+	// the law of its publisher's country has no need of it, grant storage.
+	PurposeOneTreatment bool `json:"purposeOneTreatment,omitempty"`
 	// ContextBeforeAnswer opens context for a visitor who has said nothing,
 	// wherever nothing would be allowed otherwise.
 	ContextBeforeAnswer bool `json:"contextBeforeAnswer,omitempty"`
@@ -96,10 +102,13 @@ const (
 // leave to the site's owner.
 var ErrNotOpenable = errors.New("purpose needs the visitor's yes")
 
-// Validate reports the first opening that its class does not leave to the
-// owner; the error wraps ErrNotOpenable. Evaluate ignores such an opening, so
+// Validate reports a TCF reading that is none, or the first opening that its class does not leave to the
+// owner; the error wraps ErrTCFReading or ErrNotOpenable. Evaluate ignores such an opening, so
 // that a policy which was never validated is still no wider than the law.
 func (p *Policy) Validate() error {
+	if p.TCF > ByPublisher {
+		return fmt.Errorf("consent policy: tcf: %w", ErrTCFReading)
+	}
 	for _, o := range []struct {
 		class    Class
 		set      Set

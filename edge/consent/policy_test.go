@@ -17,9 +17,12 @@ func TestPolicyJSON(t *testing.T) {
 		{"the shipped policy is an empty object", Policy{}, `{}`},
 		{"every setting", Policy{
 			StrictGPC:           true,
+			TCF:                 ByPublisher,
+			PurposeOneTreatment: true,
 			ContextBeforeAnswer: true,
 			Open:                Openings{UK: Set(Measure), USOptOut: Set(Device), Elsewhere: Set(Storage | Context)},
-		}, `{"strictGpc":true,"contextBeforeAnswer":true,"open":{"uk":["measure"],"us-optout":["device"],"elsewhere":["storage","context"]}}`},
+		}, `{"strictGpc":true,"tcf":"publisher","purposeOneTreatment":true,"contextBeforeAnswer":true,"open":{"uk":["measure"],"us-optout":["device"],"elsewhere":["storage","context"]}}`},
+		{"a vendor is a number", Policy{TCF: 755}, `{"tcf":755}`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -50,6 +53,13 @@ func TestPolicyRefuses(t *testing.T) {
 		{"a string for a switch", `{"strictGpc":"yes"}`, nil},
 		{"a number for a set", `{"open":{"uk":2}}`, nil},
 		{"a list", `[]`, nil},
+		{"a TCF reading that is none", `{"tcf":"vendor"}`, ErrTCFReading},
+		{"a vendor as a text", `{"tcf":"755"}`, ErrTCFReading},
+		{"vendor 0", `{"tcf":0}`, ErrTCFReading},
+		{"a vendor that is too large", `{"tcf":65536}`, ErrTCFReading},
+		{"a vendor that is no whole number", `{"tcf":7.5}`, ErrTCFReading},
+		{"a vendor below 0", `{"tcf":-7}`, ErrTCFReading},
+		{"a list of vendors", `{"tcf":[7]}`, ErrTCFReading},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -78,7 +88,7 @@ func TestPolicyThatWasNeverValidatedIsNoWider(t *testing.T) {
 	}
 	for _, tt := range tests {
 		s := Signals{Claimed: All, PagePolicy: tt.page}
-		if got := Evaluate(&s, &wide, tt.where); got.Granted != tt.want {
+		if got := Evaluate(&s, &wide, tt.where, testNow); got.Granted != tt.want {
 			t.Errorf("%v grants %v, want %v", tt.where, got.Granted, tt.want)
 		}
 	}

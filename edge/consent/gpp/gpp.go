@@ -146,20 +146,17 @@ func (g *String) header(text string) error {
 
 // section reads the text of a section by its id.
 func (g *String) section(s *Section) (err error) {
-	switch s.ID {
-	case TCFEUV2:
-		s.Name = "tcfeuv2"
+	s.Name = SectionName(s.ID)
+	switch {
+	case s.ID == TCFEUV2:
 		err = g.TCFEU.Decode(s.Text)
-	case TCFCAV1:
-		s.Name = "tcfcav1"
+	case s.ID == TCFCAV1:
 		err = g.TCFCA.decode(s.Text)
-	case USPV1:
-		s.Name = "uspv1"
+	case s.ID == USPV1:
 		err = g.USP.Decode(s.Text)
+	case s.Name == "":
+		return unknown(s.Text)
 	default:
-		if s.Name = usName(s.ID); s.Name == "" {
-			return unknown(s.Text)
-		}
 		err = s.US.decode(s.ID, s.Text)
 	}
 	if refused, ok := errors.AsType[*packed.Error](err); ok {

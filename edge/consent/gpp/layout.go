@@ -132,6 +132,21 @@ func layoutOf(id, version int) *layout {
 	return nil
 }
 
+// SectionName is the API prefix of a section, empty for an id that is not known
+// here.
+func SectionName(id int) string {
+	switch id {
+	case TCFEUV2:
+		return "tcfeuv2"
+	case TCFCAV1:
+		return "tcfcav1"
+	case USPV1:
+		return "uspv1"
+	default:
+		return usName(id)
+	}
+}
+
 // usName is the name of a US section, empty for any other id.
 func usName(id int) string {
 	for i := range layouts {

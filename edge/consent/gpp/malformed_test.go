@@ -13,39 +13,8 @@ import (
 
 const goodUsnat = "BVVqAAAAAgA"
 
-// fibonacci writes a number as the header has it.
-func fibonacci(n int) string {
-	terms := []int{1, 2}
-	for terms[len(terms)-1] <= n {
-		terms = append(terms, terms[len(terms)-1]+terms[len(terms)-2])
-	}
-	bits := "1"
-	for i := len(terms) - 2; i >= 0; i-- {
-		if n >= terms[i] {
-			n -= terms[i]
-			bits = "1" + bits
-		} else if bits != "1" {
-			bits = "0" + bits
-		}
-	}
-	return bits
-}
-
-// header writes a header with section ids, each by itself, or with one range for
-// a pair in which the first is negative.
-func header(ids ...int) string {
-	w := new(packedtest.Writer).Uint(headerType, 6).Uint(headerVersion, 6)
-	if ids[0] < 0 {
-		return w.Uint(1, 12).Bits("1" + fibonacci(-ids[0]) + fibonacci(ids[1]+ids[0])).Text(24)
-	}
-	w.Uint(uint64(len(ids)), 12)
-	last := 0
-	for _, id := range ids {
-		w.Bits("0" + fibonacci(id-last))
-		last = id
-	}
-	return w.Text(24)
-}
+// header writes a header with section ids.
+func header(ids ...int) string { return packedtest.Header(ids...) }
 
 // canada is a tcfcav1 core up to its vendors.
 func canada() *packedtest.Writer {
@@ -75,7 +44,7 @@ func TestMalformedStringsAreRefused(t *testing.T) {
 		{"bytes behind the header", "DBABLAAAAAAA~" + goodUsnat, packed.BadLength, "header"},
 		{"a section id that is too large", header(100_000) + "~A", packed.BadRange, "SectionIds"},
 		{"a section id above the bound", header(4096) + "~A", packed.BadRange, "SectionIds"},
-		{"too many sections", header(-40, 80) + strings.Repeat("~A", 41), packed.BadCount, "SectionIds"},
+		{"too many sections", new(packedtest.Writer).Uint(headerType, 6).Uint(headerVersion, 6).Uint(1, 12).Bits("1"+packedtest.Fibonacci(40)+packedtest.Fibonacci(40)).Text(24) + strings.Repeat("~A", 41), packed.BadCount, "SectionIds"},
 		{"no section for an id", "DBABLA", packed.BadCount, "SectionIds"},
 		{"more sections than ids", "DBABLA~" + goodUsnat + "~" + goodUsnat, packed.BadCount, "SectionIds"},
 		{"a section that is empty", "DBABLA~", packed.Empty, "usnat.core"},

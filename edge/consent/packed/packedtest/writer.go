@@ -43,3 +43,33 @@ func (w *Writer) Text(multiple int) string {
 	}
 	return out.String()
 }
+
+// Fibonacci returns the bits of a number that is at least 1 in Fibonacci coding.
+func Fibonacci(n int) string {
+	terms := []int{1, 2}
+	for terms[len(terms)-1] <= n {
+		terms = append(terms, terms[len(terms)-1]+terms[len(terms)-2])
+	}
+	bits := "1"
+	for i := len(terms) - 2; i >= 0; i-- {
+		if n >= terms[i] {
+			n -= terms[i]
+			bits = "1" + bits
+		} else if bits != "1" {
+			bits = "0" + bits
+		}
+	}
+	return bits
+}
+
+// Header returns the header of a GPP string with section ids, in order, each by
+// itself.
+func Header(ids ...int) string {
+	w := new(Writer).Uint(3, 6).Uint(1, 6).Uint(uint64(len(ids)), 12)
+	last := 0
+	for _, id := range ids {
+		w.Bits("0" + Fibonacci(id-last))
+		last = id
+	}
+	return w.Text(24)
+}
