@@ -47,7 +47,7 @@ const usage = `Nearside personalizes a site at its edge, under the visitor's con
   nearside token                       who may do what on a node
   nearside items                       a site's catalogue: import a feed, list, get, delete
   nearside replay DECISION             answers a recorded decision again, and says what it saw
-  nearside consent                     consent strings: what they say
+  nearside consent                     consent strings: what they say, and what follows
   nearside sinks                       where events flow on to: how it does, and forgetting a person
   nearside dead                        events that a sink could not take: list, show, replay, drop
   nearside events                      stored events as JSON lines (--follow to go on)

@@ -138,6 +138,8 @@ func TestCommandLineHelpNamesOnlyWhatIsUsed(t *testing.T) {
 		{"module rollback", append([]string{"json", "site", "to"}, client...)},
 		{"token create", append([]string{"role", "site", "valid"}, client...)},
 		{"replay", append([]string{"json"}, client...)},
+		{"consent decode", []string{"json"}},
+		{"consent explain", []string{"country", "data", "date", "gpc", "json", "policy", "region", "rules", "rules.modules"}},
 		{"site files", []string{"languages", "origin"}},
 		{"check", []string{"data", "json", "rules.modules"}},
 		{"diff", append([]string{"json", "u"}, client...)},

@@ -15,12 +15,13 @@ import (
 	"github.com/nearside/nearside/edge/consent/tcf"
 )
 
-const consentLine = "consent decode STRING"
+const consentLine = "consent decode STRING | explain FILE [settings]"
 
-// consentCommand reads consent strings. It needs no node.
+// consentCommand tells what consent strings say, and what signals grant. It needs
+// no node.
 func consentCommand(ctx context.Context, args []string, io stdio) error {
 	return wordOf(ctx, args, io, consentLine, map[string]subcommand{
-		"decode": consentDecodeCommand,
+		"decode": consentDecodeCommand, "explain": consentExplainCommand,
 	})
 }
 
@@ -104,9 +105,13 @@ func argument(word string, most int) (string, error) {
 	if word != standard {
 		return word, nil
 	}
-	text, err := io.ReadAll(io.LimitReader(os.Stdin, int64(most)+1024))
+	text, err := readAtMost(os.Stdin, most+1024)
 	if err != nil {
 		return "", fmt.Errorf("read standard input: %w", err)
 	}
 	return string(text), nil
+}
+
+func readAtMost(in io.Reader, most int) ([]byte, error) {
+	return io.ReadAll(io.LimitReader(in, int64(most)))
 }

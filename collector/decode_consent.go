@@ -7,6 +7,20 @@ import (
 	"github.com/nearside/nearside/edge/consent"
 )
 
+// DecodeConsent fills c with a consent object that stands alone: a beacon's, or a
+// server's. It refuses what DecodeBeacon would, and on the same terms.
+func (d *Decoder) DecodeConsent(body []byte, c *consent.Signals) error {
+	*c = consent.Signals{GPPSections: c.GPPSections[:0]}
+	d.reset(body)
+	if len(body) > edge.MaxBeaconBytes {
+		return d.trail.refuse(faultLong)
+	}
+	if f := first(d.serverConsent(c), d.scan.end()); f != faultNone {
+		return d.trail.refuse(f)
+	}
+	return nil
+}
+
 // serverConsent reads what a server says of a person's consent: the signals of a
 // beacon as the page or the app had them, or the answer that the site itself has
 // on file, as lists of names:

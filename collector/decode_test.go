@@ -9,6 +9,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -283,6 +284,42 @@ func TestTagGoldenFiles(t *testing.T) {
 				if got, want := mustJSON(t, part.got), mustJSON(t, part.want); got != want {
 					t.Errorf("%s: read %s, encoding/json reads %s", part.name, got, want)
 				}
+			}
+		})
+	}
+}
+
+func TestDecodeConsent(t *testing.T) {
+	tests := []struct {
+		name, body string
+		want       consent.Signals
+		field      string // at fault
+		code       string
+	}{
+		{"a beacon's", `{"purposes":31,"gdpr":true,"tcf":"CQ","gppSid":[8],"gpc":true}`, consent.Signals{Claimed: 31, GDPR: consent.Yes, TCF: "CQ", GPPSections: []int{8}, GPC: true}, "", ""},
+		{"a server's", `{"granted":["storage"]}`, consent.Signals{Claimed: consent.All, Owner: consent.Choice{Granted: consent.Storage, Refused: consent.All &^ consent.Storage}}, "", ""},
+		{"without a claim there is no ceiling", `{"gpc":true}`, consent.Signals{Claimed: consent.All, GPC: true}, "", ""},
+		{"a signal of the wrong type", `{"tcf":7}`, consent.Signals{}, "tcf", "wrong_type"},
+		{"a signal twice", `{"gpc":true,"gpc":false}`, consent.Signals{}, "gpc", "bad_value"},
+		{"more behind it", `{"gpc":true} {}`, consent.Signals{}, "", "bad_json"},
+		{"no object", `[]`, consent.Signals{}, "", "wrong_type"},
+		{"nothing", ``, consent.Signals{}, "", "bad_json"},
+		{"too much", strings.Repeat(" ", edge.MaxBeaconBytes) + `{}`, consent.Signals{}, "", "too_long"},
+	}
+	var d Decoder
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var got consent.Signals
+			err := d.DecodeConsent([]byte(tt.body), &got)
+			if tt.code == "" {
+				if err != nil || !reflect.DeepEqual(got, tt.want) {
+					t.Errorf("got %+v, %v, want %+v", got, err, tt.want)
+				}
+				return
+			}
+			refused, ok := errors.AsType[*DecodeError](err)
+			if !ok || refused.Field != tt.field || refused.Code != tt.code {
+				t.Errorf("got %v, want %s of %q", err, tt.code, tt.field)
 			}
 		})
 	}
