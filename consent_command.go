@@ -15,13 +15,13 @@ import (
 	"github.com/nearside/nearside/edge/consent/tcf"
 )
 
-const consentLine = "consent decode STRING | explain FILE [settings]"
+const consentLine = "consent decode STRING | explain FILE | prompt SITE [settings]"
 
-// consentCommand tells what consent strings say, and what signals grant. It needs
-// no node.
+// consentCommand tells what consent strings say and what signals grant, and prints
+// the consent prompt. It needs no node.
 func consentCommand(ctx context.Context, args []string, io stdio) error {
 	return wordOf(ctx, args, io, consentLine, map[string]subcommand{
-		"decode": consentDecodeCommand, "explain": consentExplainCommand,
+		"decode": consentDecodeCommand, "explain": consentExplainCommand, "prompt": consentPromptCommand,
 	})
 }
 
