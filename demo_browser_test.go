@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -385,5 +386,52 @@ func TestScreenshots(t *testing.T) {
 			time.Sleep(1200 * time.Millisecond)
 			b.screenshot(lang + "-" + size.name + "-bar")
 		}
+	}
+}
+
+// A consent platform of somebody else's asks in place of our prompt. The tag reads
+// its Consent Mode; what the platform keeps reaches the node on the next page, and
+// taking it back goes the same way.
+func TestAConsentPlatformAsksInTheShop(t *testing.T) {
+	n := startDemo(t)
+	b := newTab(t, 1280, 900)
+	now := func(member string) string {
+		return eval[string](b, `new Promise(r => near('get', s => r(String(s.`+member+`))))`)
+	}
+	address := n.at("/en/", "place", "paris", "device", "phone", "cmp", "1")
+	b.open(address)
+	b.until("the platform's dialog", `document.querySelector('#cc-main .cm--box, #cc-main .cm') && getComputedStyle(document.querySelector('#cc-main .cm')).visibility === 'visible'`)
+	time.Sleep(1200 * time.Millisecond)
+	// Consent Mode has no word for context, which it so leaves on.
+	if got := now("granted"); got != strconv.Itoa(int(consent.Context)) || eval[bool](b, `!!document.querySelector('.near-prompt')`) {
+		t.Errorf("before an answer %s is granted", got)
+	}
+	b.nothingStored()
+	if events := n.storedEvents(t, "demo"); len(events) != 0 {
+		t.Errorf("before an answer %d events are stored", len(events))
+	}
+	b.do(chromedp.Click(`#cc-main [data-role=all]`))
+	b.until("the answer", `new Promise(r => near('get', s => r(s.decisions.length > 0)))`)
+	want := strconv.Itoa(int(consent.Storage | consent.Measure | consent.Context | consent.Profile | consent.Personalise | consent.Share))
+	if got := now("granted"); got != want || now("authority") != "gcm" {
+		t.Errorf("after the answer %s is granted by %s, want %s", got, now("authority"), want)
+	}
+	b.open(address)
+	b.until("the next page's answer", `new Promise(r => near('get', s => r(s.decisions.length > 0)))`)
+	if got := now("granted"); got != want || eval[bool](b, `!!document.querySelector('#cc-main .cm--show, html.show--consent')`) {
+		t.Errorf("on the next page %s is granted, want %s without being asked", got, want)
+	}
+	b.do(chromedp.Evaluate[chromedp.Void](`CookieConsent.acceptCategory([])`))
+	b.until("the withdrawal", `new Promise(r => near('get', s => r(!(s.granted & 1))))`)
+	b.until("that it is sent", `performance.getEntriesByType('resource').some(e => e.name.endsWith('/v1/withdraw'))`)
+	for _, cookie := range b.cookies() {
+		if strings.Contains(cookie, "near") {
+			t.Errorf("after the withdrawal there is the cookie %s", cookie)
+		}
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.faults) > 0 {
+		t.Errorf("faults: %q", b.faults)
 	}
 }

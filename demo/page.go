@@ -101,8 +101,37 @@ func (p *page) Here(lang string) string { return address(lang, p.path, p.Visitor
 // AskAgain returns this page's address for a visitor who was not asked.
 func (p *page) AskAgain() string {
 	v := p.Visitor
-	v.Decided, v.Granted = false, 0
+	v.Decided, v.Granted, v.Platform = false, 0, false
 	return address(p.language.Tag, p.path, v)
+}
+
+// AskByPlatform returns this page's address for a visitor whom a consent platform
+// asks.
+func (p *page) AskByPlatform() string {
+	v := p.Visitor
+	v.Decided, v.Granted, v.Platform = false, 0, true
+	return address(p.language.Tag, p.path, v)
+}
+
+// platformTexts are the words of the consent platform by their keys in the prompt.
+var platformTexts = []string{
+	"title", "text", "refuse", "accept", "choose", "save",
+	"storage.name", "storage.text", "measure.name", "measure.text", "share.name", "share.text",
+}
+
+// PlatformTexts are the consent platform's words: those of the shop's prompt.
+func (p *page) PlatformTexts() (map[string]string, error) {
+	made, err := p.prompt()
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]string{}
+	for _, key := range platformTexts {
+		if out[key], err = made.Text(key); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
 }
 
 // address returns a page's address in a language with a visitor in it.
@@ -158,9 +187,8 @@ func (p *page) Count() int { return p.Visitor.count() }
 // EventsCommand prints stored events.
 func (p *page) EventsCommand() string { return p.demo.eventsCommand }
 
-// Prompt is the consent prompt, with the shop's own words for the purposes. The
-// answer is kept in the page's address, not by the prompt's script.
-func (p *page) Prompt() (template.HTML, error) {
+// prompt is the consent prompt, with the shop's own words for the purposes.
+func (p *page) prompt() (*prompt.Prompt, error) {
 	own := map[string]string{}
 	var err error
 	text := func(key, ours string) {
@@ -175,9 +203,15 @@ func (p *page) Prompt() (template.HTML, error) {
 		}
 	}
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	made, err := prompt.New(p.language.Tag, PromptVersion, asked.Names(), own)
+	return prompt.New(p.language.Tag, PromptVersion, asked.Names(), own)
+}
+
+// Prompt is the consent prompt's markup. The answer is kept in the page's address,
+// not by the prompt's script.
+func (p *page) Prompt() (template.HTML, error) {
+	made, err := p.prompt()
 	if err != nil {
 		return "", err
 	}
@@ -186,6 +220,9 @@ func (p *page) Prompt() (template.HTML, error) {
 	err = made.Write(&out)
 	return template.HTML(out.String()), err
 }
+
+// Asks reports whether the shop's own prompt is on the page.
+func (p *page) Asks() bool { return !p.Visitor.Decided && !p.Visitor.Platform }
 
 // Prefix is where the collector answers on the shop's origin.
 func (p *page) Prefix() string { return p.demo.prefix }

@@ -20,7 +20,9 @@ type visitor struct {
 	Decided bool
 	Granted consent.Purposes
 	GPC     bool
-	Cart    []cartLine
+	// Platform has a consent platform ask them, in place of the shop's prompt.
+	Platform bool
+	Cart     []cartLine
 	// BarOpen keeps the visitor bar open from page to page.
 	BarOpen bool
 }
@@ -68,7 +70,7 @@ func parseVisitor(query string) visitor {
 			v.Granted |= p
 		}
 	}
-	v.GPC = values.Get("gpc") == "1"
+	v.GPC, v.Platform = values.Get("gpc") == "1", values.Get("cmp") == "1"
 	v.BarOpen = values.Get("bar") == "1"
 	v.Cart = parseCart(values.Get("cart"))
 	return v
@@ -135,6 +137,9 @@ func (v visitor) query() string {
 	}
 	if v.GPC {
 		add("gpc", "1")
+	}
+	if v.Platform {
+		add("cmp", "1")
 	}
 	var cart []string
 	for _, l := range v.Cart {

@@ -74,6 +74,10 @@ func TestEveryLinkKeepsTheVisitor(t *testing.T) {
 			href := html.UnescapeString(m[1])
 			switch {
 			case strings.HasPrefix(href, "#"), strings.Contains(m[0], "data-as-is"):
+			case strings.Contains(m[0], "data-platform"):
+				if want := strings.Replace(query, "&grant=storage,context&gpc=1", "&gpc=1&cmp=1", 1); !strings.HasSuffix(href, "?"+want) {
+					t.Errorf("%s: to be asked by a platform leads to %s", path, href)
+				}
 			case strings.Contains(m[0], "stage-again"):
 				if want := strings.Replace(query, "&grant=storage,context", "", 1); !strings.HasSuffix(href, "?"+want) {
 					t.Errorf("%s: to be asked again leads to %s", path, href)

@@ -8,7 +8,7 @@ import { getItem } from "./shop.js";
 /** The most of one item that the basket holds. */
 export const MAX_QUANTITY = 9;
 
-const keys = ["place", "device", "lang", "grant", "gpc", "cart", "bar"];
+const keys = ["place", "device", "lang", "grant", "gpc", "cmp", "cart", "bar"];
 
 const read = (search) => {
   const params = new URLSearchParams(search);
