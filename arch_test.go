@@ -97,10 +97,14 @@ var architecture = map[string]folder{
 		outside: []string{"github.com/evanw/esbuild"},
 		tests:   []string{"github.com/molecule-man/go-brrr"},
 	},
-	"prompt":          {tests: []string{"github.com/chromedp/chromedp"}},
+	"prompt":          {},
 	"demo":            {ours: append([]string{"prompt"}, engine...), outside: []string{"github.com/valyala/fasthttp"}},
 	"docs/genprivacy": {ours: engine},
-	"insight":         {ours: []string{"edge"}, without: []string{"net", "net/http", "os", "os/exec", "syscall"}, tests: []string{"stream"}},
+	"doctor": {
+		ours:    []string{"edge", "edge/consent", "edge/nearest"},
+		outside: []string{"github.com/chromedp/chromedp", "github.com/chromedp/cdproto", "golang.org/x/net/html"},
+	},
+	"insight": {ours: []string{"edge"}, without: []string{"net", "net/http", "os", "os/exec", "syscall"}, tests: []string{"stream"}},
 	"sitefile": {
 		ours:    []string{"edge", "edge/consent", "edge/markup", "edge/nearest"},
 		outside: []string{"go.yaml.in/yaml/v4"},
@@ -120,7 +124,7 @@ var architecture = map[string]folder{
 	},
 	".": {
 		ours: []string{
-			"edge", "edge/consent", "edge/consent/gpp", "edge/consent/packed", "edge/consent/tcf", "edge/nearest", "collector", "console", "demo", "geo", "insight", "publishing", "sink", "sitefile", "stream", "tag", "wasm-rules", "wasm-rules/lang", "wasm-rules/sdk",
+			"edge", "edge/consent", "edge/consent/gpp", "edge/consent/packed", "edge/consent/tcf", "edge/nearest", "collector", "console", "demo", "doctor", "geo", "insight", "prompt", "publishing", "sink", "sitefile", "stream", "tag", "wasm-rules", "wasm-rules/lang", "wasm-rules/sdk",
 		},
 		outside: []string{"github.com/valyala/fasthttp", "go.yaml.in/yaml/v4"},
 		tests:   []string{"github.com/maxmind/mmdbwriter"},

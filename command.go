@@ -54,6 +54,7 @@ const usage = `Nearside personalizes a site at its edge, under the visitor's con
   nearside events import FILE          events of other systems, from CSV or JSON lines
   nearside backup --to FILE            all that a node keeps, in one file, while it runs
   nearside restore --from FILE         a data directory made of it
+  nearside doctor URL                  what a page's tag, policy, consent and slots lack, with the next step
   nearside health                      whether a node answers that it is ready
   nearside config                      check a node's settings, or print them with where each comes from
   nearside version                     the version
@@ -82,6 +83,7 @@ var commands = map[string]func(ctx context.Context, args []string, io stdio) err
 	"events":  eventsCommand,
 	"backup":  backupCommand,
 	"restore": restoreCommand,
+	"doctor":  doctorCommand,
 	"health":  healthCommand,
 	"config":  configCommand,
 	"items":   itemsCommand,
