@@ -97,6 +97,12 @@ func TestCommandLine(t *testing.T) {
 		{"a token needs a site", []string{"token", "create", "ada", "--role", "viewer", "--data", data}, "", exitUsage, "--site is missing"},
 		{"token knows three words", []string{"token", "steal"}, "", exitUsage, "token create NAME"},
 		{"a replay needs a decision", []string{"replay", "--data", data}, "", exitUsage, "DECISION is missing"},
+		{"the doctor needs a page", []string{"doctor"}, "", exitUsage, "URL is missing"},
+		{"the doctor opens pages", []string{"doctor", "file:///etc/hosts"}, "", exitUsage, `the scheme is "file", want http or https`},
+		{"the doctor has a bound", []string{"doctor", "shop.example", "--timeout", "1h"}, "", exitUsage, "--timeout: want 1s to 5m0s"},
+		{"the doctor's browser is there", []string{"doctor", "shop.example", "--browser", filepath.Join(data, "typo")}, "", exitUsage, "--browser: there is no file"},
+		{"the doctor says what it sends", []string{"doctor", "--help"}, "", exitOK, "like a visit of a bot"},
+		{"a page that is not there", []string{"doctor", "127.0.0.1:1", "--browser", "none"}, "", exitError, "1 error to correct\n"},
 		{"a database that is none", []string{"serve", "--addr", "127.0.0.1:0", "--data", data, "--geo.database", "README.md"}, "", exitError, "open places"},
 	}
 	for _, tt := range tests {
@@ -131,6 +137,7 @@ func TestCommandLineHelpNamesOnlyWhatIsUsed(t *testing.T) {
 		{"site add", []string{"data", "http.prefix", "languages", "origin", "rules.modules"}},
 		{"events", append([]string{"follow", "profile", "since", "site", "visitor"}, client...)},
 		{"health", []string{"addr", "config", "tls.cert", "tls.key"}},
+		{"doctor", []string{"browser", "json", "timeout"}},
 		{"module check", []string{"json"}},
 		{"module pack", []string{"manifest", "out"}},
 		{"module sign", []string{"key", "out", "password-file", "site"}},

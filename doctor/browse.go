@@ -156,7 +156,7 @@ func (b *browsing) visit() {
 	}
 	if p.problem == "" && !p.download {
 		b.settle(ctx)
-		b.look(&p.doc)
+		p.isStuck = !b.look(&p.doc)
 		p.watched = time.Since(b.began)
 		b.collect()
 	}
@@ -217,19 +217,18 @@ func (b *browsing) stop() {
 	_, _ = chromedp.Call(ctx, cdppage.StopLoading, chromedp.Void{}) // what it did not stop, the end does
 }
 
-// look fills a document with what is in the page now. Of a page whose scripts never
-// end nothing can be seen.
-func (b *browsing) look(d *document) {
+// look fills a document with what is in the page now, and reports whether it could:
+// of a page whose scripts never end nothing can be seen.
+func (b *browsing) look(d *document) bool {
 	ctx, cancel := context.WithTimeout(b.ctx, lookTimeout)
 	defer cancel()
 	text, err := chromedp.Run(ctx, chromedp.Evaluate[string](lookScript))
-	if err != nil {
-		return
-	}
 	var seen document
-	if json.Unmarshal([]byte(text), &seen) == nil {
-		*d = seen
+	if err != nil || json.Unmarshal([]byte(text), &seen) != nil {
+		return false
 	}
+	*d = seen
+	return true
 }
 
 // dismissDialogs answers no to what the page asks, and lets it be left.

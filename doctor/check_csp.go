@@ -38,9 +38,9 @@ func (x *examination) checkPolicies() {
 			x.find("csp-trusted-types", "the policy requires Trusted Types, which the tag works under: it makes no markup from text")
 		}
 	}
-	enforced = x.confirmed(enforced)
+	enforced = x.seen(x.confirmed(enforced))
 	for _, b := range enforced {
-		x.find(b.code, fmt.Sprintf("%s of the policy in the page's %s blocks %s", b.directive, b.from, b.what), "directive", b.directive)
+		x.find(b.code, fmt.Sprintf("%s of the policy (%s) blocks %s", b.directive, b.from, b.what), "directive", b.directive)
 	}
 	for _, b := range reported {
 		x.find("csp-report-only", fmt.Sprintf("%s of a policy that only reports stands against %s", b.directive, b.what), "directive", b.directive)
@@ -91,6 +91,28 @@ func (x *examination) confirmed(found []blocking) []blocking {
 		}
 		return false
 	})
+}
+
+// seen adds what the browser blocked of the tag beside what could be told from the
+// policies: a script that another one added, a policy of a frame or of a redirect.
+func (x *examination) seen(found []blocking) []blocking {
+	for _, v := range x.page.doc.Violations {
+		b := blocking{directive: v.Directive, from: "browser", what: v.Blocked}
+		switch {
+		case v.IsReport:
+			continue
+		case v.Blocked == x.src.String():
+			b.code = "csp-blocks-tag"
+		case x.isNodes(v.Blocked):
+			b.code = "csp-blocks-requests"
+		default:
+			continue
+		}
+		if !slices.ContainsFunc(found, func(known blocking) bool { return known.code == b.code }) {
+			found = append(found, b)
+		}
+	}
+	return found
 }
 
 // checkViolations tells what the browser blocked beside the tag.

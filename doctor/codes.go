@@ -55,9 +55,10 @@ var pageKinds = []Kind{
 	{"page-loops", "page", Error, "The page goes on by itself without end, and was stopped.", "Take away the script or refresh that leaves the page."},
 	{"page-too-large", "page", Warning, "The page, or all that it loads, is larger than what the doctor reads (5 MB of HTML without a browser; 64 MB of HTML and 256 MB in all with one).", "Put the tag into the <head>, where it is read first."},
 	{"page-slow", "page", Warning, "The page was not loaded in time. The findings are of what was there by then.", "See which request keeps the page loading, or give more time with --timeout."},
+	{"page-stuck", "page", Error, "The page's scripts kept the browser busy until the time was over, or it would not stop loading, so its HTML was read instead.", "Find the script that does not end in the browser's tools, or take scripts out until the page answers."},
 	{"page-dialogs", "page", Note, "The page opened dialogs (alert, confirm, prompt), which stop its scripts. Each was dismissed.", "Nothing, if they are meant."},
-	{"page-read", "page", Note, "No browser opened the page: only its HTML was read.", "Install Chromium, or name one with --browser PATH, to see the rest."},
-	{"browser-failed", "page", Warning, "The browser could not be started, so the page was read without one.", "Start the browser by hand to see why. In a container without user namespaces its sandbox cannot start; --browser none says nothing of it."},
+	{"page-read", "page", Note, "Only the page's HTML was read: there is no browser, it was not wanted, or it could not look into the page.", "Where there is no browser, install Chromium or name one with --browser PATH, to see the rest."},
+	{"browser-failed", "page", Warning, "The browser could not be started, so the page was read without one.", "Start the browser by hand to see why. In a container without user namespaces its sandbox cannot start. --browser none reads the page alone."},
 }
 
 var tagKinds = []Kind{
@@ -116,7 +117,7 @@ var originKinds = []Kind{
 	{"site-unknown", "origin", Error, "The node has no site of that name.", "Correct data-site, or add the site: nearside site add {site} --origin {origin}"},
 	{"origin-not-allowed", "origin", Error, "The site does not allow pages of this origin.", "Add {origin} to settings.origins: nearside export --site {site} DIR, edit DIR/site.yaml, nearside apply DIR"},
 	{"origin-rewritten", "origin", Error, "The node compares the page's address with the Origin header, and they differ.", "Leave the Origin header as it comes in the proxy in front of the node."},
-	{"beacon-refused", "origin", Error, "The node refused a beacon as this page would send it. The code is the node's.", "Look the code up in docs/OPERATING.md; too_many_requests goes away by itself."},
+	{"beacon-refused", "origin", Error, "The node refused a beacon as this page would send it. The code is the node's.", "The message says what is wrong; too_many_requests goes away by itself (docs/OPERATING.md, “Limits”)."},
 	{"beacon-not-passed", "origin", Error, "Something in front of the node refuses POST.", "Let POST through to {base}v1/ in the proxy, CDN or firewall."},
 	{"beacon-failed", "origin", Error, "A beacon got no answer that a node gives.", "Look at the node's log, and at what stands in front of it."},
 }
@@ -158,8 +159,8 @@ var requestKinds = []Kind{
 	{"requests-none", "requests", Note, "The page sent the node nothing but the request for the tag.", "See the findings about consent and the tag: without a grant nothing is sent."},
 	{"request-failed", "requests", Error, "A request to the node had no answer.", "See the findings about the policy and the origin; a request that hangs is in the node's or the proxy's log."},
 	{"request-refused", "requests", Error, "The node, or something in front of it, refused a request of the page.", "The code says why; near('page', …) and near('event', …) of the page may send what is refused: docs/SITE.md, “The page”."},
-	{"events-rejected", "requests", Warning, "The node took a request and refused events in it.", "Correct the calls of near('event', …) that the code is about: docs/SITE.md, “The page”."},
-	{"events-put-off", "requests", Note, "The node answered the slots before the events were on disk; the tag sends them again.", "Nothing, if it is seldom; else look at the node's disk and at nearside_publish metrics in docs/OPERATING.md."},
+	{"events-rejected", "requests", Warning, "The node took a request and refused events in it.", "Correct the calls of near('event', …): docs/SERVER.md, “Events”, says what each code asks for."},
+	{"events-put-off", "requests", Note, "The node answered the slots before the events were on disk; the tag sends them again.", "Nothing, if it is seldom; else look at the node's disk and at nearside_stream_late_total (docs/OPERATING.md)."},
 	{"near-not-defined", "requests", Error, "A script called near(…) when there was neither the tag nor the queue.", "Put this before it: <script>window.near=window.near||function(){(near.q=near.q||[]).push(arguments)}</script>"},
 	{"tag-error", "requests", Error, "The tag said an error on the console.", "Report it with the page's address and the tag's version, unless content of a variant causes it."},
 	{"tag-says", "requests", Note, "The tag explains itself on the console, as it does on localhost.", "Do what it says."},

@@ -101,7 +101,7 @@ func Examine(ctx context.Context, o Options) (*Report, error) {
 		return nil, fmt.Errorf("doctor: want a URL, and a timeout of %v to %v", MinTimeout, MaxTimeout)
 	}
 	began := time.Now()
-	x := &examination{options: o, client: newClient(), facts: map[string]string{}}
+	x := &examination{options: o, client: newClient(), facts: map[string]string{"url": o.URL.Redacted()}}
 	defer x.client.CloseIdleConnections()
 	x.report = &Report{Version: reportVersion, URL: o.URL.Redacted(), Findings: []Finding{}, Slots: []SlotReport{}, Requests: []RequestReport{}}
 	x.open(ctx)
@@ -117,33 +117,45 @@ func Examine(ctx context.Context, o Options) (*Report, error) {
 	return x.report, ctx.Err()
 }
 
-// open opens the page in the browser, or reads it where there is none.
+// open opens the page in the browser, or reads it where there is none and where the
+// browser cannot look into it.
 func (x *examination) open(ctx context.Context) {
-	x.page = new(page)
-	if x.options.Browser != "" {
-		p, err := browse(ctx, &x.options)
-		if err == nil {
-			x.page, x.report.Browser = p, x.options.Browser
-			x.checkPage()
-			return
-		}
-		x.find("browser-failed", fmt.Sprintf("%s did not start: %s", x.options.Browser, clip(err.Error(), 300)))
+	x.page = x.browse(ctx)
+	if x.page == nil {
+		ctx, cancel := context.WithTimeout(ctx, x.options.Timeout)
+		defer cancel()
+		x.page = read(ctx, x.client, x.options.URL)
 	}
-	reading, cancel := context.WithTimeout(ctx, x.options.Timeout)
-	defer cancel()
-	x.page = read(reading, x.client, x.options.URL)
 	x.checkPage()
-	if x.page.isThere() {
-		x.find("page-read", "the page was read and not opened: what scripts add, say and send was not seen")
+	if x.page.isThere() && !x.page.inBrowser {
+		x.find("page-read", "the page's HTML was read: what scripts add, say and send was not seen")
 	}
+}
+
+// browse is the page as the browser has it, nil if that cannot be had.
+func (x *examination) browse(ctx context.Context) *page {
+	if x.options.Browser == "" {
+		return nil
+	}
+	p, err := browse(ctx, &x.options)
+	switch {
+	case err != nil:
+		x.find("browser-failed", fmt.Sprintf("%s did not start: %s", x.options.Browser, clip(err.Error(), 300)))
+		return nil
+	case p.isStuck:
+		x.find("page-stuck", fmt.Sprintf("the browser could not look into the page after %v (it opened %s)", p.watched.Round(time.Second), counted(p.dialogs, "dialog")))
+		return nil
+	}
+	x.report.Browser = x.options.Browser
+	return p
 }
 
 // locate finds the tag on the page, and from it the facts of the next steps.
 func (x *examination) locate() {
 	p := x.page
-	x.facts["url"], x.facts["origin"] = p.url.Redacted(), p.origin()
+	x.facts["url"], x.facts["origin"] = p.url.String(), p.origin()
 	x.facts["src"], x.facts["base"], x.facts["site"] = "/_near/tag.js", p.origin()+"/_near/", "SITE"
-	x.report.Page = p.url.Redacted()
+	x.report.Page = p.url.String()
 	x.tag = p.tag()
 	if x.tag == nil {
 		return

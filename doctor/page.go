@@ -23,6 +23,7 @@ type page struct {
 	problem   string // why it is not there
 	isTooLong bool   // its size was bounded
 	isSlow    bool   // it was not loaded in time
+	isStuck   bool   // the browser could not look into it
 	moves     []string
 	loops     bool // it was stopped at navigating
 	dialogs   int

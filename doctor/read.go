@@ -115,56 +115,78 @@ func isAttachment(header http.Header) bool {
 	return err == nil && kind == "attachment"
 }
 
-// readDocument reads HTML as far as it goes. A parser accepts any text.
+// readDocument reads the elements of HTML one after the other, so that a page that
+// nests without end is read too. What stands in template and noscript is not on a
+// page whose scripts run.
 func readDocument(text string) document {
 	var d document
-	root, err := html.Parse(strings.NewReader(text))
-	if err != nil {
-		return d // only a reader fails, and a string does not
-	}
-	for n := range root.Descendants() {
-		if n.Type == html.ElementNode {
-			d.add(n)
+	z := html.NewTokenizer(strings.NewReader(text))
+	inert, of := 0, ""
+	for {
+		switch z.Next() {
+		case html.ErrorToken:
+			return d // the end: a string cannot fail
+		case html.StartTagToken, html.SelfClosingTagToken:
+			name, attrs := elementOf(z)
+			switch {
+			case inert > 0 && name == of:
+				inert++
+			case inert == 0 && (name == "template" || name == "noscript"):
+				inert, of = 1, name
+			case inert == 0:
+				d.add(name, attrs, textOf(z, name))
+			}
+		case html.EndTagToken:
+			if name, _ := z.TagName(); inert > 0 && string(name) == of {
+				inert--
+			}
 		}
 	}
-	return d
+}
+
+// elementOf reads a tag. Of an attribute that is there twice the first counts.
+func elementOf(z *html.Tokenizer) (string, map[string]string) {
+	name, more := z.TagName()
+	attrs := map[string]string{}
+	for more {
+		var key, value []byte
+		key, value, more = z.TagAttr()
+		if _, there := attrs[string(key)]; !there {
+			attrs[string(key)] = string(value)
+		}
+	}
+	return string(name), attrs
+}
+
+// textOf reads what stands in a script or style.
+func textOf(z *html.Tokenizer, name string) string {
+	if name == "script" || name == "style" {
+		if z.Next() == html.TextToken {
+			return string(z.Raw())
+		}
+	}
+	return ""
 }
 
 // add notes an element.
-func (d *document) add(n *html.Node) {
-	attrs := map[string]string{}
-	for _, a := range n.Attr {
-		if _, there := attrs[a.Key]; !there && a.Namespace == "" {
-			attrs[a.Key] = a.Val
-		}
-	}
+func (d *document) add(name string, attrs map[string]string, text string) {
 	_, marked := attrs["data-slot"]
 	switch {
-	case n.Data == "base" && d.Base == "":
+	case name == "base" && d.Base == "":
 		d.Base = attrs["href"]
-	case n.Data == "meta" && strings.EqualFold(attrs["http-equiv"], "content-security-policy"):
+	case name == "meta" && strings.EqualFold(attrs["http-equiv"], "content-security-policy") && len(d.Metas) < maxElements:
 		d.Metas = append(d.Metas, attrs["content"])
-	case n.Data == "script" && len(d.Scripts) < maxElements:
+	case name == "script" && len(d.Scripts) < maxElements:
 		_, async := attrs["async"]
 		_, later := attrs["defer"]
-		d.Scripts = append(d.Scripts, script{Attrs: attrs, Nonce: attrs["nonce"], Text: textOf(n), Async: async || later})
-	case n.Data == "style" && strings.Contains(textOf(n), "@keyframes near") && len(d.Styles) < maxElements:
-		d.Styles, d.Styled = append(d.Styles, style{Nonce: attrs["nonce"], Text: textOf(n)}), true
-	case (n.Data == "near-slot" || marked) && len(d.Slots) < maxElements:
-		name := attrs["data-slot"]
-		if name == "" {
-			name = attrs["name"]
+		d.Scripts = append(d.Scripts, script{Attrs: attrs, Nonce: attrs["nonce"], Text: text, Async: async || later})
+	case name == "style" && strings.Contains(text, "@keyframes near") && len(d.Styles) < maxElements:
+		d.Styles, d.Styled = append(d.Styles, style{Nonce: attrs["nonce"], Text: text}), true
+	case (name == "near-slot" || marked) && len(d.Slots) < maxElements:
+		slotName := attrs["data-slot"]
+		if slotName == "" {
+			slotName = attrs["name"]
 		}
-		d.Slots = append(d.Slots, slot{Name: clip(name, 100), Attrs: attrs})
+		d.Slots = append(d.Slots, slot{Name: clip(slotName, 100), Attrs: attrs})
 	}
-}
-
-func textOf(n *html.Node) string {
-	var b strings.Builder
-	for child := range n.ChildNodes() {
-		if child.Type == html.TextNode {
-			b.WriteString(child.Data)
-		}
-	}
-	return b.String()
 }
