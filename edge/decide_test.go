@@ -5,11 +5,14 @@ package edge_test
 import (
 	"encoding/json"
 	"errors"
+	"os"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/nearside/nearside/edge"
+	"github.com/nearside/nearside/edge/consent"
 	"github.com/nearside/nearside/edge/edgetest"
 )
 
@@ -245,5 +248,53 @@ func BenchmarkDecidePageView(b *testing.B) {
 		if err := engine.Decide(beacon, request, &out); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// The engine reads a TC string by the day of the request and by the release's own
+// setting, for a browser's beacon and a server's events alike, and remembers it for
+// neither longer than it counts nor for a site that reads it otherwise.
+func TestTheEngineReadsTCStrings(t *testing.T) {
+	var c struct {
+		Signals struct{ TCF string }
+	}
+	text, err := os.ReadFile("consent/testdata/strings/a-tc-string-that-agrees-to-everything-grants-everything.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(text, &c); err != nil {
+		t.Fatal(err)
+	}
+	signals := consent.Signals{Claimed: consent.All, GDPR: consent.Yes, TCF: c.Signals.TCF}
+	day := batchNow
+	engine := caseEngine(t)
+	verdict := func(now time.Time) consent.Verdict {
+		var out edge.Outcome
+		if err := engine.Decide(&edge.Beacon{Site: "shop", Consent: signals}, &edge.Request{Now: now}, &out); err != nil {
+			t.Fatal(err)
+		}
+		return out.Verdict
+	}
+	for range 2 {
+		if v := verdict(day); v.Granted != consent.All || v.Authority != consent.ByTCF {
+			t.Errorf("granted %v by %v, %q", v.Granted, v.Authority, v.Reason)
+		}
+		if v := verdict(day.AddDate(2, 0, 0)); v.Granted != 0 || v.Reason != consent.Stale {
+			t.Errorf("two years later: granted %v, %q", v.Granted, v.Reason)
+		}
+	}
+	batch := edge.Batch{Site: "shop", Consents: []consent.Signals{signals}, Events: []edge.BatchEvent{told("login", "")}}
+	for now, kept := range map[time.Time]int{day: 1, day.AddDate(2, 0, 0): 0} {
+		var out edge.BatchOutcome
+		batch.Events[0].AtMillis = now.UnixMilli()
+		if err := engine.Accept(&batch, now, &out); err != nil || len(out.Events) != kept {
+			t.Errorf("on %v %d events are kept, want %d: %+v, %v", now, len(out.Events), kept, out.Rejected, err)
+		}
+	}
+	if _, err := engine.Publish(caseRelease(t, map[string]any{"consent": map[string]any{"tcf": 8}})); err != nil {
+		t.Fatal(err)
+	}
+	if v := verdict(day); v.Granted != 0 || v.Reason != consent.VendorNotDisclosed {
+		t.Errorf("read for vendor 8: granted %v, %q", v.Granted, v.Reason)
 	}
 }

@@ -8,10 +8,11 @@
 // with the name of the authority that granted it. Every other package asks that
 // set and never reads a signal itself. What no signal grants is refused.
 //
-// The strings are decoded by the packages tcf and gpp below; what a string is
-// good for is decided here. The package does no I/O, never widens what the tag claimed, never keeps or
-// logs a signal, and holds no state: the same arguments always give the same
-// Verdict. Every function may be called by any number of goroutines at once.
+// The strings are decoded by the packages tcf and gpp below this one; what a
+// string is good for is decided here. The package does no I/O, never widens what
+// the tag claimed, never keeps or logs a signal, and holds no state: the same
+// arguments always give the same Verdict. Every function may be called by any
+// number of goroutines at once.
 package consent
 
 import "time"
