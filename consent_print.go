@@ -47,21 +47,21 @@ func printTCF(t *table, s *tcf.String) {
 		}
 	}
 	fmt.Fprintln(t)
-	t.row("vendors with consent", runs(s.VendorConsents.All()))
-	t.row("vendors with legitimate interest", runs(s.VendorLegitimateInterests.All()))
+	t.row("vendors with consent", rangesOf(s.VendorConsents.All()))
+	t.row("vendors with legitimate interest", rangesOf(s.VendorLegitimateInterests.All()))
 	printRestrictions(t, s.PublisherRestrictions)
 	if s.HasVendorsDisclosed {
-		t.row("vendors disclosed", runs(s.VendorsDisclosed.All()))
+		t.row("vendors disclosed", rangesOf(s.VendorsDisclosed.All()))
 	} else {
 		t.row("vendors disclosed", "not said")
 	}
 	if s.HasVendorsAllowed {
-		t.row("vendors allowed", runs(s.VendorsAllowed.All()))
+		t.row("vendors allowed", rangesOf(s.VendorsAllowed.All()))
 	}
 	if s.HasPublisher {
 		fmt.Fprintln(t)
 		printPurposes(t, "publisher's own purposes", "consent", "legitimate interest", s.PublisherConsents, s.PublisherLegitimateInterests)
-		t.row("publisher's custom purposes", s.NumCustomPurposes, list(s.PublisherCustomConsents), list(s.PublisherCustomLegitimateInterests))
+		t.row("publisher's custom purposes", s.NumCustomPurposes, idsOf(s.PublisherCustomConsents), idsOf(s.PublisherCustomLegitimateInterests))
 	}
 }
 
@@ -83,7 +83,7 @@ func printRestrictions(t *table, l packed.Restrictions) {
 	fmt.Fprintln(t, "\npublisher's restrictions")
 	words := [...]string{packed.NotAllowed: "not allowed", packed.RequireConsent: "only with consent", packed.RequireInterest: "only by legitimate interest"}
 	for r := range l.All() {
-		t.row("  "+numbered(r.Purpose, tcf.PurposeName(r.Purpose)), words[r.Type], "vendors "+runs(r.Vendors.All()))
+		t.row("  "+numbered(r.Purpose, tcf.PurposeName(r.Purpose)), words[r.Type], "vendors "+rangesOf(r.Vendors.All()))
 	}
 	fmt.Fprintln(t)
 }
@@ -130,12 +130,12 @@ func printCanada(t *table, c *gpp.Canada) {
 	fmt.Fprintln(t)
 	printPurposes(t, "purposes", "express", "implied", c.PurposesExpressConsent, c.PurposesImpliedConsent)
 	fmt.Fprintln(t)
-	t.row("special features", list(c.SpecialFeatureExpressConsent))
-	t.row("vendors with express consent", runs(c.VendorExpressConsent.All()))
-	t.row("vendors with implied consent", runs(c.VendorImpliedConsent.All()))
+	t.row("special features", idsOf(c.SpecialFeatureExpressConsent))
+	t.row("vendors with express consent", rangesOf(c.VendorExpressConsent.All()))
+	t.row("vendors with implied consent", rangesOf(c.VendorImpliedConsent.All()))
 	printRestrictions(t, c.PubRestrictions)
 	if c.HasDisclosedVendors {
-		t.row("vendors disclosed", runs(c.DisclosedVendors.All()))
+		t.row("vendors disclosed", rangesOf(c.DisclosedVendors.All()))
 	}
 }
 
@@ -188,8 +188,8 @@ func usMeaning(field string, value int) string {
 	return fmt.Sprintf("%d %s", value, words[value])
 }
 
-// runs writes ids as ranges with how many they are, at most twenty ranges.
-func runs(all iter.Seq2[int, int]) string {
+// rangesOf writes ids as ranges with how many they are, at most twenty ranges.
+func rangesOf(all iter.Seq2[int, int]) string {
 	const most = 20
 	var words []string
 	n, left := 0, 0
@@ -213,15 +213,18 @@ func runs(all iter.Seq2[int, int]) string {
 	return fmt.Sprintf("%d: %s", n, strings.Join(words, ", "))
 }
 
-func list(s packed.Set) string {
+// idsOf writes a set.
+func idsOf(s packed.Set) string {
 	if s == 0 {
 		return "none"
 	}
 	return strings.Trim(fmt.Sprint(s.List()), "[]")
 }
 
+// numbered writes an id with its name, if it has one.
 func numbered(id int, name string) string { return strings.TrimSpace(fmt.Sprintf("%d %s", id, name)) }
 
+// dateOf writes the day of a moment.
 func dateOf(t time.Time) string { return t.Format(time.DateOnly) }
 
 func yesNo(yes bool) string {
