@@ -59,18 +59,22 @@ const (
 
 func (c *Canada) decode(text string) error {
 	segment, rest, more := strings.Cut(text, ".")
-	r := packed.Open(segment, "core")
+	var r packed.Reader
+	r.Open(segment, "core")
 	if c.core(&r, packed.Fibonacci); !r.OK() {
-		older := packed.Open(segment, "core")
+		var older packed.Reader
+		older.Open(segment, "core")
 		if c.core(&older, packed.Fixed); !older.OK() {
 			return r.Err()
 		}
 	}
 	for more {
 		segment, rest, more = strings.Cut(rest, ".")
-		r := packed.Open(segment, "segment")
+		var r packed.Reader
+		r.Open(segment, "segment")
 		if c.segment(&r, packed.Fibonacci); !r.OK() {
-			older := packed.Open(segment, "segment")
+			var older packed.Reader
+			older.Open(segment, "segment")
 			if c.segment(&older, packed.Fixed); !older.OK() {
 				return r.Err()
 			}

@@ -120,7 +120,8 @@ func (g *String) decode(text string) error {
 }
 
 func (g *String) header(text string) error {
-	r := packed.Open(text, "header")
+	var r packed.Reader
+	r.Open(text, "header")
 	if r.Uint("Id", 6) != headerType {
 		r.Fail(packed.BadType, "Id")
 	}
@@ -169,7 +170,8 @@ func (g *String) section(s *Section) (err error) {
 // segments of base64url.
 func unknown(text string) error {
 	for segment := range strings.SplitSeq(text, ".") {
-		r := packed.Open(segment, "section")
+		var r packed.Reader
+		r.Open(segment, "section")
 		if !r.OK() {
 			return r.Err()
 		}

@@ -31,13 +31,14 @@ const (
 
 func (u *US) decode(id int, text string) error {
 	core, optional, more := strings.Cut(text, ".")
-	r := packed.Open(core, "core")
+	var r packed.Reader
+	r.Open(core, "core")
 	version := int(r.Uint(versionField(id), versionBits))
 	if u.layout = layoutOf(id, version); u.layout == nil {
 		r.Fail(packed.BadVersion, versionField(id))
 		return r.Err()
 	}
-	if !u.allDefined(r) {
+	if !u.allDefined(r) { // on a copy
 		u.findFault(&r)
 	}
 	r.Skip(u.layout.bits())
@@ -79,7 +80,8 @@ func (u *US) findFault(r *packed.Reader) {
 
 // decodeOptional reads the segment beside the core.
 func (u *US) decodeOptional() error {
-	r := packed.Open(u.optional, "segment")
+	var r packed.Reader
+	r.Open(u.optional, "segment")
 	switch {
 	case strings.Contains(u.optional, "."):
 		_, more, _ := strings.Cut(u.optional, ".")
@@ -105,7 +107,8 @@ func (u *US) decodeOptional() error {
 
 // another says what is wrong with a third segment: there is none that could be.
 func (u *US) another(text string) error {
-	r := packed.Open(text, "segment")
+	var r packed.Reader
+	r.Open(text, "segment")
 	if u.layout.optional == noSegment {
 		r.Fail(packed.UnknownSegment, "segment")
 	}

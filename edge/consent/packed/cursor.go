@@ -16,8 +16,7 @@ type cursor struct {
 // newCursor begins at a bit of s.
 func newCursor(s string, at int) cursor {
 	c := cursor{s: s, next: at / 6}
-	c.fill()
-	if c.n > 0 {
+	if c.fill(6); c.n > 0 {
 		c.skip(at % 6)
 	}
 	return c
@@ -26,10 +25,9 @@ func newCursor(s string, at int) cursor {
 // at is the bit that is read next.
 func (c *cursor) at() int { return c.next*6 - c.n }
 
-// fill makes word hold all bits that an entry can have: 1 and two ids, of 16 bits
-// or of at most 24 in Fibonacci coding.
-func (c *cursor) fill() {
-	for c.n <= 58 && c.next < len(c.s) {
+// fill makes word hold at least so many bits, at most 59, if the text has them.
+func (c *cursor) fill(least int) {
+	for c.n < least && c.next < len(c.s) {
 		c.word |= uint64(sextets[c.s[c.next]]) << (58 - c.n)
 		c.n += 6
 		c.next++
@@ -41,14 +39,17 @@ func (c *cursor) skip(n int) { c.word, c.n = c.word<<n, c.n-n }
 // entry reads one id or range; last is the id before it. It is false if the text
 // ends within the entry.
 func (c *cursor) entry(coding Coding, last int) (first, end int, ok bool) {
-	c.fill()
 	if coding == Fibonacci {
 		return c.fibonacci(last)
 	}
-	isRange, length := c.word>>63 == 1, 1+16
+	length := 1 + 16
+	c.fill(length)
+	isRange := c.word>>63 == 1
 	first = int(c.word << 1 >> 48)
 	if end = first; isRange {
-		end, length = int(c.word<<17>>48), length+16
+		length += 16
+		c.fill(length)
+		end = int(c.word << 17 >> 48)
 	}
 	if c.n < length {
 		return 0, 0, false
@@ -58,7 +59,7 @@ func (c *cursor) entry(coding Coding, last int) (first, end int, ok bool) {
 }
 
 func (c *cursor) fibonacci(last int) (first, end int, ok bool) {
-	if c.n == 0 {
+	if c.fill(1 + 2*maxFibonacciBits); c.n == 0 {
 		return 0, 0, false
 	}
 	isRange := c.word>>63 == 1

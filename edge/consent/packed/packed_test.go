@@ -49,7 +49,8 @@ func TestEveryIDInEveryCoding(t *testing.T) {
 		for _, coding := range []packed.Coding{packed.Fixed, packed.Fibonacci} {
 			w := new(packedtest.Writer).Uint(5, 3) // not on a byte
 			putRanges(w, coding, []int{id})
-			r := packed.Open(w.Text(24), "test")
+			var r packed.Reader
+			r.Open(w.Text(24), "test")
 			r.Uint("", 3)
 			v := r.Ranges("ids", coding, packed.MaxVendor)
 			r.Close("test")
@@ -66,7 +67,8 @@ func TestAnIDThatIsTooLarge(t *testing.T) {
 		for _, step := range steps {
 			w.Uint(0, 1).Bits(packedtest.Fibonacci(step))
 		}
-		r := packed.Open(w.Text(24), "test")
+		var r packed.Reader
+		r.Open(w.Text(24), "test")
 		r.Ranges("ids", packed.Fibonacci, packed.MaxVendor)
 		if refused, ok := errors.AsType[*packed.Error](r.Err()); !ok || refused.Code != packed.BadRange {
 			t.Errorf("steps %v: %v", steps, r.Err())
@@ -93,7 +95,8 @@ func TestListsOfChance(t *testing.T) {
 			if len(text) > packed.MaxBytes {
 				continue
 			}
-			reader := packed.Open(text, "test")
+			var reader packed.Reader
+			reader.Open(text, "test")
 			reader.Uint("", skip)
 			v := reader.Vendors("ids", coding)
 			reader.Close("test")
@@ -134,7 +137,8 @@ func TestSets(t *testing.T) {
 				}
 				w.Uint(bit, 1)
 			}
-			r := packed.Open(w.Text(24), "test")
+			var r packed.Reader
+			r.Open(w.Text(24), "test")
 			r.Uint("", 5)
 			if s := r.Set("set", n); len(s.List()) != 1 || !s.Has(id) || s.Has(0) || s.Has(65) {
 				t.Errorf("id %d of %d is read as %v", id, n, s.List())

@@ -8,8 +8,8 @@ import (
 )
 
 // A Reader reads the fields of one segment in order. The first fault stays:
-// later reads return zero values, and Err tells it at the end. The zero value is
-// an empty segment.
+// later reads return zero values, and Err tells it at the end. The zero value has
+// nothing to read; Open gives it a segment.
 type Reader struct {
 	s       string
 	at, end int // in bits
@@ -19,8 +19,8 @@ type Reader struct {
 
 // Open begins to read a segment, called name in errors. It looks at every
 // character once.
-func Open(segment, name string) Reader {
-	r := Reader{s: segment, end: len(segment) * 6}
+func (r *Reader) Open(segment, name string) {
+	*r = Reader{s: segment, end: len(segment) * 6}
 	switch {
 	case segment == "":
 		r.Fail(Empty, name)
@@ -29,7 +29,6 @@ func Open(segment, name string) Reader {
 	case !isBase64URL(segment):
 		r.Fail(BadBase64, name)
 	}
-	return r
 }
 
 // Fail records what is wrong with a field, unless something was before.

@@ -111,16 +111,16 @@ func (t *String) decode(text string) error {
 
 // open begins to read a segment. Its encoders fill whole bytes, of which the
 // remainder 1 cannot come.
-func open(segment, name string) packed.Reader {
-	r := packed.Open(segment, name)
+func open(r *packed.Reader, segment, name string) {
+	r.Open(segment, name)
 	if len(segment)%4 == 1 {
 		r.Fail(packed.BadLength, name)
 	}
-	return r
 }
 
 func (t *String) core(segment string) error {
-	r := open(segment, "core")
+	var r packed.Reader
+	open(&r, segment, "core")
 	if r.Uint("version", 6) != version {
 		r.Fail(packed.BadVersion, "version")
 	}
@@ -142,7 +142,8 @@ func (t *String) core(segment string) error {
 
 // segment reads a segment after the core; they come in any order, each once.
 func (t *String) segment(segment string) error {
-	r := open(segment, "segment")
+	var r packed.Reader
+	open(&r, segment, "segment")
 	switch r.Uint("segmentType", 3) {
 	case disclosedSegment:
 		once(&r, &t.HasVendorsDisclosed, "vendorsDisclosed")
