@@ -97,7 +97,7 @@ func TestConsentDecodeText(t *testing.T) {
 		{"TCF", firstVector(t, "tcf.json", "two blocks vendors, segments 0 1 2 3"), []string{"TCF policy version", "Store and/or access information on a device", "1-120, 800-999", "vendors allowed"}},
 		{"GPP", sampleGPP, []string{"usca (8)", "SaleOptOut                       2 did not opt out", "Gpc                              yes"}},
 		{"US Privacy", "1YYN", []string{"opted out of sale                   yes"}},
-		{"every section", firstVector(t, "gpp.json", "every section"), []string{"tcfeuv2 (2)", "tcfcav1 (5)", "express", "usri (27)", "SensitiveDataProcessing"}},
+		{"every section", firstVector(t, "gpp.json", "every section"), []string{"tcfeuv2 (2)", "tcfcav1 (5)", "express", "usri (27)", "SensitiveDataProcessing", "mode"}},
 		{"no section", "DBAA", []string{"no section"}},
 	}
 	for _, tt := range tests {

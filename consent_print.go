@@ -175,15 +175,21 @@ func printUS(t *table, u *gpp.US) {
 	}
 }
 
-// usMeaning is what a value of a US section means.
+// usMeaning is what a value of a US section means. Of consents for children and
+// for further processing the states' specifications do not agree which of 1 and 2
+// is yes.
 func usMeaning(field string, value int) string {
 	words := [...]string{"does not apply", "yes", "no"}
 	switch {
-	case strings.HasPrefix(field, "Mspa") || strings.HasSuffix(field, "Notice"):
+	case field == "MspaMode":
+		words[1], words[2] = "opt-out option mode", "service provider mode"
+	case value == 0, strings.HasPrefix(field, "Mspa"), strings.HasSuffix(field, "Notice"):
 	case strings.HasSuffix(field, "OptOut"):
 		words[gpp.OptedOut], words[gpp.NotOptedOut] = "opted out", "did not opt out"
+	case field == "SensitiveDataProcessing":
+		words[gpp.OptedOut], words[gpp.NotOptedOut] = "refused", "allowed"
 	default:
-		words[gpp.OptedOut], words[gpp.NotOptedOut] = "no consent", "consent"
+		return fmt.Sprint(value)
 	}
 	return fmt.Sprintf("%d %s", value, words[value])
 }

@@ -38,6 +38,66 @@ func TestHostileStringIsWithinTheBound(t *testing.T) {
 	}
 }
 
+// The place of the precise location is that of each state's own specification,
+// and nothing else in the section is read for it.
+func TestLocation(t *testing.T) {
+	places := map[string]int{"usca": 3, "usde": 9, "usor": 11, "usco": 0, "usmd": 0} // 8 elsewhere
+	for i := range layouts {
+		l := &layouts[i]
+		place, special := places[l.name]
+		if !special {
+			place = 8
+		}
+		most := sensitiveOptional
+		for _, f := range l.fields {
+			if f.name == sensitiveDataProcessing {
+				most = f.count
+			}
+		}
+		for n := 1; n <= most; n++ {
+			var g String
+			if err := g.Decode(header(l.id) + "~" + withSensitive(l, n)); err != nil {
+				t.Fatalf("%s: %v", l.name, err)
+			}
+			want := 0
+			if n == place {
+				want = NotOptedOut
+			}
+			if got := g.Sections()[0].US.Location(); got != want {
+				t.Errorf("%s version %d with kind %d: the location is %d, want %d", l.name, l.version, n, got, want)
+			}
+		}
+	}
+}
+
+// withSensitive writes a section whose n-th kind of sensitive data alone is
+// agreed to.
+func withSensitive(l *layout, n int) string {
+	list := func(w *packedtest.Writer, count int) {
+		for i := 1; i <= count; i++ {
+			if i == n {
+				w.Uint(NotOptedOut, valueBits)
+			} else {
+				w.Uint(0, valueBits)
+			}
+		}
+	}
+	w := new(packedtest.Writer).Uint(uint64(l.version), versionBits)
+	for _, f := range l.fields {
+		if f.name == sensitiveDataProcessing {
+			list(w, f.count)
+		} else {
+			w.Uint(0, f.count*valueBits)
+		}
+	}
+	if l.optional != sensitiveSegment {
+		return w.Text(24)
+	}
+	beside := new(packedtest.Writer)
+	list(beside, sensitiveOptional)
+	return w.Text(24) + "." + beside.Text(24)
+}
+
 func TestDecodeAllocs(t *testing.T) {
 	all := append([]vector{{Text: hostile()}}, vectors(t)...)
 	var g String

@@ -85,8 +85,9 @@ var (
 )
 
 // layouts are the US sections by id. The precise location is the eighth kind of
-// sensitive data almost everywhere, the third in California, the eleventh in
-// Oregon; Colorado's law does not list it and Maryland's section has no list.
+// sensitive data almost everywhere, the third in California, the ninth in
+// Delaware, the eleventh in Oregon; Colorado's law does not list it and Maryland's
+// section has no list.
 var layouts = [...]layout{
 	{7, "usnat", 1, 8, gpcSegment, slices.Concat(national, asked(12, 2), personal, mspa)},
 	{7, "usnat", 2, 8, gpcSegment, slices.Concat(national, asked(16, 3), personal, mspa)},
@@ -99,7 +100,7 @@ var layouts = [...]layout{
 	{14, "usmt", 1, 8, gpcSegment, slices.Concat(sharing, optOuts, asked(8, 3), more, mspa)},
 	{15, "usor", 1, 11, gpcSegment, slices.Concat(processing, optOuts, asked(11, 3), more, mspa)},
 	{16, "ustx", 1, 8, gpcSegment, slices.Concat(processing, optOuts, asked(8, 1), more, mspa)},
-	{17, "usde", 1, 8, gpcSegment, slices.Concat(processing, optOuts, asked(9, 5), more, mspa)},
+	{17, "usde", 1, 9, gpcSegment, slices.Concat(processing, optOuts, asked(9, 5), more, mspa)},
 	{18, "usia", 1, 8, gpcSegment, slices.Concat(processing, one("SensitiveDataOptOutNotice"), optOuts, asked(8, 1), mspa)},
 	{19, "usne", 1, 8, gpcSegment, slices.Concat(processing, optOuts, asked(8, 1), more, mspa)},
 	{20, "usnh", 1, 8, gpcSegment, slices.Concat(processing, optOuts, asked(8, 3), more, mspa)},
