@@ -83,7 +83,7 @@ func (a *GPPAnswer) section(g *gpp.String, s *gpp.Section) sectionAnswer {
 	case s.ID == gpp.USPV1:
 		says.kind = optOutLaw
 		says.says.add(optedOutOfSale, g.USP.OptOutSale == 'Y')
-	case s.Name != "":
+	case s.Name != "" && s.US.IsKnown():
 		says.kind = optOutLaw
 		says.says = causesOf(&s.US)
 		says.location = s.US.Location() == gpp.NotOptedOut

@@ -178,3 +178,23 @@ func BenchmarkDecode(b *testing.B) {
 	run("usca", header(8)+"~BEhpmhGY.YA")
 	run("hostile", hostile())
 }
+
+// The agreement's version is what the section says first from Maryland on: it is
+// read whatever it is, and means nothing unless it is known.
+func TestAnUnknownMSPAVersionIsReadAndNotKnown(t *testing.T) {
+	for _, tt := range []struct {
+		text    string
+		version int
+		known   bool
+	}{{"DBABCYA~AUho.mBI", 0, false}, {"DBABCYA~BUho.mBI", 1, true}, {"DBABCYA~CUho.mBI", 2, false}} {
+		var g String
+		if err := g.Decode(tt.text); err != nil {
+			t.Errorf("%s: %v", tt.text, err)
+			continue
+		}
+		us := &g.Sections()[0].US
+		if us.Version() != tt.version || us.IsKnown() != tt.known || us.Value(SaleOptOut, 1) == 0 {
+			t.Errorf("%s: version %d, known: %v, SaleOptOut %d", tt.text, us.Version(), us.IsKnown(), us.Value(SaleOptOut, 1))
+		}
+	}
+}

@@ -71,7 +71,7 @@ func (g *String) Model() Model {
 
 // Model returns what u says.
 func (u *US) Model() Model {
-	m := Model{{versionField(u.layout.id), u.layout.version}}
+	m := Model{{versionField(u.layout.id), u.version}}
 	for _, f := range u.layout.fields {
 		m = append(m, Member{f.name, u.values(f.name)})
 	}

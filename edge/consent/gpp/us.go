@@ -12,6 +12,7 @@ import (
 // read when asked. The zero value says nothing.
 type US struct {
 	layout   *layout
+	version  int // as written
 	core     string
 	optional string // the segment beside the core; empty without one
 }
@@ -33,8 +34,12 @@ func (u *US) decode(id int, text string) error {
 	core, optional, more := strings.Cut(text, ".")
 	var r packed.Reader
 	r.Open(core, "core")
-	version := int(r.Uint(versionField(id), versionBits))
-	if u.layout = layoutOf(id, version); u.layout == nil {
+	u.version = int(r.Uint(versionField(id), versionBits))
+	layoutVersion := u.version
+	if id >= firstLateSection {
+		layoutVersion = 1 // MspaVersion is the agreement's, and no layout but one is known
+	}
+	if u.layout = layoutOf(id, layoutVersion); u.layout == nil {
 		r.Fail(packed.BadVersion, versionField(id))
 		return r.Err()
 	}
@@ -116,13 +121,12 @@ func (u *US) another(text string) error {
 	return r.Err()
 }
 
-// Version is the version of the section's core, 0 for the zero value.
-func (u *US) Version() int {
-	if u.layout == nil {
-		return 0
-	}
-	return u.layout.version
-}
+// Version is the section's Version or MspaVersion as written, 0 for the zero value.
+func (u *US) Version() int { return u.version }
+
+// IsKnown reports whether the section is of a version whose meaning is known. One
+// that is not is well-formed as far as can be told.
+func (u *US) IsKnown() bool { return u.layout != nil && u.version == u.layout.version }
 
 // Len is how many values a field has: 1, or more for a list; 0 if the section
 // does not have it.
