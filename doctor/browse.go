@@ -28,6 +28,9 @@ const (
 	maxDocumentBytes = 64 << 20
 	maxTrafficBytes  = 256 << 20
 	maxMoves         = 10 // navigations that the page does by itself
+	// startTimeout bounds the start of the browser, which takes seconds on a busy
+	// machine.
+	startTimeout = 15 * time.Second
 	// lookTimeout bounds each look into the page: its scripts may never end.
 	lookTimeout = 3 * time.Second
 	// bodyTimeout bounds fetching what beacons said, from the browser.
@@ -86,7 +89,7 @@ func browse(ctx context.Context, o *Options) (*page, error) {
 	}
 	defer os.RemoveAll(profile)
 	// The last bound of all: whatever hangs, the browser is killed then.
-	ctx, cancel := context.WithTimeout(ctx, o.Timeout+3*lookTimeout)
+	ctx, cancel := context.WithTimeout(ctx, startTimeout+o.Timeout+3*lookTimeout)
 	defer cancel()
 	allocator, free := chromedp.NewExecAllocator(ctx, browserOptions(o.Browser, profile)...)
 	defer free()
@@ -100,14 +103,14 @@ func browse(ctx context.Context, o *Options) (*page, error) {
 	return b.page, nil
 }
 
-// start starts the browser within the timeout.
+// start starts the browser.
 func (b *browsing) start() error {
 	started := make(chan error, 1)
 	go func() { started <- b.prepare() }()
 	select {
 	case err := <-started:
 		return err
-	case <-time.After(b.options.Timeout):
+	case <-time.After(startTimeout):
 		return errors.New("no answer in time")
 	case <-b.ctx.Done():
 		return b.ctx.Err()

@@ -85,16 +85,19 @@ func (x *examination) checkVerdict(now *tagState, granted []string) {
 	}
 }
 
-// checkNarrowed says whether the node granted less than the tag claimed.
+// checkNarrowed says whether the node granted less than the tag claimed, in the last
+// beacon that it answered.
 func (x *examination) checkNarrowed() {
-	answers := x.page.doc.Answers
-	if len(answers) == 0 || answers[len(answers)-1].Granted == nil {
+	for _, r := range slices.Backward(x.page.requests) {
+		sent, got := r.parse()
+		if !x.isNodes(r.url) || len(r.sent) == 0 || got.Granted == nil {
+			continue
+		}
+		claimed := consent.Purposes(sent.Consent.Purposes)
+		if refused := claimed &^ consent.Purposes(*got.Granted); refused != 0 {
+			x.find("consent-narrowed", fmt.Sprintf("the tag claimed %s and the node grants no %s", listed(claimed.Names()), listed(refused.Names())))
+		}
 		return
-	}
-	last := consent.Purposes(*answers[len(answers)-1].Granted)
-	claimed := x.claimed()
-	if refused := claimed &^ last; refused != 0 {
-		x.find("consent-narrowed", fmt.Sprintf("the tag claimed %s and the node grants no %s", listed(claimed.Names()), listed(refused.Names())))
 	}
 }
 

@@ -115,13 +115,15 @@ func (x *examination) seen(found []blocking) []blocking {
 	return found
 }
 
-// checkViolations tells what the browser blocked beside the tag.
+// checkViolations tells what the browser blocked on the page.
 func (x *examination) checkViolations() {
 	var others []string
+	blocked := 0
 	for _, v := range x.page.doc.Violations {
 		if v.IsReport {
 			continue
 		}
+		blocked++
 		what := v.Directive + " " + v.Blocked
 		if u, err := url.Parse(v.Blocked); err == nil && u.Host != "" {
 			what = v.Directive + " " + originOf(u)
@@ -131,6 +133,6 @@ func (x *examination) checkViolations() {
 		}
 	}
 	if len(others) > 0 {
-		x.find("csp-violations", fmt.Sprintf("the browser blocked %s: %s", counted(len(x.page.doc.Violations), "thing"), strings.Join(others, ", ")))
+		x.find("csp-violations", fmt.Sprintf("the browser blocked %s: %s", counted(blocked, "thing"), strings.Join(others, ", ")))
 	}
 }

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/nearside/nearside/edge"
-	"github.com/nearside/nearside/edge/consent"
 )
 
 // maxRequests bounds the requests that are reported.
@@ -78,38 +77,32 @@ func (x *examination) answerFor(slot string) (*decision, int64) {
 	return nil, 0
 }
 
-// claimed are the purposes that the last beacon claimed.
-func (x *examination) claimed() consent.Purposes {
-	for _, r := range slices.Backward(x.page.requests) {
-		if x.isNodes(r.url) && len(r.sent) > 0 {
-			sent, _ := r.parse()
-			return consent.Purposes(sent.Consent.Purposes)
-		}
-	}
-	return 0
-}
-
 // checkRequests says what the page asked of the node, and what came of it.
 func (x *examination) checkRequests() {
 	if !x.page.inBrowser || x.src == nil {
 		return
 	}
-	answered, events := 0, 0
+	sent, answered, events := 0, 0, 0
 	var longest time.Duration
 	for _, r := range x.page.requests {
-		if !x.isNodes(r.url) || r.method != http.MethodPost || len(x.report.Requests) == maxRequests {
+		isTag := r.url == x.src.String()
+		if !isTag && !x.isNodes(r.url) || r.method == http.MethodOptions || len(x.report.Requests) == maxRequests {
 			continue
 		}
 		report := x.checkRequest(r)
 		x.report.Requests = append(x.report.Requests, report)
+		if isTag {
+			continue
+		}
+		sent++
 		if report.Status >= 200 && report.Status < 300 {
 			answered, events, longest = answered+1, events+report.Events, max(longest, r.took())
 		}
 	}
 	switch {
 	case answered > 0:
-		x.find("requests-answered", fmt.Sprintf("%s answered, the slowest in %d ms, with %s", counted(answered, "request"), longest.Milliseconds(), counted(events, "event")))
-	case len(x.report.Requests) == 0:
+		x.find("requests-answered", fmt.Sprintf("%s answered, the slowest in %d ms, with %s", counted(answered, "beacon"), longest.Milliseconds(), counted(events, "event")))
+	case sent == 0:
 		x.find("requests-none", "the page sent the node nothing")
 	}
 	x.checkConsole()

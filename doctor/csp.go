@@ -182,37 +182,38 @@ func integrityHolds(integrity string, file []byte) bool {
 }
 
 func matchesAny(list []string, to, page *url.URL) bool {
-	return slices.ContainsFunc(list, func(source string) bool { return matches(strings.ToLower(source), source, to, page) })
+	return slices.ContainsFunc(list, func(source string) bool { return matches(source, to, page) })
 }
 
-// matches reports whether a source expression, in lower case and as it is written,
-// allows an address. A keyword but 'self' allows none.
-func matches(lower, written string, to, page *url.URL) bool {
+// matches reports whether a source expression allows an address. A keyword but
+// 'self' allows none.
+func matches(source string, to, page *url.URL) bool {
 	switch {
-	case lower == "'self'":
-		return originOf(to) == originOf(page) || to.Hostname() == page.Hostname() && page.Scheme == "http" && to.Scheme == "https" && to.Port() == "" && page.Port() == ""
-	case lower == "*":
+	case strings.EqualFold(source, "'self'"):
+		return originOf(to) == originOf(page) || isSecured(to, page)
+	case source == "*":
 		return to.Scheme == "http" || to.Scheme == "https"
-	case strings.HasPrefix(lower, "'"):
+	case strings.HasPrefix(source, "'"):
 		return false
-	case strings.HasSuffix(lower, ":") && !strings.Contains(lower, "/"):
-		return schemeMatches(strings.TrimSuffix(lower, ":"), to.Scheme)
+	case strings.HasSuffix(source, ":") && !strings.Contains(source, "/"):
+		return schemeMatches(strings.ToLower(strings.TrimSuffix(source, ":")), to.Scheme)
 	}
-	scheme, rest, ok := strings.Cut(lower, "://")
+	scheme, rest, ok := strings.Cut(source, "://")
 	if !ok {
-		scheme, rest = page.Scheme, lower
+		scheme, rest = page.Scheme, source
 	}
-	host, _, _ := strings.Cut(rest, "/")
 	path := ""
-	if i := strings.Index(rest, "/"); i >= 0 {
-		path = written[len(written)-len(rest)+i:] // paths have upper and lower case
+	if i := strings.IndexByte(rest, '/'); i >= 0 {
+		rest, path = rest[:i], rest[i:]
 	}
-	name, port := host, ""
-	if i := strings.LastIndexByte(host, ':'); i > strings.LastIndexByte(host, ']') {
-		name, port = host[:i], host[i+1:]
-	}
-	return schemeMatches(scheme, to.Scheme) && hostMatches(name, strings.ToLower(to.Host), to.Hostname()) &&
+	host, port, _ := strings.Cut(rest, ":")
+	return schemeMatches(strings.ToLower(scheme), to.Scheme) && hostMatches(strings.ToLower(host), strings.ToLower(to.Hostname())) &&
 		portMatches(port, to) && pathMatches(path, to.EscapedPath())
+}
+
+// isSecured reports whether an address is the page's own host by TLS.
+func isSecured(to, page *url.URL) bool {
+	return strings.EqualFold(to.Hostname(), page.Hostname()) && page.Scheme == "http" && to.Scheme == "https" && to.Port() == "" && page.Port() == ""
 }
 
 // schemeMatches reports whether a scheme is the wanted one or its secure form.
@@ -220,12 +221,11 @@ func schemeMatches(want, scheme string) bool {
 	return want == scheme || want == "http" && scheme == "https"
 }
 
-func hostMatches(want, host, name string) bool {
-	name = strings.ToLower(name)
+func hostMatches(want, host string) bool {
 	if suffix, ok := strings.CutPrefix(want, "*."); ok {
-		return strings.HasSuffix(name, "."+suffix)
+		return strings.HasSuffix(host, "."+suffix)
 	}
-	return want == "*" || want == name || strings.HasPrefix(want, "[") && strings.HasPrefix(host, want)
+	return want == "*" || want == host
 }
 
 func portMatches(want string, to *url.URL) bool {

@@ -47,6 +47,8 @@ func TestWhatAPolicyBlocks(t *testing.T) {
 		{"a file", "script-src https://node.example/_near/tag.js", other, "", "", ""},
 		{"a path has upper and lower case", "script-src https://node.example/_NEAR/", other, "", "", "script-src"},
 		{"a scheme", "script-src https:", other, "", "", ""},
+		{"a port after a host in upper case", "script-src NODE.example:443/_near/", other, "", "", ""},
+		{"no host at all", "script-src /İİ", other, "", "", "script-src"},
 		{"a star", "script-src *", other, "", "", ""},
 		{"strict-dynamic passes hosts over", "script-src 'self' 'strict-dynamic' 'nonce-abc'", own, "", "", "script-src"},
 		{"strict-dynamic with the nonce", "script-src 'strict-dynamic' 'nonce-abc'", own, "abc", "", ""},
@@ -106,6 +108,7 @@ func TestParsePolicies(t *testing.T) {
 
 func FuzzPolicy(f *testing.F) {
 	f.Add("script-src 'self' *.example:* https://[::1]:80/a; connect-src", "https://shop.example/_near/tag.js")
+	f.Add("default-src /İİ K/İ", "https://shop.example/")
 	f.Add("default-src : // /a [", "http://[::1]:8080/")
 	f.Fuzz(func(_ *testing.T, text, src string) {
 		u, err := url.Parse(src)

@@ -93,9 +93,10 @@ type examination struct {
 	facts map[string]string
 }
 
-// Examine looks at a page. It takes at most the timeout for opening the page, as long
-// again where a browser does not start, and some seconds for the node. What is wrong
-// with the page is in the report; the error is that of ctx, or of the options.
+// Examine looks at a page. It takes at most 15 s for the browser's start, the timeout
+// for opening the page, as long again where it must be read after that, and some
+// seconds for looking and for the node. What is wrong with the page is in the report;
+// the error is that of ctx, or of the options.
 func Examine(ctx context.Context, o Options) (*Report, error) {
 	if o.URL == nil || o.Timeout < MinTimeout || o.Timeout > MaxTimeout {
 		return nil, fmt.Errorf("doctor: want a URL, and a timeout of %v to %v", MinTimeout, MaxTimeout)

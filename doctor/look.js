@@ -8,7 +8,7 @@
   const list = (items, turn) => Array.from(items).slice(0, most).map(turn);
   const attributes = (el) =>
     Object.fromEntries(list(el.attributes, ({ name, value }) => [cut(name, 100).toLowerCase(), cut(value)]));
-  const watched = window.__nearsideDoctor || { violations: [], answers: [], scripts: [], grew: new Map() };
+  const watched = window.__nearsideDoctor || { violations: [], scripts: [], grew: new Map() };
   const hasTag = !!customElements.get("near-slot") && typeof window.near === "function";
   const attempt = (work) => {
     try {
@@ -99,6 +99,5 @@
       directive: cut(event.effectiveDirective, 100), blocked: cut(event.blockedURI), sample: cut(event.sample, 100),
       report: event.disposition === "report",
     })),
-    answers: list(watched.answers, (answer) => ({ granted: answer?.granted })),
   });
 })();

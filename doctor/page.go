@@ -61,7 +61,6 @@ type document struct {
 	Platforms  map[string]string `json:"platforms"` // tcf, gpp: what a ping says
 	GPC        bool              `json:"gpc"`
 	Violations []violation       `json:"violations"`
-	Answers    []answered        `json:"answers"`
 }
 
 // A style is a style element, as far as a policy is concerned.
@@ -115,11 +114,6 @@ type decision struct {
 	Reason  string `json:"reason"`
 	Because string `json:"because"`
 	Variant string `json:"variant"`
-}
-
-// An answered beacon is what the tag told the page of an answer.
-type answered struct {
-	Granted *uint32 `json:"granted"`
 }
 
 // A violation is something that a policy blocked, or only reported.

@@ -4,13 +4,10 @@
 // that look.js looks. It changes nothing that the page can see but one name.
 (() => {
   const most = 500;
-  const watched = { violations: [], answers: [], scripts: new Set(), heights: new Map(), grew: new Map() };
+  const watched = { violations: [], scripts: new Set(), heights: new Map(), grew: new Map() };
   Object.defineProperty(window, "__nearsideDoctor", { value: watched });
   document.addEventListener("securitypolicyviolation", (event) => {
     if (watched.violations.length < most) watched.violations.push(event);
-  });
-  addEventListener("near:answer", (event) => {
-    if (watched.answers.length < most) watched.answers.push(event.detail);
   });
   const note = (el) => {
     if (el.tagName === "SCRIPT" && watched.scripts.size < most) watched.scripts.add(el);
