@@ -46,10 +46,13 @@ func newClinic(t *testing.T) *clinic {
 	if err != nil {
 		t.Fatal(err)
 	}
-	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
-		r.SetURL(to)
-		r.Out.Host = r.In.Host
-	}}
+	proxy := &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(to)
+			r.Out.Host = r.In.Host
+		},
+		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) },
+	}
 	site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasPrefix(r.URL.Path, "/_near/") {
 			proxy.ServeHTTP(w, r)
@@ -283,7 +286,7 @@ func TestDoctorOfTheDemo(t *testing.T) {
 	if hero < 0 || r.Slots[hero].Variant != heroVariant("winter-phone") || r.Slots[hero].Reason != "rule" || r.Slots[hero].Because == "" || r.Slots[hero].Shown != "variant" || !*r.Slots[hero].Known {
 		t.Errorf("slots are %+v", r.Slots)
 	}
-	if len(r.Requests) != 1 || r.Requests[0].Status != http.StatusOK {
+	if len(r.Requests) != 2 || !strings.HasSuffix(r.Requests[0].URL, "/tag.js") || r.Requests[1].Method != http.MethodPost || r.Requests[1].Status != http.StatusOK {
 		t.Errorf("requests are %+v", r.Requests)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 )
 
 var slotName = regexp.MustCompile(`^[a-z\d-]{1,64}$`)
@@ -72,15 +73,20 @@ func (x *examination) checkSlot(s *slot) {
 
 // checkBox looks at a slot's place on the page.
 func (x *examination) checkBox(s *slot) {
+	selector := "near-slot[name=" + s.Name + "]"
+	if s.Attrs["data-slot"] != "" {
+		selector = "[data-slot=" + s.Name + "]"
+	}
+	facts := []string{"slot", s.Name, "selector", selector, "height", strconv.Itoa(s.Height)}
 	switch {
 	case s.Hidden:
-		x.find("slot-hidden", fmt.Sprintf("slot %s cannot be seen", s.Name), "slot", s.Name)
+		x.find("slot-hidden", fmt.Sprintf("slot %s cannot be seen", s.Name), facts...)
 	case s.Width == 0 || s.Height == 0:
-		x.find("slot-empty", fmt.Sprintf("slot %s is %d by %d pixels, so it never counts as seen", s.Name, s.Width, s.Height), "slot", s.Name)
+		x.find("slot-empty", fmt.Sprintf("slot %s is %d by %d pixels, so it never counts as seen", s.Name, s.Width, s.Height), facts...)
 	case s.Grew != 0:
-		x.find("slot-moved", fmt.Sprintf("slot %s changed its height by %+d pixels when it was filled", s.Name, s.Grew), "slot", s.Name, "height", fmt.Sprint(s.Height))
+		x.find("slot-moved", fmt.Sprintf("slot %s changed its height by %+d pixels when it was filled", s.Name, s.Grew), facts...)
 	case !s.Reserved:
-		x.find("slot-height", fmt.Sprintf("slot %s is as high as its own content, %d pixels: nothing is reserved", s.Name, s.Height), "slot", s.Name, "height", fmt.Sprint(s.Height))
+		x.find("slot-height", fmt.Sprintf("slot %s is as high as its own content, %d pixels: nothing is reserved", s.Name, s.Height), facts...)
 	}
 }
 

@@ -88,7 +88,7 @@ func TestKinds(t *testing.T) {
 		}
 		sources.Write(b)
 	}
-	places := []string{"url", "origin", "src", "base", "site", "slot", "name", "near", "directive", "authority", "height"}
+	places := []string{"url", "origin", "src", "base", "site", "slot", "name", "near", "directive", "authority", "height", "selector"}
 	seen := map[string]bool{}
 	for _, k := range Kinds() {
 		switch {
