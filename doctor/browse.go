@@ -15,6 +15,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/chromedp/cdproto/browser"
@@ -138,12 +139,10 @@ func (b *browsing) prepare() error {
 func (b *browsing) visit() {
 	ctx, cancel := context.WithTimeout(b.ctx, b.options.Timeout)
 	defer cancel()
-	dialogs := make(chan struct{})
-	go func() {
-		defer close(dialogs)
-		b.dismissDialogs(ctx)
-	}()
-	defer func() { cancel(); <-dialogs }()
+	answering, stopAnswering := context.WithCancel(b.ctx) // while it is looked at too
+	var dialogs sync.WaitGroup
+	dialogs.Go(func() { b.dismissDialogs(answering) })
+	defer func() { stopAnswering(); dialogs.Wait() }()
 	b.began = time.Now()
 	result, err := chromedp.Call(ctx, cdppage.Navigate, cdppage.NavigateParams{URL: b.options.URL.String()})
 	p := b.page

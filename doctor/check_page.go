@@ -29,15 +29,19 @@ func (x *examination) checkPage() {
 	}
 	switch {
 	case p.loops:
-		x.find("page-loops", fmt.Sprintf("the page was left %s, and was stopped", counted(len(p.moves), "time")))
-	case len(p.moves) > 0:
-		x.find("page-left", fmt.Sprintf("the page went on by itself %s; this is about the last, %s", counted(len(p.moves), "time"), p.url))
+		x.find("page-loops", fmt.Sprintf("the page was left %s, and was stopped", counted(p.moves, "time")))
+	case p.moves > 0:
+		x.find("page-left", fmt.Sprintf("the page went on by itself %s; this is about the last, %s", counted(p.moves, "time"), p.url))
 	}
 	if p.isTooLong {
 		x.find("page-too-large", "the page is larger than what is read of it")
 	}
-	if p.isSlow && !p.isTooLong && !p.loops {
+	switch {
+	case !p.isSlow || p.isTooLong || p.loops:
+	case p.inBrowser:
 		x.find("page-slow", fmt.Sprintf("the page was not loaded within %v", x.options.Timeout))
+	default:
+		x.find("page-slow", fmt.Sprintf("the page's HTML did not come whole within %v, or its connection broke", x.options.Timeout))
 	}
 	if p.dialogs > 0 {
 		x.find("page-dialogs", fmt.Sprintf("the page opened %s, each was dismissed", counted(p.dialogs, "dialog")))

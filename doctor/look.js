@@ -21,10 +21,16 @@
   if (hasTag) {
     attempt(() =>
       near("get", (state) => {
-        now = JSON.parse(cut(JSON.stringify({ ...state, decisions: [] }), 100000));
-        now.decisions = list(state.decisions, ({ slot, kind, reason, because, variant }) => ({
-          slot: cut(slot), kind: cut(kind), reason: cut(reason), because: cut(because), variant: cut(variant),
-        }));
+        const { owner, gcm } = state.signals;
+        now = {
+          granted: state.granted >>> 0,
+          authority: cut(state.authority, 20),
+          resolved: !!state.resolved,
+          signals: {
+            owner: { granted: owner.granted >>> 0, refused: owner.refused >>> 0 },
+            gcm: Object.fromEntries(list(Object.entries(gcm || {}), ([type, state]) => [cut(type, 100), cut(state, 100)])),
+          },
+        };
       }),
     );
   }
@@ -90,13 +96,13 @@
       grew: watched.grew.get(el) || 0,
     })),
     framed: framed.slice(0, most),
-    loaded: document.readyState === "complete",
     tag: hasTag,
     now,
     platforms,
     gpc: !!navigator.globalPrivacyControl,
     violations: list(watched.violations, (event) => ({
-      directive: cut(event.effectiveDirective, 100), blocked: cut(event.blockedURI), sample: cut(event.sample, 100),
+      directive: cut(event.effectiveDirective, 100),
+      blocked: cut(event.blockedURI),
       report: event.disposition === "report",
     })),
   });

@@ -24,8 +24,8 @@ type page struct {
 	isTooLong bool   // its size was bounded
 	isSlow    bool   // it was not loaded in time
 	isStuck   bool   // the browser could not look into it
-	moves     []string
-	loops     bool // it was stopped at navigating
+	moves     int    // navigations that it did by itself
+	loops     bool   // it was stopped at them
 	dialogs   int
 	download  bool
 
@@ -55,7 +55,6 @@ type document struct {
 	Framed []string `json:"framed"`
 
 	// What follows is known in a browser only.
-	IsLoaded   bool              `json:"loaded"`
 	HasTag     bool              `json:"tag"` // near-slot is defined
 	Now        *tagState         `json:"now"`
 	Platforms  map[string]string `json:"platforms"` // tcf, gpp: what a ping says
@@ -104,7 +103,6 @@ type tagState struct {
 		} `json:"owner"`
 		GCM map[string]string `json:"gcm"`
 	} `json:"signals"`
-	Decisions []decision `json:"decisions"`
 }
 
 // A decision is the answer for a slot.
@@ -120,7 +118,6 @@ type decision struct {
 type violation struct {
 	Directive string `json:"directive"`
 	Blocked   string `json:"blocked"` // an address, or "inline", "eval" and the like
-	Sample    string `json:"sample"`
 	IsReport  bool   `json:"report"`
 }
 
@@ -133,13 +130,13 @@ type consoleLine struct {
 
 // A request is one that the page made.
 type request struct {
-	id, method, url, kind string
-	start, end            time.Duration // on the browser's clock
-	status                int
-	failure               string // why there was no answer
-	blocked               string // "csp", "mixed-content", "subresource-integrity", or ""
-	isDone                bool
-	sent, answer          []byte // of beacons
+	id, method, url string
+	start, end      time.Duration // on the browser's clock
+	status          int
+	failure         string // why there was no answer
+	blocked         string // "csp", "mixed-content", "subresource-integrity", or ""
+	isDone          bool
+	sent, answer    []byte // of beacons
 }
 
 // originOf is the origin of an address (https://html.spec.whatwg.org/#origin).

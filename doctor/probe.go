@@ -182,7 +182,7 @@ func (n *nodeAnswers) isHealthy() bool {
 	return n.health.status == http.StatusOK && strings.TrimSpace(string(n.health.body)) == "ok"
 }
 
-// answers reports whether a node took the beacon.
+// takesBeacons reports whether a node took the beacon.
 func (n *nodeAnswers) takesBeacons() bool {
 	return n.beacon.problem == "" && (n.known != nil || n.beacon.status == http.StatusNoContent)
 }

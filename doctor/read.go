@@ -75,7 +75,6 @@ func read(ctx context.Context, client *http.Client, address *url.URL) *page {
 	p.isSlow = err != nil
 	p.watched = time.Since(began)
 	p.doc = readDocument(string(body))
-	p.doc.IsLoaded = err == nil
 	return p
 }
 

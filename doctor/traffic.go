@@ -116,7 +116,7 @@ func (t *traffic) begin(e *network.EventRequestWillBeSent) {
 		t.byID[e.RequestID] = r
 		t.requests = append(t.requests, r)
 	}
-	r.method, r.url, r.kind = e.Request.Method, e.Request.URL, string(e.Type)
+	r.method, r.url = e.Request.Method, e.Request.URL
 	if isBeacon.MatchString(r.url) {
 		t.open[e.RequestID], t.last = true, time.Now()
 	}
@@ -256,7 +256,7 @@ func (t *traffic) describe(p *page) {
 		return
 	}
 	loader := t.commits[len(t.commits)-1]
-	p.moves, p.hops = t.commits[1:], t.hops[t.commits[0]]
+	p.moves, p.hops = len(t.commits)-1, t.hops[t.commits[0]]
 	p.url = parseOr(t.address, p.url)
 	if document := t.mains[loader]; document != nil {
 		p.status, p.kind, p.header = document.status, document.kind, headersOf(document.headers)
