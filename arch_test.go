@@ -174,6 +174,8 @@ func TestArchitectureRefuses(t *testing.T) {
 		{"consent does not know the engine", "edge/consent/tcf.go", ours + "edge", "edge"},
 		{"siblings do not know each other", "collector/beacon.go", ours + "stream", "stream"},
 		{"nobody imports the program", "collector/beacon.go", ourModule, "nearside"},
+		{"a browser is the doctor's", "doctor/browse.go", "github.com/chromedp/chromedp", ""},
+		{"and no other code's", "demo/serve.go", "github.com/chromedp/chromedp", "chromedp"},
 		{"HTTP stays in the collector", "stream/stream.go", "github.com/valyala/fasthttp", "fasthttp"},
 		{"a module's subfolder is the module", "stream/stream.go", "github.com/nats-io/nats.go/jetstream", ""},
 		{"a longer name is another module", "stream/stream.go", "github.com/nats-io/nats.gopher", "nats.gopher"},
