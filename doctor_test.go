@@ -139,7 +139,7 @@ var sickPages = []struct {
 }{
 	{
 		name: "a page in good health", page: sickPage{html: tag.Snippet(tag.SnippetOptions{Src: "/_near/tag.js", Site: "shop"}) + goodSlot + grant},
-		opened: "page-opened; tag-found; tag-build: developers; stub-found; tag-runs; csp-none; node-own-origin; node-answers; node-takes-beacons; consent-granted: measure, context; slot-known; slot-bot; requests-answered; !style-missing; !slot-height",
+		opened: "page-opened; tag-found; tag-build: developers; stub-found; tag-runs; csp-none; node-own-origin; node-answers; node-takes-beacons; consent-granted: measure, context; slot-known; slot-bot; requests-answered; !style-missing; !slot-height; !tag-says",
 		read:   "page-read; tag-found; tag-build; stub-found; csp-none; node-own-origin; node-answers; node-takes-beacons; consent-signs: near('consent'; slot-known; !style-missing; !tag-runs",
 	},
 	{
