@@ -19,8 +19,8 @@ const (
 	doctorTimeout   = 20 * time.Second
 	doctorHelpAfter = `
 Opening the page is like a visit of a bot: a headless browser says that it is one,
-so the node answers it with the page's own content and counts nothing. Beside what the
-page sends, the doctor sends a beacon without events that grants nothing.
+so the node answers it with the page's own content and counts nothing. --as-visitor
+shows what visitors get, and is counted as one. Beside what the page sends, the doctor sends a beacon without events that grants nothing.
 The findings and the JSON are in docs/DOCTOR.md. It exits with 1 if one is an error.
 `
 )
@@ -31,6 +31,7 @@ func doctorCommand(ctx context.Context, args []string, std stdio) error {
 	fs := cfg.flags("doctor URL [settings]", std.out, noSettings)
 	asJSON := fs.Bool("json", false, "print the findings as JSON")
 	browser := fs.String("browser", "", "the `path` of a Chromium that opens the page, or "+noBrowser+" to read its HTML alone (default the one in the PATH, if there is one)")
+	asVisitor := fs.Bool("as-visitor", false, "the browser does not say that it is headless: the node answers and counts it like a visitor")
 	timeout := doctorTimeout
 	fs.Var((*span)(&timeout), "timeout", fmt.Sprintf("how long opening the page may take, a `duration` of %v to %v", doctor.MinTimeout, doctor.MaxTimeout))
 	fs.Usage = func() {
@@ -57,7 +58,7 @@ func doctorCommand(ctx context.Context, args []string, std stdio) error {
 			return usagef("--browser: there is no file %s", *browser)
 		}
 	}
-	report, err := doctor.Examine(ctx, doctor.Options{URL: page, Browser: *browser, Timeout: timeout, Builds: []doctor.Build{
+	report, err := doctor.Examine(ctx, doctor.Options{URL: page, Browser: *browser, AsVisitor: *asVisitor, Timeout: timeout, Builds: []doctor.Build{
 		{Name: "the tag of this version, as visitors load it", Script: tag.Script},
 		{Name: "the tag of this version, as developers load it: it explains itself on the console", Script: tag.DevScript},
 	}})

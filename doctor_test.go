@@ -291,6 +291,26 @@ func TestDoctorOfTheDemo(t *testing.T) {
 	}
 }
 
+// As a visitor the doctor gets what visitors get, where a headless browser is a bot.
+func TestDoctorAsAVisitor(t *testing.T) {
+	n := startDemo(t)
+	page, err := doctor.ParseURL(n.at("/en/", "place", "paris", "grant", "context"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, asVisitor := range []bool{false, true} {
+		r, err := doctor.Examine(t.Context(), doctor.Options{URL: page, Browser: doctor.FindBrowser(), AsVisitor: asVisitor, Timeout: doctorTimeout})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := "slot-bot: bot"
+		if asVisitor {
+			want = "slot-filled: answered in; !slot-bot"
+		}
+		wants(t, r, want)
+	}
+}
+
 // On another origin the node is asked across, and a node that is not there is said
 // to be missing.
 func TestDoctorOfANodeElsewhere(t *testing.T) {

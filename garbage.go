@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"os"
 	"runtime/debug"
 	"runtime/metrics"
 	"time"
@@ -22,12 +21,8 @@ const (
 )
 
 // collectSeldom has garbage collected when there is spareHeap of it, or as much as
-// what is in use if that is more, until ctx ends. GOGC in the environment counts
-// instead; GOMEMLIMIT counts in any case.
+// what is in use if that is more, until ctx ends. GOMEMLIMIT counts all the same.
 func collectSeldom(ctx context.Context) {
-	if os.Getenv("GOGC") != "" {
-		return
-	}
 	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
 	tick := time.NewTicker(heapEvery)
 	defer tick.Stop()

@@ -25,9 +25,6 @@ func TestGarbageMayTakeTheSpareHeap(t *testing.T) {
 func TestGarbageCollectionFollowsTheHeap(t *testing.T) {
 	before := debug.SetGCPercent(100)
 	defer debug.SetGCPercent(before)
-	t.Setenv("GOGC", "150")
-	collectSeldom(t.Context()) // returns at once: whoever started the node has chosen
-	t.Setenv("GOGC", "")
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()

@@ -55,7 +55,9 @@ func run(ctx context.Context, cfg Config, log *slog.Logger, ready func(on listen
 		// A sync holds a processor while it blocks (package stream).
 		runtime.GOMAXPROCS(runtime.NumCPU() + 1)
 	}
-	go collectSeldom(ctx)
+	if os.Getenv("GOGC") == "" { // which whoever starts the node has set
+		go collectSeldom(ctx)
+	}
 	n := &node{initial: make(chan struct{}), hup: make(chan os.Signal, 1)}
 	signal.Notify(n.hup, syscall.SIGHUP) // whose default is to end the process, also one that is just opening its data
 	defer signal.Stop(n.hup)

@@ -19,6 +19,8 @@ import (
 	"time"
 
 	"github.com/chromedp/cdproto/browser"
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/network"
 	cdppage "github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
@@ -131,7 +133,31 @@ func (b *browsing) prepare() error {
 	if _, err := chromedp.CallBrowser(b.ctx, browser.SetDownloadBehavior, browser.SetDownloadBehaviorParams{Behavior: browser.SetDownloadBehaviorBehaviorDeny}); err != nil {
 		return err
 	}
+	if b.options.AsVisitor {
+		if err := b.hideHead(); err != nil {
+			return err
+		}
+	}
 	_, err = chromedp.Call(b.ctx, cdppage.AddScriptToEvaluateOnNewDocument, cdppage.AddScriptToEvaluateOnNewDocumentParams{Source: watchScript})
+	return err
+}
+
+// hideHead has the browser name itself as it does with a window.
+func (b *browsing) hideHead() error {
+	version, err := chromedp.CallBrowser(b.ctx, browser.GetVersion, cdp.Empty{})
+	if err != nil {
+		return err
+	}
+	_, number, _ := strings.Cut(version.Product, "/")
+	major, _, _ := strings.Cut(number, ".")
+	var brands []*emulation.UserAgentBrandVersion
+	for _, name := range []string{"Chromium", "Google Chrome"} {
+		brands = append(brands, &emulation.UserAgentBrandVersion{Brand: name, Version: major})
+	}
+	_, err = chromedp.Call(b.ctx, emulation.SetUserAgentOverride, emulation.SetUserAgentOverrideParams{
+		UserAgent:         strings.Replace(version.UserAgent, "HeadlessChrome", "Chrome", 1),
+		UserAgentMetadata: &emulation.UserAgentMetadata{Brands: brands, Platform: "Linux"},
+	})
 	return err
 }
 

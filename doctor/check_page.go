@@ -22,7 +22,7 @@ func (x *examination) checkPage() {
 			x.find("page-opened", fmt.Sprintf("%s answers %d", p.url, p.status))
 		}
 	} else {
-		x.find("page-unreachable", fmt.Sprintf("%s: %s", p.url, p.problem))
+		x.find("page-unreachable", fmt.Sprintf("%s: %s", p.url, p.problem), "url", p.url.String())
 	}
 	if p.hops > 0 && p.problem == "" {
 		x.find("page-redirected", fmt.Sprintf("%s, ending at %s", counted(p.hops, "redirect"), p.url))

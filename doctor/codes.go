@@ -150,7 +150,7 @@ var slotKinds = []Kind{
 	{"slot-not-asked", "slots", Note, "The page did not ask for the slot. The findings about consent say why.", "See the findings about consent and the tag."},
 	{"slot-filled", "slots", OK, "The slot was asked for and shows a variant.", ""},
 	{"slot-default", "slots", Note, "The slot was asked for and shows the page's own content, for the reason that is named.", "Ask why: add data-why to the script element and look at near('get', console.log), or replay it: nearside replay DECISION"},
-	{"slot-bot", "slots", Note, "The slot was asked for, and a bot, which a headless browser is, gets the page's own content.", "See what visitors get in a browser of your own; on localhost its console says why."},
+	{"slot-bot", "slots", Note, "The slot was asked for, and a bot, which a headless browser is, gets the page's own content.", "See what visitors get with --as-visitor, which counts as a visit, or in a browser of your own."},
 	{"slot-late", "slots", Warning, "The answer came when the slot was in view already, and a change would have moved the page.", "Put the snippet's <style> before the slot, and look at the time of the answer."},
 }
 

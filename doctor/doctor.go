@@ -48,6 +48,9 @@ type Options struct {
 	URL *url.URL
 	// Browser is the program of a Chromium, empty to read the page without one.
 	Browser string
+	// AsVisitor has the browser not say that it is headless: the node answers and
+	// counts it like any visitor.
+	AsVisitor bool
 	// Timeout is how long opening the page may take, MinTimeout to MaxTimeout.
 	Timeout time.Duration
 	// Builds are the tags to recognise; the first that equals the page's is named.
