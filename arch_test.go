@@ -94,7 +94,7 @@ var architecture = map[string]folder{
 	},
 	"tag": {ours: engine},
 	"tag/build": {
-		outside: []string{"github.com/evanw/esbuild"},
+		outside: []string{"github.com/evanw/esbuild", "github.com/tdewolff/minify/v2"},
 		tests:   []string{"github.com/molecule-man/go-brrr"},
 	},
 	"prompt":          {},

@@ -122,6 +122,9 @@ func TestTheTagReadsSignalsAsTheServerDoes(t *testing.T) {
 
 	for i, c := range cases {
 		t.Run(strings.TrimSuffix(filepath.Base(paths[i]), ".json"), func(t *testing.T) {
+			if len(c.Signals.TCF) > 2 || len(c.Signals.GPP) > 2 {
+				t.Skip("the server decodes this string; what the platform's API would say beside it is not in the case")
+			}
 			want := 0
 			for _, name := range c.Want.Granted {
 				want |= 1 << slices.Index(allPurposes, name)

@@ -30,10 +30,17 @@ func TestWithoutAnAnswerNothingIsSentOrKept(t *testing.T) {
 		{"only purposes that send nothing by themselves are granted", "", `near("consent",{storage:true,geo:true,device:true})`},
 		{"a TCF platform has not answered", "", grantAll + `__tcfapi=()=>{}`},
 		{"a GPP platform is loading", "us-optout", grantAll + `__gpp=()=>{}`},
-		{"a TC string is there that cannot be read yet", "", grantAll +
+		{"a TCF platform says no purposes", "", grantAll +
 			`__tcfapi=(c,v,f)=>f({gdprApplies:true,eventStatus:"tcloaded",tcString:"CQ"},true)`},
-		{"a GPP string is there that cannot be read yet", "us-optout",
+		{"a TCF platform is asking", "", grantAll + tcData + `tc.eventStatus="cmpuishown"` + endTCData},
+		{"a TCF platform does not know whether it applies", "us-optout", grantAll + tcData + `delete tc.gdprApplies` + endTCData},
+		{"everything is refused by TCF", "us-optout", grantAll + tcData + `tc.purpose.consents={};tc.specialFeatureOptins={}` + endTCData},
+		{"a TCF platform is out of order", "", grantAll + `__tcfapi=(c,v,f)=>f(null,false)`},
+		{"a GPP platform says no sections", "us-optout",
 			`__gpp=(c,f)=>f({pingData:{signalStatus:"ready",gppString:"DB",applicableSections:[7]}},true)`},
+		{"a GPP platform is asking", "us-optout",
+			`__gpp=(c,f)=>f({pingData:{signalStatus:"not ready",gppString:"DB",applicableSections:[7],parsedSections:{usnat:{SaleOptOut:2}}}},true)`},
+		{"a GPP section in force is not of US law", "us-optout", gppData("2,7", `{usnat:{SaleOptOut:2}}`)},
 		{"Consent Mode waits for its update", "", `gtag("consent","default",{analytics_storage:"granted",wait_for_update:5000})`},
 	}
 	s := newShop(t)
@@ -91,6 +98,7 @@ func TestContextAloneSendsOneRequestWithoutIdentifiers(t *testing.T) {
 func TestEverythingGrantedSendsOneRequest(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
+	s.script = FullScript
 	s.header.Set("Content-Security-Policy", strictPolicy)
 	s.contents["hero"] = text("bonjour")
 	head := grant(allPurposes...) + `<meta name="near:type" content=category><meta name="near:tags" content="felt, wool">` +

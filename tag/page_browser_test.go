@@ -115,6 +115,7 @@ func TestAPrerenderedPageWaits(t *testing.T) {
 func TestEngagementIsVisibleTime(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
+	s.script = FullScript
 	b := openTab(t, `let hidden = false; Object.defineProperty(document, "hidden", {get: () => hidden});
 		window.hide = is => { hidden = is; document.dispatchEvent(new Event("visibilitychange", {bubbles: true})) }`).
 		open(s.page("/", SnippetOptions{}, grant("measure"), ""))

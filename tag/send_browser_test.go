@@ -57,6 +57,7 @@ func TestLeavingWithoutKeepaliveUsesABeacon(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			s := newShop(t)
+			s.script = FullScript
 			b := openTab(t, old).open(s.page("/", SnippetOptions{}, grant(tt.purposes...), hero))
 			s.waitForEvent("page_view")
 			b.run(`near("event", "add_to_cart"); dispatchEvent(new Event("pagehide")); dispatchEvent(new Event("pagehide"))`)

@@ -28,6 +28,8 @@ type shop struct {
 	script   []byte
 	tagDelay time.Duration
 	noTag    bool
+	// pageDelay is how long the script /slow holds the page's parser.
+	pageDelay time.Duration
 	// hurries leaves the slots' hiding as short as the snippet has it. Elsewhere
 	// it is longer, so that a slow machine does not turn answers into late ones.
 	hurries bool
@@ -118,6 +120,8 @@ func (s *shop) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
 		s.reports = append(s.reports, "policy report: "+string(body))
 		s.mu.Unlock()
+	case r.URL.Path == "/slow":
+		time.Sleep(s.pageDelay)
 	case r.URL.Path == "/favicon.ico":
 	default:
 		s.mu.Lock()

@@ -17,8 +17,8 @@ func TestDevelopersAreToldWhy(t *testing.T) {
 	}{
 		{name: "nobody has answered for consent", body: hero, want: "nobody has answered for consent yet"},
 		{name: "context is refused", head: grant("measure"), body: hero, want: "context is refused: near('consent', ...) says so"},
-		{name: "a platform cannot be read yet", head: `<script nonce=$>__tcfapi=()=>{}</script>`, body: hero,
-			want: "a consent platform (TCF) is on the page"},
+		{name: "a platform has not answered", head: `<script nonce=$>__tcfapi=()=>{}</script>`, body: hero,
+			want: "consent is open: the page's consent platform (TCF)"},
 		{name: "the page has no slot", head: grant("context"), want: "there is no slot on this page yet"},
 		{name: "no rule chose", head: grant("context"), body: hero, want: "slot hero keeps the page's own content: no rule chose"},
 		{name: "a slot's name is wrong", head: grant("context"), body: `<near-slot name="Hero!">own</near-slot>`, want: `slot "Hero!" is not asked for`},

@@ -1,48 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { type Signals, Purpose, pack } from "./wire";
+import { gpp, gppGrants, gppRefuses, tcf, tcfGrants, watchPlatforms } from "./platform";
 import { consentMode, readConsentMode, watchConsentMode } from "./gcm";
-import { gpp, tcf, watchPlatforms } from "./platform";
-import { policy, wait } from "./script";
-import { type Signals, Purpose } from "./wire";
+import { withdraw } from "./send";
+import { data } from "./script";
 
 /** The purposes by name, in the order of their bits. */
 const names = "storage measure context profile personalise share geo device".split(" ");
-
-/**
- * Folds signals into what is granted, by which authority: one authority grants,
- * everybody may refuse. The server folds the same signals again, knows the
- * region and the owner's settings, and only narrows; shared cases hold both to
- * one reading.
- */
-export const evaluate = (signals: Signals): [granted: number, authority: string, resolved: boolean] => {
-  const { policy, owner, gppSid } = signals;
-  // From the lowest authority to the highest: the last that is present counts.
-  let authority = "region";
-  let granted = policy === "us-optout" ? Purpose.OptOut : policy === "uk" ? Purpose.Measure : 0;
-  let refused = signals.gpc ? Purpose.Share : 0;
-  if (owner.granted | owner.refused) {
-    authority = "owner";
-    granted = owner.granted;
-    refused |= owner.refused;
-  }
-  for (const _ in signals.gcm) {
-    authority = "gcm";
-    granted = readConsentMode(signals.gcm);
-  }
-  if (gppSid?.length ? gppSid.some((id) => id !== -1) : signals.gpp) {
-    authority = "gpp";
-    granted = 0;
-  }
-  if (signals.gdpr ?? signals.tcf) {
-    authority = "tcf";
-    granted = 0;
-  }
-  const resolved = granted > 0 || authority === "owner";
-  granted &= ~refused;
-  if (!(granted & Purpose.Storage)) granted &= ~(Purpose.Profile | Purpose.Personalise);
-  if (!(granted & Purpose.Measure)) granted &= ~Purpose.Share;
-  return [granted, authority, resolved];
-};
 
 const owner: Record<string, boolean> = {};
 let listen: ((before: number) => void) | undefined;
@@ -53,7 +18,7 @@ export let granted = 0;
 /** Which signal could grant them. */
 export let authority: string;
 
-/** Whether somebody entitled to answer has answered. */
+/** Whether somebody entitled to answer has answered; the page's policy is nobody's answer. */
 export let isResolved: boolean;
 
 /**
@@ -62,12 +27,15 @@ export let isResolved: boolean;
  */
 export let isHeld = true;
 
-const getOwner = (answer: boolean) =>
-  names.reduce((purposes, name, i) => (owner[name] === answer ? purposes | (1 << i) : purposes), 0);
+/** The signals that the grant of now rests on, and what the server took off it. */
+let heard: string;
+let narrowed = 0;
+
+const getOwner = (answer: boolean) => pack(names.map((name) => owner[name] === answer));
 
 /** The signals of now, as the server will see them. */
 export const getSignals = (): Signals => ({
-  policy,
+  policy: data.policy,
   owner: { granted: getOwner(true), refused: getOwner(false) },
   ...tcf,
   ...gpp,
@@ -75,16 +43,53 @@ export const getSignals = (): Signals => ({
   gcm: consentMode,
 });
 
+/**
+ * Folds signals into what is granted, by which authority: one authority grants,
+ * everybody may refuse. The server folds the same signals again, knows the
+ * region and the owner's settings, and only narrows; shared cases hold both to
+ * one reading.
+ */
+const evaluate = ({ owner, gcm, gppSid, gdpr, gpc }: Signals) => {
+  // From the lowest authority to the highest: the last that is present counts.
+  let grants: number | undefined = isHeld ? 0 : { "us-optout": Purpose.OptOut, uk: Purpose.Measure }[data.policy!] || 0;
+  authority = "region";
+  if (owner.granted | owner.refused) {
+    authority = "owner";
+    grants = owner.granted;
+  }
+  for (const _ in gcm) {
+    authority = "gcm";
+    grants = readConsentMode(gcm);
+  }
+  if (!gcm) {
+    authority = "gcm"; // which waits for its update
+    grants = undefined;
+  }
+  // US law asks for no consent, so its sections leave the answer to who has one.
+  if (gppSid?.some((id) => id !== -1) && (authority === "region" || !gppGrants)) {
+    authority = "gpp";
+    grants = gppGrants;
+  }
+  if (gdpr) {
+    authority = "tcf";
+    grants = tcfGrants;
+  }
+  isResolved = authority !== "region" && grants != null;
+  granted = grants! & ~(owner.refused | gppRefuses | narrowed | (gpc ? Purpose.Share : 0));
+  if (!(granted & Purpose.Storage)) granted &= ~(Purpose.Profile | Purpose.Personalise);
+  if (!(granted & Purpose.Measure)) granted &= ~Purpose.Share;
+};
+
 /** Evaluates again and tells the listener. */
 const update = () => {
   watchPlatforms(update);
   const before = granted;
-  [granted, authority, isResolved] = evaluate(getSignals());
-  if (!consentMode || (isHeld && authority === "region")) {
-    granted = 0;
-    isResolved = false;
-  }
-  if (granted) isHeld = false;
+  const wasResolved = isResolved;
+  const signals = getSignals();
+  if (heard !== (heard = JSON.stringify(signals))) narrowed = 0;
+  evaluate(signals);
+  // Who has answered and is silent now has taken nothing back: that is waited for.
+  isHeld = !granted && !isResolved && (wasResolved || isHeld);
   listen?.(before);
 };
 
@@ -93,10 +98,13 @@ export const tellConsent = (said: "withdraw" | Record<string, boolean>) => {
   if (said === "withdraw") names.forEach((name) => (owner[name] = false));
   else Object.assign(owner, said);
   update();
+  // State may be left from another page, out of this script's sight.
+  if (said === "withdraw") withdraw();
 };
 
 /** Takes away what the server refused. It stands until a signal changes. */
 export const narrow = (refused: number) => {
+  narrowed |= refused;
   granted &= ~refused;
 };
 
@@ -114,5 +122,5 @@ export const endHold = () => {
     isHeld = false;
     update();
   };
-  setTimeout(release, isResolved || authority === "region" ? 0 : (wait as number));
+  setTimeout(release, isResolved || authority === "region" ? 0 : +(data.wait || 500));
 };

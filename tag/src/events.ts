@@ -1,17 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { granted, isHeld } from "./consent";
-import { tellWhy } from "./why";
 import { type Props, Purpose } from "./wire";
-import { type Page, page } from "./page";
+import { page } from "./page";
 import { enqueue, schedule } from "./send";
+import { tellWhy } from "./why";
+import { granted, isHeld } from "./consent";
 
 const enum Max {
   /** In characters; the server counts bytes, and refuses that event alone. */
   Props = 8192,
 }
 
-let viewed: Page;
 let visibleSince = 0;
 let visibleMillis = 0;
 
@@ -29,10 +28,12 @@ export const tellEvent = (name: string, props: Props = {}) => {
 
 /** Counts the page view as soon as it may be counted. */
 export const viewPage = () => {
-  if (granted & Purpose.Measure && viewed !== page) {
-    viewed = page;
-    visibleMillis = visibleSince = 0;
-    tellEngagement();
+  if (granted & Purpose.Measure && !page._isViewed) {
+    page._isViewed = true;
+    FULL: {
+      visibleMillis = visibleSince = 0;
+      tellEngagement();
+    }
     tellEvent("page_view");
     schedule(0);
   }

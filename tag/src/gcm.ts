@@ -16,7 +16,6 @@ const needs: Record<string, number> = {
 
 const defaults: States = {};
 const updates: States = {};
-let isApplied = false;
 
 /** Google Consent Mode's states by type; undefined while a default waits for its update. */
 export let consentMode: Record<string, string> | undefined = {};
@@ -32,7 +31,6 @@ export const readConsentMode = (states: States) => {
 export const watchConsentMode = (onChange: () => void) => {
   const layer: any[] = (window.dataLayer = window.dataLayer || []);
   const apply = () => {
-    isApplied = true;
     consentMode = { ...defaults, ...updates };
     onChange();
   };
@@ -51,7 +49,7 @@ export const watchConsentMode = (onChange: () => void) => {
       }
     }
     if (isDefault) {
-      if (!isApplied) consentMode = undefined;
+      consentMode = undefined;
       setTimeout(apply, states?.wait_for_update);
     } else apply();
   };

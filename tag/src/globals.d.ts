@@ -5,17 +5,26 @@
 interface Window {
   dataLayer?: unknown[];
   near?: { (command: string, ...args: any[]): void; q?: [string, ...any[]][] };
-  __tcfapi?: (
-    command: "addEventListener",
-    version: 2,
-    listener: (data: { gdprApplies?: boolean; eventStatus: string; tcString: string } | null) => void,
-  ) => void;
-  __gpp?: (
-    command: "addEventListener",
-    listener: (
-      event: { pingData: { signalStatus: string; gppString: string; applicableSections: number[] } } | null,
-    ) => void,
-  ) => void;
+  __tcfapi?: (command: "addEventListener", version: 2, listener: (data: TCData | null) => void) => void;
+  __gpp?: (command: "addEventListener", listener: (event: { pingData: PingData } | null) => void) => void;
+}
+
+/** What a TCF platform says: IAB Tech Lab, "Consent Management Platform API v2". */
+interface TCData {
+  gdprApplies?: boolean;
+  eventStatus: string;
+  tcString: string;
+  purposeOneTreatment?: boolean;
+  purpose?: { consents: Record<number, boolean>; legitimateInterests?: Record<number, boolean> };
+  specialFeatureOptins?: Record<number, boolean>;
+}
+
+/** What a GPP platform says: IAB Tech Lab, "Global Privacy Platform, CMP API Specification". */
+interface PingData {
+  signalStatus: string;
+  gppString: string;
+  applicableSections: number[];
+  parsedSections?: Record<string, unknown>;
 }
 
 interface Navigator {

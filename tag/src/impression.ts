@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { tellEvent } from "./events";
 import { granted } from "./consent";
-import { Purpose } from "./wire";
+import { tellEvent } from "./events";
 import { type Slot, slots } from "./slot";
+import { Purpose } from "./wire";
 
 // The MRC's viewable display impression: half of the pixels for a continuous
 // second in a visible tab; three tenths are enough from 970 x 250 pixels up.
@@ -24,10 +24,9 @@ const countView = (slot: Slot) => {
 /** Starts and stops the seconds; call it when what they depend on has changed. */
 export const watchViews = () =>
   slots.forEach((slot) => {
-    if (!slot._decision?.id || !slot._isViewed || document.hidden || !(granted & Purpose.Measure)) {
-      clearTimeout(slot._timer);
-      slot._timer = 0;
-    } else if (!slot._timer) slot._timer = setTimeout(countView, Viewed.Millis, slot);
+    if (slot._decision?.id && slot._isViewed && !document.hidden && granted & Purpose.Measure) {
+      slot._timer = slot._timer || setTimeout(countView, Viewed.Millis, slot);
+    } else slot._timer = clearTimeout(slot._timer) as undefined;
   });
 
 /** Watches how much of a slot's element is in view. */
@@ -36,8 +35,8 @@ export const observer = new IntersectionObserver(
     entries.forEach((entry) => {
       const slot = slots.get(entry.target);
       if (slot) {
-        slot._isInView = entry.isIntersecting;
         const pixels = slot._el.offsetWidth * slot._el.offsetHeight;
+        slot._isInView = entry.isIntersecting;
         slot._isViewed = entry.intersectionRatio >= (pixels < Viewed.BigPixels ? 0.5 : 0.3);
       }
     });

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { whenNavigated } from "./spa";
-import { Purpose } from "./wire";
 import { watchClicks, watchViews } from "./impression";
-import { dropEvents, forgetFlights, hasSent, send, startSending, withdraw } from "./send";
-import { tellPage, turnPage } from "./page";
 import { tell } from "./tell";
-import { noteAct, restoreSlots, scanSlots, slots, watchSlots } from "./slot";
-import { keepState } from "./state";
-import { tellWhy, tellWhyNotAsked } from "./why";
-import { authority, endHold, getSignals, granted, isHeld, isResolved, tellConsent, watchConsent } from "./consent";
+import { dropEvents, forgetFlights, send, sentUnder, startSending, withdraw } from "./send";
 import { tellEngagement, tellEvent, viewPage } from "./events";
+import { authority, endHold, getSignals, granted, isHeld, isResolved, tellConsent, watchConsent } from "./consent";
+import { tellWhy, tellWhyNotAsked } from "./why";
+import { noteAct, restoreSlots, scanSlots, slots, watchSlots } from "./slot";
+import { Purpose } from "./wire";
+import { page, turnPage } from "./page";
+import { keepState } from "./state";
 
 const enum Max {
   /** How long the first request waits for the rest of the page's slots. */
@@ -18,13 +18,10 @@ const enum Max {
 }
 
 const commands: Record<string, (...args: any[]) => void> = {
-  consent(said: "withdraw" | Record<string, boolean>) {
-    tellConsent(said);
-    // State may be left from another page, out of this script's sight.
-    if (said === "withdraw") withdraw();
-  },
+  consent: tellConsent,
   event: tellEvent,
-  page: tellPage,
+  /** What the site says of the page. */
+  page: (facts) => Object.assign(page._facts, facts),
   get: (callback: (now: unknown) => void) =>
     callback({
       granted,
@@ -39,7 +36,7 @@ const commands: Record<string, (...args: any[]) => void> = {
 
 const onVerdict = (before: number) => {
   if (!(isHeld || granted & Purpose.Measure)) dropEvents();
-  if (before & ~granted && hasSent) withdraw();
+  if (isResolved && sentUnder & ~granted) withdraw();
   if (granted & ~before) noteAct();
   keepState();
   viewPage();
@@ -50,22 +47,17 @@ const onVerdict = (before: number) => {
 };
 
 const onPage = () => {
-  tellEngagement();
+  FULL: tellEngagement();
   turnPage();
   // The page's scripts have yet to make the new page.
   setTimeout(scanSlots);
   viewPage();
 };
 
-const onLeave = () => {
-  tellEngagement();
-  send(true);
-};
-
 const onVisibility = () => {
+  FULL: tellEngagement();
+  if (document.hidden) send(true);
   watchViews();
-  if (document.hidden) onLeave();
-  else tellEngagement();
 };
 
 const onParsed = () => {
@@ -103,7 +95,10 @@ const start = () => {
     onPage();
   });
   addEventListener("visibilitychange", onVisibility);
-  addEventListener("pagehide", onLeave);
+  addEventListener("pagehide", () => {
+    FULL: tellEngagement();
+    send(true);
+  });
   addEventListener("pageshow", (event) => {
     if (!event.persisted) return;
     forgetFlights();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { tell } from "./tell";
 import type { Content, Markup } from "./wire";
+import { tell } from "./tell";
 
 /**
  * Builds compiled markup without a parser, so that it works where a policy

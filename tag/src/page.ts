@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { granted } from "./consent";
 import { type WireClient, type WirePage, Purpose } from "./wire";
+import { granted } from "./consent";
 
 type Facts = Pick<WirePage, "type" | "category" | "tags" | "item">;
 
@@ -13,6 +13,8 @@ export interface Page {
   _facts: Facts;
   /** How many events it has had: their ids count on. */
   _events: number;
+  /** Whether its view has been counted. */
+  _isViewed?: boolean;
 }
 
 /** Counts the bytes of UTF-8, which is what limits are in. */
@@ -20,7 +22,7 @@ export const encoder = new TextEncoder();
 
 /** At most `bytes` bytes of UTF-8 of a text, never a part of a character. */
 const cut = (text: string, bytes: number) =>
-  text.slice(0, encoder.encodeInto(text, new Uint8Array(bytes)).read) || undefined;
+  text.slice(0, encoder.encodeInto(text, new Uint8Array(bytes)).read) || void 0;
 
 /** The page view of now. */
 export let page: Page;
@@ -36,9 +38,6 @@ export const turnPage = (ref = page._url) => {
   };
 };
 turnPage(document.referrer);
-
-/** Adds what the site says of the page. */
-export const tellPage = (facts: Facts) => Object.assign(page._facts, facts);
 
 /**
  * What may be said now of a page view and of the browser. A page view that is
@@ -56,9 +55,17 @@ export const describe = (of: Page): { page: WirePage; client: WireClient } => {
   );
   const isNow = of === page;
   const getFact = (name: keyof Facts, bytes = 256) => {
-    const meta = isNow ? document.querySelector<HTMLMetaElement>(`meta[name="near:${name}"]`) : null;
+    const meta = isNow ? document.querySelector<HTMLMetaElement>(`[name="near:${name}"]`) : null;
     return cut("" + (of._facts[name] || meta?.content || ""), bytes);
   };
+  const client: WireClient = {
+    ...(granted & Purpose.Measure && { viewport: [innerWidth, innerHeight].map((px) => px - (px % 100)) }),
+    ...(granted & Purpose.Context && { langs: navigator.languages.slice(0, 16) }),
+  };
+  FULL: if (granted & Purpose.Device) {
+    client.screen = [screen.width, screen.height];
+    client.tz = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  }
   return {
     page: {
       url: cut(url.origin + url.pathname + (query[0] ? "?" + new URLSearchParams(query) : ""), 2048)!,
@@ -72,13 +79,6 @@ export const describe = (of: Page): { page: WirePage; client: WireClient } => {
       }),
       ...(granted & (Purpose.Measure | Purpose.Context) && of._ref && { ref: new URL(of._ref).origin + "/" }),
     },
-    client: {
-      ...(granted & Purpose.Measure && { viewport: [innerWidth, innerHeight].map((px) => px - (px % 100)) }),
-      ...(granted & Purpose.Context && { langs: navigator.languages.slice(0, 16) }),
-      ...(granted & Purpose.Device && {
-        screen: [screen.width, screen.height],
-        tz: Intl.DateTimeFormat().resolvedOptions().timeZone,
-      }),
-    },
+    client,
   };
 };

@@ -1,16 +1,44 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import type { Signals } from "./wire";
+import { type Signals, Purpose, pack } from "./wire";
 
-// TCF and GPP strings are carried to the server, not read here. A platform on
-// the page applies, and so grants nothing, until it says itself that it does
-// not.
+// What a consent platform's API says is read here; its strings are carried to
+// the server, which decodes them and decides again. A platform on the page
+// applies, and grants nothing until it has said so itself.
 
 /** What the page's TCF platform has said. */
 export let tcf: Partial<Signals> | undefined;
 
+/** What that grants; undefined while the visitor is choosing. */
+export let tcfGrants: number | undefined;
+
 /** What the page's GPP platform has said. */
 export let gpp: Partial<Signals> | undefined;
+
+/** What its sections allow; undefined while they are not all of US law and read. */
+export let gppGrants: number | undefined;
+
+/** What opt-outs in its sections refuse, in force or not. */
+export let gppRefuses = 0;
+
+/**
+ * What TCF's purposes grant: measuring and content chosen by the request take a
+ * legitimate interest too, the rest takes consent.
+ */
+const readTcf = ({ purpose, purposeOneTreatment, specialFeatureOptins = {} }: TCData) => {
+  const { consents, legitimateInterests = {} } = purpose!;
+  const may = (id: number) => consents[id] || legitimateInterests[id];
+  return pack([
+    consents[1] || purposeOneTreatment,
+    may(8) && may(9),
+    may(11) || consents[6],
+    consents[5],
+    consents[6],
+    consents[2] && consents[3] && consents[4] && consents[7],
+    specialFeatureOptins[1],
+    specialFeatureOptins[2],
+  ]);
+};
 
 /** Listens to platforms that have come up since the last call. */
 export const watchPlatforms = (onChange: () => void) => {
@@ -18,6 +46,9 @@ export const watchPlatforms = (onChange: () => void) => {
     tcf = { gdpr: true };
     window.__tcfapi("addEventListener", 2, (data) => {
       tcf = { gdpr: data?.gdprApplies !== false, tcf: data?.tcString };
+      // With any other status the visitor is choosing, maybe again.
+      tcfGrants =
+        data?.gdprApplies && data.purpose?.consents && /^(tcl|usera)/.test(data.eventStatus) ? readTcf(data) : undefined;
       onChange();
     });
   }
@@ -25,8 +56,20 @@ export const watchPlatforms = (onChange: () => void) => {
     gpp = { gppSid: [0] };
     window.__gpp("addEventListener", (event) => {
       const ping = event?.pingData;
-      // Anything but "ready" means that the visitor is choosing, maybe again.
-      gpp = { gpp: ping?.gppString, gppSid: ping?.signalStatus === "ready" ? ping.applicableSections : [0] };
+      const sections = JSON.stringify(ping?.parsedSections || 0);
+      // Section 0 is the platform's own word for not knowing yet.
+      const gppSid = ping?.signalStatus === "ready" && ping.applicableSections[0] ? ping.applicableSections : [0];
+      gpp = { gpp: ping?.gppString, gppSid };
+      // The sections of US law begin with number 6. A yes to something sensitive
+      // may be one to precise location: its place in the list depends on the
+      // state, which the server looks up.
+      gppGrants =
+        /OptOut/.test(sections) && gppSid.every((id) => id < 0 || id > 5)
+          ? /Processing":\[[^\]]*2/.test(sections)
+            ? Purpose.OptOut | Purpose.Geo
+            : Purpose.OptOut
+          : undefined;
+      gppRefuses = /OptOut(":1|Sale":"Y)|Gpc":[1t]/.test(sections) ? Purpose.Share : 0;
       onChange();
     });
   }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-const script = document.currentScript as HTMLScriptElement;
+/** The script element, beside whose address the collector is. */
+export const script = document.currentScript as HTMLScriptElement;
 
 /**
  * What the script element says: the site's id; the page's policy where no
@@ -8,10 +9,8 @@ const script = document.currentScript as HTMLScriptElement;
  * consent is resolved; whether answers should explain themselves; how many
  * milliseconds a consent platform gets to answer.
  */
-export const { site, policy, ask, why, wait = 500 } = script.dataset;
+export const data = script.dataset;
 
 /** Whether the collector is on another origin: no cookie then, ever. */
 export const isCrossOrigin = new URL(script.src).origin !== location.origin;
 
-/** The address of a collector path such as "beacon". */
-export const getEndpoint = (path: string) => new URL("v1/" + path, script.src);

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { keepState } from "./state";
+import { tell } from "./tell";
 import { type Answer, type Beacon, type WireEvent, Purpose, Wire } from "./wire";
 import { type Slot, fillSlots, getUnasked } from "./slot";
-import { ask, getEndpoint, isCrossOrigin, site, why } from "./script";
+import { data, isCrossOrigin, script } from "./script";
 import { type Page, describe, encoder, page } from "./page";
-import { tell } from "./tell";
 import { getSignals, granted, isHeld, isResolved, narrow } from "./consent";
 import { tellWhy } from "./why";
+import { keepState } from "./state";
 
 const enum Max {
   /** Under a half of the 64 KiB that a browser allows in flight when a page is left. */
@@ -15,9 +15,7 @@ const enum Max {
   Events = 64,
   Queue = 512,
   BatchMillis = 1000,
-  Tries = 8,
-  BackOffSeconds = 60,
-  RetryAfterSeconds = 300,
+  PauseSeconds = 300,
 }
 
 const pages = new WeakMap<WireEvent, Page>();
@@ -30,11 +28,11 @@ let retryAfter = 0;
 let armed = -1;
 let timer = 0;
 
-/** Whether this page has sent anything that a withdrawal must undo. */
-export let hasSent = false;
+/** The purposes that this page has sent something under, which a withdrawal must undo. */
+export let sentUnder = 0;
 
 /** Whether slots may be asked for and filled now. */
-export const mayAsk = () => granted & Purpose.Context || (ask != null && !isResolved && !isHeld);
+export const mayAsk = () => granted & Purpose.Context || (data.ask != null && !isResolved && !isHeld);
 
 /** Puts an event of the page of now at the end of the queue. */
 export const enqueue = (event: WireEvent) => {
@@ -62,36 +60,38 @@ export const schedule = (millis: number) => {
 const build = (from: Page, events: WireEvent[], slots: Slot[]) =>
   JSON.stringify({
     v: Wire.Version,
-    site: site!,
+    site: data.site!,
     ...describe(from),
     // Asking before the answer leaves it to the server whether silence grants
     // context here; the claim is only the most that it may grant.
     consent: { purposes: granted || Purpose.Context, ...getSignals() },
     state: keepState(),
-    why: why != null,
-    ...(events[0] && { sent: Date.now(), events }),
-    ...(slots[0] && { slots: [...new Map(slots.map(({ _ask }) => [_ask.name, _ask])).values()] }),
+    why: data.why != null,
+    sent: events[0] && Date.now(),
+    events: events[0] && events,
+    slots: slots[0] && [...new Map(slots.map(({ _ask }) => [_ask.name, _ask])).values()],
   } satisfies Beacon);
 
 /** Posts; settles with the answer, or with undefined if it should be tried again. */
 const post = async (path: string, body: string, isLeaving?: boolean): Promise<Answer | undefined> => {
-  const url = getEndpoint(path);
+  const url = new URL("v1/" + path, script.src);
   const carriesCookie = !isCrossOrigin && (path === "withdraw" || granted & Purpose.Storage);
   // sendBeacon cannot leave cookies out and hides the answer: it only stands in
   // where a fetch would die with the page.
-  if (isLeaving && carriesCookie && !("keepalive" in Request.prototype) && navigator.sendBeacon(url, body)) return {};
+  FULL: if (isLeaving && carriesCookie && !("keepalive" in Request.prototype) && navigator.sendBeacon(url, body)) return {};
   try {
     const response = await fetch(url, {
       method: "POST",
       body,
+      credentials: carriesCookie ? "include" : "omit",
       keepalive: true,
-      credentials: carriesCookie ? "same-origin" : "omit",
       referrerPolicy: "origin",
     });
     retryAfter = +response.headers.get("Retry-After")! || 0;
     if (response.ok) return JSON.parse((await response.text()) || "{}");
     WHY: tellWhy("the server refused a beacon: " + (await response.text()));
-    if (response.status < 500 && response.status !== 429) return {};
+    // Below that, the fault is in what was sent.
+    if (response.status < 429) return {};
   } catch {
     WHY: tellWhy(
       `no answer from ${url}: the node is down, or it does not know ${location.origin} ` +
@@ -114,21 +114,20 @@ export const send = async (isLeaving?: boolean) => {
   const path = next;
   const purposes = granted;
   const asking = page;
-  const sendable = purposes & Purpose.Measure ? queue : [];
   let events: WireEvent[] = [];
   let slots: Slot[] = [];
-  let body = JSON.stringify({ v: Wire.Version, site, purposes });
+  let body = JSON.stringify({ v: Wire.Version, site: data.site, purposes });
   if (path === "beacon") {
     if (!isLeaving && mayAsk()) slots = getUnasked();
     // Slots wait for an answer, so what an earlier page left over comes later.
-    const from = (!slots[0] && pages.get(sendable[0]!)) || asking;
-    events = sendable.filter((event) => pages.get(event) === from).slice(0, Max.Events);
+    const from = (!slots[0] && pages.get(queue[0]!)) || asking;
+    if (purposes & Purpose.Measure) events = queue.filter((event) => pages.get(event) === from).slice(0, Max.Events);
     while (encoder.encode((body = build(from, events, slots))).length > Max.BatchBytes && events[1]) {
       events.length >>= 1;
     }
     if (!events[0] && !slots[0]) return;
     queue = queue.filter((event) => !events.includes(event));
-    hasSent = true;
+    sentUnder |= purposes;
   }
   next = "beacon";
   flights++;
@@ -138,7 +137,9 @@ export const send = async (isLeaving?: boolean) => {
   flights--;
   if (answer) {
     if (asking === page && mayAsk()) fillSlots(slots, answer.decisions);
-    narrow(purposes & ~(answer.granted ?? purposes));
+    const refused = purposes & ~(answer.granted ?? purposes);
+    sentUnder &= ~refused;
+    narrow(refused);
     keepState(answer);
     WHY: answer.rejected?.forEach(({ id, code, field }) =>
       tellWhy(`the server refused event ${id}: ${code} ${field || ""}`),
@@ -152,9 +153,7 @@ export const send = async (isLeaving?: boolean) => {
     if (granted & Purpose.Measure) queue = events.concat(queue);
     if (path === "withdraw") next = path;
     armed = 0;
-    const backOff = Math.min(2 ** tries, Max.BackOffSeconds) * Math.random();
-    // After the last try, what is left goes when the page does.
-    if (tries++ < Max.Tries) arm(1e3 * Math.min(Math.max(backOff, retryAfter), Max.RetryAfterSeconds), 0);
+    arm(1e3 * Math.min(Math.max(2 ** ++tries * Math.random(), retryAfter), Max.PauseSeconds), 0);
   } else {
     tries = 0;
     schedule(0);
@@ -172,11 +171,12 @@ export const forgetFlights = () => {
  * is to expire.
  */
 export const withdraw = () => {
+  sentUnder &= granted;
   next = "withdraw";
   schedule(0);
 };
 
-/** Lets requests start. */
+/** Lets requests start, and makes the first. */
 export const startSending = () => {
-  if (armed < 0) arm(0, 0);
+  if (armed < 0) send();
 };

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { mayAsk, schedule } from "./send";
-import type { Decision, WireSlot } from "./wire";
-import { isHeld, isResolved } from "./consent";
-import { observer, watchViews } from "./impression";
-import { tellWhy } from "./why";
+import { isHeld } from "./consent";
 import { render } from "./kinds";
+import { tellWhy } from "./why";
+import type { Decision, WireSlot } from "./wire";
+import { observer, watchViews } from "./impression";
 
 const enum Max {
   Slots = 32,
@@ -58,11 +58,11 @@ export const scanSlots = () => {
     observer.observe(el);
   });
   if (mayAsk()) schedule(0);
-  else if (isResolved || !isHeld) restoreSlots();
+  else if (!isHeld) restoreSlots();
 };
 
 /** The slots to ask for. */
-export const getUnasked = () => [...slots.values()].filter((slot) => !slot._decision).slice(0, Max.Slots);
+export const getUnasked = () => [...slots.values()].filter(({ _decision }) => !_decision).slice(0, Max.Slots);
 
 const show = (el: HTMLElement, nodes: (Node | string)[], lang?: string, dir?: string) => {
   el.replaceChildren(...nodes);
@@ -74,9 +74,9 @@ const show = (el: HTMLElement, nodes: (Node | string)[], lang?: string, dir?: st
 };
 
 const fill = (slot: Slot, decision: Decision): Shown => {
-  const { _el } = slot;
+  const _el = slot._el;
   if (decision.kind === "default") return "default";
-  const isSeen = (slot._isInView ?? true) && getComputedStyle(_el).visibility !== "hidden";
+  const isSeen = slot._isInView !== false && getComputedStyle(_el).visibility !== "hidden";
   // What the visitor looks at does not change unless by the visitor's own act.
   if (_el.contains(document.activeElement) || (isSeen && !isAct)) return "late";
   const nodes = render(decision.kind, decision.content!, _el);
@@ -91,8 +91,8 @@ const fill = (slot: Slot, decision: Decision): Shown => {
 export const fillSlots = (asked: Slot[], decisions?: Decision[]) => {
   asked.forEach((slot) => {
     // A slot that the server passed over is not asked for again.
-    const passed = { kind: "default" } as Decision;
-    const decision = (slot._decision = decisions?.find((one) => one.slot === slot._ask.name) || passed);
+    const answer = decisions?.find((one) => one.slot === slot._ask.name);
+    const decision = (slot._decision = answer || ({ kind: "default" } as Decision));
     let shown: Shown = "default";
     try {
       shown = fill(slot, decision);

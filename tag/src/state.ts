@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { granted, isResolved } from "./consent";
-import { site } from "./script";
 import { withdraw } from "./send";
+import { data } from "./script";
 import { type Answer, Purpose } from "./wire";
 
 // On the site's own origin the server keeps state in a cookie that scripts
@@ -15,8 +15,8 @@ import { type Answer, Purpose } from "./wire";
  * what is left is forgotten, here and by the server.
  */
 export const keepState = (answer?: Answer): string | undefined => {
-  const key = "near." + site;
   try {
+    const key = "near." + data.site;
     if (granted & Purpose.Storage) {
       if (answer) localStorage[key] = answer.state || localStorage[key] || "";
       return localStorage[key];

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { authority, isHeld, isResolved } from "./consent";
-import { site } from "./script";
 import { mayAsk } from "./send";
+import { data } from "./script";
+import { authority, isHeld, isResolved } from "./consent";
 
 // Every call stands behind the label WHY, which only the build for developers
 // keeps: visitors do not load a word of this.
@@ -16,8 +16,8 @@ export const tellWhy = (text: string) => {
 };
 
 const speakers: Record<string, string> = {
-  tcf: "a consent platform (TCF) is on the page, and what it says cannot be read yet",
-  gpp: "a consent platform (GPP) is on the page, and what it says cannot be read yet",
+  tcf: "the page's consent platform (TCF) says so, or has said nothing yet",
+  gpp: "the page's consent platform (GPP) says so, or nothing that can be read",
   gcm: "Google Consent Mode says so",
   owner: "near('consent', ...) says so",
   region: "the page's data-policy says so",
@@ -25,7 +25,7 @@ const speakers: Record<string, string> = {
 
 /** Tells why consent keeps slots from being asked for, if it does. */
 export const tellWhyNotAsked = () => {
-  if (!site) tellWhy("the script element has no data-site, so the server will refuse everything");
+  if (!data.site) tellWhy("the script element has no data-site, so the server will refuse everything");
   if (isHeld || mayAsk()) return;
   if (isResolved) tellWhy("slots keep the page's own content because context is refused: " + speakers[authority]);
   else if (authority === "region") {

@@ -23,6 +23,9 @@ export const enum Purpose {
   OptOut = 63,
 }
 
+/** Makes a set of purposes of an answer for each, in the order of their bits. */
+export const pack = (answers: unknown[]) => answers.reduce<number>((set, yes, i) => (yes ? set | (1 << i) : set), 0);
+
 /** Consent signals, raw. The server evaluates them again and may only narrow. */
 export interface Signals {
   policy?: string;
