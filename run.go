@@ -169,14 +169,25 @@ func (n *node) open(ctx context.Context) (err error) {
 	n.engine = edge.New(edge.Options{Node: n.cfg.Node, Locator: n.places, Loader: n.rules, Sealer: n.sealer, Previewer: liveNode{n}})
 	n.releases = newAdoption(n.engine, n.log)
 	n.server, err = collector.New(collector.Options{
-		Engine: n.engine, Publisher: n.events, Prefix: n.cfg.Prefix,
-		Tag: tag.Script, DevTag: tag.DevScript, Files: map[string][]byte{"/prompt.js": prompt.Script, "/prompt.css": prompt.Style},
+		Engine: n.engine, Publisher: n.events, Tag: tag.Script, DevTag: tag.DevScript, Files: tagFiles(), Prefix: n.cfg.Prefix,
 		Tuning: n.cfg.tuning(), TLS: n.settings.tlsOf(&n.settings.public), ProxyProtocol: n.cfg.Door.ProxyProtocol,
 		MaxConns: n.cfg.Door.MaxConns, MaxConnsPerIP: n.cfg.Door.MaxConnsPerIP,
 		ReadTimeout: n.cfg.Door.ReadTimeout, WriteTimeout: n.cfg.Door.WriteTimeout, IdleTimeout: n.cfg.Door.IdleTimeout,
 		Logger: n.log, Ready: n.ready, Keys: newServerKeys(n.desk, n.log),
 	})
 	return err
+}
+
+// tagFiles are the tag's other builds and what belongs to them, and the consent
+// prompt, as the collector serves them. It serves tag.js itself.
+func tagFiles() []collector.File {
+	files := []collector.File{{Name: "prompt.js", Body: prompt.Script}, {Name: "prompt.css", Body: prompt.Style}}
+	for _, f := range tag.Files() {
+		if f.Name != "tag.js" {
+			files = append(files, collector.File(f))
+		}
+	}
+	return files
 }
 
 // ready reports whether the node can do its work, which is to decide: every

@@ -66,9 +66,8 @@ type Options struct {
 	// DevTag is served in its place to pages on this machine's own names, where
 	// it may say on the console what a developer should know; Tag if empty.
 	DevTag []byte
-	// Files are scripts and style sheets that are served beside the tag, by path,
-	// like "/prompt.js".
-	Files map[string][]byte
+	// Files are served beside it by their names, to everybody.
+	Files []File
 
 	// Keys knows the keys of the sites' servers. Without it there are no addresses
 	// for servers.
@@ -115,7 +114,7 @@ type Server struct {
 	routes    []route
 	script    *script
 	devScript *script // nil without one
-	files     map[string]*script
+	files     []route
 	devices   *devices
 	languages *languages
 	referrers *referrers
@@ -152,24 +151,18 @@ func New(o Options) (*Server, error) {
 	if err := o.complete(); err != nil {
 		return nil, fmt.Errorf("collector: %w", err)
 	}
-	plain, err := newScript("/tag.js", o.Tag)
+	plain, err := newScript(o.Tag)
 	if err != nil {
 		return nil, fmt.Errorf("collector: %w", err)
 	}
 	var devScript *script
 	if len(o.DevTag) > 0 {
-		if devScript, err = newScript("/tag.js", o.DevTag); err != nil {
-			return nil, fmt.Errorf("collector: %w", err)
-		}
-	}
-	files := map[string]*script{}
-	for path, content := range o.Files {
-		if files[path], err = newScript(path, content); err != nil {
+		if devScript, err = newScript(o.DevTag); err != nil {
 			return nil, fmt.Errorf("collector: %w", err)
 		}
 	}
 	s := &Server{
-		options: o, engine: o.Engine, publisher: o.Publisher, script: plain, devScript: devScript, files: files,
+		options: o, engine: o.Engine, publisher: o.Publisher, script: plain, devScript: devScript,
 		devices: newDevices(), languages: newLanguages(), referrers: newReferrers(), metrics: newMetrics(),
 		paces: newPaces(), rations: newRations(),
 	}
@@ -177,6 +170,9 @@ func New(o Options) (*Server, error) {
 		return nil, err
 	}
 	s.door = newDoor(&s.options, &s.tuning, s.metrics)
+	if s.files, err = fileRoutes(o.Files); err != nil {
+		return nil, fmt.Errorf("collector: %w", err)
+	}
 	s.routes = s.publicRoutes()
 	s.exchanges.New = func() any { return new(exchange) }
 	s.batches.New = func() any { return new(batchCall) }

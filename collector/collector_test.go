@@ -107,6 +107,29 @@ func TestTag(t *testing.T) {
 	}
 }
 
+func TestFilesBesideTheTag(t *testing.T) {
+	h := open(t, func(o *Options) {
+		o.Files = []File{
+			{Name: "tag.full.js", Body: []byte("full()")},
+			{Name: "tag.0a.js", Body: []byte("near()"), Immutable: true},
+			{Name: "tag.json", Body: []byte("{}")},
+		}
+	})
+	for _, tt := range []struct{ path, body, contentType, cache string }{
+		{"/tag.full.js", "full()", "text/javascript; charset=utf-8", scriptCache},
+		{"/_near/tag.0a.js", "near()", "text/javascript; charset=utf-8", "public, max-age=31536000, immutable"},
+		{"/_near/tag.json", "{}", "application/json", scriptCache},
+	} {
+		res := h.do("GET", tt.path, "")
+		if res.StatusCode != 200 || res.body != tt.body || res.Header.Get("Content-Type") != tt.contentType || res.Header.Get("Cache-Control") != tt.cache {
+			t.Errorf("%s: answer %d %q, %v", tt.path, res.StatusCode, res.body, res.Header)
+		}
+	}
+	if res := h.do("GET", "/tag.0b.js", ""); res.StatusCode != 404 {
+		t.Errorf("another version: answer %d, want 404", res.StatusCode)
+	}
+}
+
 func TestReadiness(t *testing.T) {
 	var broken atomic.Bool
 	h := open(t, func(o *Options) {

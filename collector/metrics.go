@@ -21,7 +21,6 @@ const (
 	routeEvents
 	routeDecide
 	routeTag
-	routeFile
 	routeHealth
 	routeReady
 	routeNone   // no such address
@@ -29,7 +28,7 @@ const (
 	routeCount
 )
 
-var routeNames = [routeCount]string{"beacon", "withdraw", "events", "decide", "tag", "file", "healthz", "readyz", "none", "unread"}
+var routeNames = [routeCount]string{"beacon", "withdraw", "events", "decide", "tag", "healthz", "readyz", "none", "unread"}
 
 // forServers reports whether a route is for the sites' servers, who have keys.
 func (r routeLabel) forServers() bool { return r == routeEvents || r == routeDecide }

@@ -26,9 +26,7 @@ func (s *Server) publicRoutes() []route {
 		{"/healthz", get, routeHealth, s.healthz},
 		{"/readyz", get, routeReady, s.readyz},
 	}
-	for path, file := range s.files {
-		routes = append(routes, route{path, get, routeFile, file.serve})
-	}
+	routes = append(routes, s.files...)
 	if s.options.Keys != nil {
 		routes = append(routes,
 			route{"/v1/events", "POST", routeEvents, s.serverEvents},

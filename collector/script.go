@@ -10,47 +10,58 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"path"
 	"strings"
 
 	"github.com/valyala/fasthttp"
 )
 
+// A File is served by its name.
+type File struct {
+	Name string // a plain file name: JavaScript if it ends in ".js", else JSON
+	Body []byte
+	// Immutable says that the name is of these bytes alone. Caches may keep it
+	// for ever then.
+	Immutable bool
+}
+
 // scriptCache lets browsers and CDNs keep the tag for five minutes, and use an
 // older one for a day while they fetch the next: a page never waits for it.
 const scriptCache = "public, max-age=300, stale-while-revalidate=86400"
 
+// immutableCache is for an address that changes with what is there: a year, the
+// longest that caches take.
+const immutableCache = "public, max-age=31536000, immutable"
+
 // A script is the tag or a file beside it, ready to be sent. It is the same for
 // everybody: cookies and consent play no part in it.
 type script struct {
-	contentType           string
+	contentType, cache    string
 	plain, packed         []byte
 	plainETag, packedETag string
 }
 
-// newScript prepares a file with the name of path. Each encoding is a
-// representation of its own and has its own entity tag (RFC 9110, 8.8.3).
-func newScript(path string, content []byte) (*script, error) {
+// newScript prepares a script. Each encoding is a representation of its own and
+// has its own entity tag (RFC 9110, 8.8.3).
+func newScript(tag []byte) (*script, error) {
 	var packed bytes.Buffer
 	w, err := gzip.NewWriterLevel(&packed, gzip.BestCompression)
 	if err != nil {
-		return nil, fmt.Errorf("compress %s: %w", path, err)
+		return nil, fmt.Errorf("compress the tag: %w", err)
 	}
-	if _, err := w.Write(content); err != nil {
-		return nil, fmt.Errorf("compress %s: %w", path, err)
+	if _, err := w.Write(tag); err != nil {
+		return nil, fmt.Errorf("compress the tag: %w", err)
 	}
 	if err := w.Close(); err != nil {
-		return nil, fmt.Errorf("compress %s: %w", path, err)
+		return nil, fmt.Errorf("compress the tag: %w", err)
 	}
-	sum := sha256.Sum256(content)
+	sum := sha256.Sum256(tag)
 	digest := base64.RawURLEncoding.EncodeToString(sum[:12])
-	out := &script{
-		contentType: "text/javascript; charset=utf-8", plain: bytes.Clone(content), packed: packed.Bytes(),
+	return &script{
+		contentType: "text/javascript; charset=utf-8", cache: scriptCache,
+		plain: bytes.Clone(tag), packed: packed.Bytes(),
 		plainETag: `"` + digest + `"`, packedETag: `"` + digest + `-gz"`,
-	}
-	if strings.HasSuffix(path, ".css") {
-		out.contentType = "text/css; charset=utf-8"
-	}
-	return out, nil
+	}, nil
 }
 
 // isLoopback reports whether a Host header names this machine, with or without
@@ -75,17 +86,39 @@ func (s *Server) tag(ctx *fasthttp.RequestCtx) error {
 	return s.script.serve(ctx)
 }
 
-// serve answers a request for the file.
-func (f *script) serve(ctx *fasthttp.RequestCtx) error {
+// fileRoutes returns a route for each file.
+func fileRoutes(files []File) ([]route, error) {
+	routes := make([]route, 0, len(files))
+	for _, f := range files {
+		ready, err := newScript(f.Body)
+		if err != nil {
+			return nil, err
+		}
+		switch path.Ext(f.Name) {
+		case ".json", ".map":
+			ready.contentType = "application/json"
+		case ".css":
+			ready.contentType = "text/css; charset=utf-8"
+		}
+		if f.Immutable {
+			ready.cache = immutableCache
+		}
+		routes = append(routes, route{"/" + f.Name, "GET, HEAD", routeTag, ready.serve})
+	}
+	return routes, nil
+}
+
+// serve answers with the script.
+func (b *script) serve(ctx *fasthttp.RequestCtx) error {
 	header := &ctx.Response.Header
-	body, etag := f.plain, f.plainETag
+	body, etag := b.plain, b.plainETag
 	packed := ctx.Request.Header.HasAcceptEncoding("gzip")
 	if packed {
-		body, etag = f.packed, f.packedETag
+		body, etag = b.packed, b.packedETag
 	}
 	setHeader(header, "ETag", etag)
 	setHeader(header, "Vary", "Accept-Encoding")
-	setHeader(header, "Cache-Control", scriptCache)
+	setHeader(header, "Cache-Control", b.cache)
 	setHeader(header, "X-Content-Type-Options", "nosniff")
 	// Any page may load it, also with crossorigin and integrity.
 	setHeader(header, "Cross-Origin-Resource-Policy", "cross-origin")
@@ -97,7 +130,7 @@ func (f *script) serve(ctx *fasthttp.RequestCtx) error {
 	if packed {
 		header.SetContentEncoding("gzip")
 	}
-	header.SetContentType(f.contentType)
+	header.SetContentType(b.contentType)
 	ctx.Response.SetBodyRaw(body)
 	return nil
 }

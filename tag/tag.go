@@ -13,6 +13,9 @@ import (
 	"crypto/sha512"
 	_ "embed" // the built scripts
 	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"strings"
 )
 
 // Script is the core, the tag as most visitors load it: slots, events and
@@ -26,11 +29,66 @@ var Script []byte
 //go:embed dist/tag.full.js
 var FullScript []byte
 
+// MeasureScript only measures: it has no slots and reads no consent platform.
+//
+//go:embed dist/tag.measure.js
+var MeasureScript []byte
+
 // DevScript is the core, and on a page on localhost it says on the console, once
 // and in plain words, why nothing was asked or shown.
 //
 //go:embed dist/tag.dev.js
 var DevScript []byte
+
+//go:embed dist/tag.full.js.map
+var fullMap []byte
+
+//go:embed dist/tag.dev.js.map
+var devMap []byte
+
+// A File is one that browsers or site developers can load.
+type File struct {
+	Name string // a plain file name, as in "tag.full.js"
+	Body []byte
+	// Immutable says that the name is of these bytes alone, and may be kept for
+	// ever.
+	Immutable bool
+}
+
+// Files returns all there is to be served side by side, the manifest among it:
+// tag.json, a JSON object that holds for each script its address that never
+// changes and its hash for a script element's integrity attribute.
+func Files() []File {
+	files := []File{
+		{Name: "tag.full.js.map", Body: fullMap},
+		{Name: "tag.dev.js.map", Body: devMap},
+	}
+	type entry struct {
+		Path      string `json:"path"`
+		Integrity string `json:"integrity"`
+		Bytes     int    `json:"bytes"`
+	}
+	manifest := map[string]entry{}
+	for name, script := range map[string][]byte{
+		"tag.js": Script, "tag.full.js": FullScript, "tag.measure.js": MeasureScript,
+	} {
+		path := Versioned(name, script)
+		files = append(files, File{Name: name, Body: script}, File{Name: path, Body: script, Immutable: true})
+		manifest[name] = entry{path, Integrity(script), len(script)}
+	}
+	body, err := json.MarshalIndent(manifest, "", "  ")
+	if err != nil {
+		panic(err) // strings and numbers
+	}
+	return append(files, File{Name: "tag.json", Body: append(body, '\n')})
+}
+
+// Versioned returns the name of a script that changes with its bytes:
+// "tag.0123456789ab.js" for "tag.js".
+func Versioned(name string, script []byte) string {
+	sum := sha512.Sum384(script)
+	return strings.TrimSuffix(name, "js") + hex.EncodeToString(sum[:6]) + ".js"
+}
 
 // Integrity returns the value of a script element's integrity attribute for a
 // script (https://www.w3.org/TR/SRI/): "sha384-" and the digest in base64.

@@ -4,42 +4,85 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
+	"strconv"
 
 	"github.com/evanw/esbuild/pkg/api"
 	"github.com/tdewolff/minify/v2/js"
 )
 
-// outputs are the bundles of the tag: the file's name in dist, and the labels
-// of the statements that it leaves out. Only the one for developers explains
-// itself on the console, so that visitors do not load the explanations.
-var outputs = []struct {
-	name string
+// An output is a bundle of the tag.
+type output struct {
+	name string // of the file in dist
+	// drop are the labels of the statements that it leaves out: WHY explains the
+	// tag to developers on the console, FULL is what the core does without.
 	drop []string
-}{
-	{"tag.js", []string{"WHY", "FULL"}},
-	{"tag.full.js", []string{"WHY"}},
-	{"tag.dev.js", []string{"FULL"}},
+	// isMeasure leaves out slots and consent platforms.
+	isMeasure bool
+	// isMapped makes a source map beside it. Then it is not made as small as it
+	// could be: what does that keeps no map.
+	isMapped bool
 }
 
-// bundle returns the minified tag, built from the TypeScript under dir, which is
-// the tag's folder, without the statements that have one of the labels in drop.
-// The same sources always give the same bytes.
-func bundle(dir string, drop []string) ([]byte, error) {
-	return compile(api.BuildOptions{
+// outputs are the bundles, all from one source.
+var outputs = []output{
+	{name: "tag.js", drop: []string{"WHY", "FULL"}},
+	{name: "tag.full.js", drop: []string{"WHY"}, isMapped: true},
+	{name: "tag.measure.js", drop: []string{"WHY", "FULL"}, isMeasure: true},
+	{name: "tag.dev.js", drop: []string{"FULL"}, isMapped: true},
+}
+
+// A file is one that a build writes.
+type file struct {
+	name string // in dist
+	data []byte
+}
+
+// bundle returns a bundle and, if it has one, its source map, built from the
+// TypeScript under dir, which is the tag's folder. The same sources always give
+// the same bytes.
+func bundle(dir string, o output) ([]file, error) {
+	has := strconv.FormatBool(!o.isMeasure)
+	options := api.BuildOptions{
 		EntryPoints: []string{filepath.Join(dir, "src", "index.ts")},
-		DropLabels:  drop,
+		Outfile:     filepath.Join(dir, "dist", o.name),
+		DropLabels:  o.drop,
+		Define:      map[string]string{"HAS_SLOTS": has, "HAS_PLATFORMS": has},
 		// Other formats leave top-level names in the page, where a minified one
 		// would overwrite the page's own.
-		Format: api.FormatIIFE,
-	})
+		Format:  api.FormatIIFE,
+		Plugins: []api.Plugin{pureModules},
+	}
+	if o.isMapped {
+		options.Sourcemap = api.SourceMapLinked
+	}
+	files, err := compile(options)
+	if err != nil || o.isMapped {
+		return files, err
+	}
+	files[0].data, err = minify(files[0].data)
+	return files, err
 }
+
+// pureModules lets the bundler leave out a module of which nothing is used:
+// what one does as it is loaded concerns itself alone.
+var pureModules = api.Plugin{Name: "pure modules", Setup: func(b api.PluginBuild) {
+	b.OnResolve(api.OnResolveOptions{Filter: `^\./`}, func(args api.OnResolveArgs) (api.OnResolveResult, error) {
+		if args.Kind == api.ResolveEntryPoint {
+			return api.OnResolveResult{}, nil
+		}
+		path, err := filepath.Abs(filepath.Join(args.ResolveDir, args.Path+".ts"))
+		return api.OnResolveResult{Path: path, SideEffects: api.SideEffectsFalse}, err
+	})
+}}
 
 // compile builds one entry point with the options that every build of the
 // TypeScript has.
-func compile(options api.BuildOptions) ([]byte, error) {
+func compile(options api.BuildOptions) ([]file, error) {
 	options.Bundle = true
 	options.Target = api.ES2020
 	options.Platform = api.PlatformBrowser
@@ -52,7 +95,6 @@ func compile(options api.BuildOptions) ([]byte, error) {
 	options.MangleProps = "^_[a-z]"
 	// Nothing here depends on strict mode, and its directive takes room.
 	options.TsconfigRaw = `{"compilerOptions":{"alwaysStrict":false}}`
-	options.Outfile = "tag.js"
 	result := api.Build(options)
 	if len(result.Errors) > 0 {
 		message := result.Errors[0]
@@ -61,7 +103,13 @@ func compile(options api.BuildOptions) ([]byte, error) {
 		}
 		return nil, errors.New("bundle the tag: " + message.Text)
 	}
-	return minify(result.OutputFiles[0].Contents)
+	var files []file
+	for _, out := range result.OutputFiles {
+		files = append(files, file{filepath.Base(out.Path), out.Contents})
+	}
+	// The map, if there is one, comes after what it is of.
+	slices.SortFunc(files, func(a, b file) int { return cmp.Compare(a.name, b.name) })
+	return files, nil
 }
 
 // minify shortens what the bundler had to keep apart while the files were still

@@ -23,12 +23,14 @@ func main() {
 // run writes every bundle to dir/dist.
 func run(dir string) error {
 	for _, output := range outputs {
-		js, err := bundle(dir, output.drop)
+		files, err := bundle(dir, output)
 		if err != nil {
 			return err
 		}
-		if err := os.WriteFile(filepath.Join(dir, "dist", output.name), js, 0o644); err != nil {
-			return fmt.Errorf("write the bundle: %w", err)
+		for _, f := range files {
+			if err := os.WriteFile(filepath.Join(dir, "dist", f.name), f.data, 0o644); err != nil {
+				return fmt.Errorf("write the bundle: %w", err)
+			}
 		}
 	}
 	return nil

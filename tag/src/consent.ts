@@ -37,10 +37,9 @@ const getOwner = (answer: boolean) => pack(names.map((name) => owner[name] === a
 export const getSignals = (): Signals => ({
   policy: data.policy,
   owner: { granted: getOwner(true), refused: getOwner(false) },
-  ...tcf,
-  ...gpp,
+  ...(HAS_PLATFORMS && { ...tcf, ...gpp }),
   gpc: !!navigator.globalPrivacyControl,
-  gcm: consentMode,
+  ...(HAS_PLATFORMS && { gcm: consentMode }),
 });
 
 /**
@@ -53,10 +52,13 @@ const evaluate = ({ owner, gcm, gppSid, gdpr, gpc }: Signals) => {
   // From the lowest authority to the highest: the last that is present counts.
   let grants: number | undefined = isHeld ? 0 : { "us-optout": Purpose.OptOut, uk: Purpose.Measure }[data.policy!] || 0;
   authority = "region";
+  // A platform that this build cannot read may have been told no.
+  if (!HAS_PLATFORMS && (window.__tcfapi || window.__gpp)) grants = 0;
   if (owner.granted | owner.refused) {
     authority = "owner";
     grants = owner.granted;
   }
+  if (HAS_PLATFORMS) {
   for (const _ in gcm) {
     authority = "gcm";
     grants = readConsentMode(gcm);
@@ -74,19 +76,20 @@ const evaluate = ({ owner, gcm, gppSid, gdpr, gpc }: Signals) => {
     authority = "tcf";
     grants = tcfGrants;
   }
+  }
   isResolved = authority !== "region" && grants != null;
-  granted = grants! & ~(owner.refused | gppRefuses | narrowed | (gpc ? Purpose.Share : 0));
-  if (!(granted & Purpose.Storage)) granted &= ~(Purpose.Profile | Purpose.Personalise);
+  granted = grants! & ~(owner.refused | (HAS_PLATFORMS ? gppRefuses | narrowed : narrowed) | (gpc ? Purpose.Share : 0));
+  if (!(granted & Purpose.Storage)) granted &= ~Purpose.OfProfile;
   if (!(granted & Purpose.Measure)) granted &= ~Purpose.Share;
 };
 
 /** Evaluates again and tells the listener. */
 const update = () => {
-  watchPlatforms(update);
+  if (HAS_PLATFORMS) watchPlatforms(update);
   const before = granted;
   const wasResolved = isResolved;
   const signals = getSignals();
-  if (heard !== (heard = JSON.stringify(signals))) narrowed = 0;
+  if (HAS_SLOTS && heard !== (heard = JSON.stringify(signals))) narrowed = 0;
   evaluate(signals);
   // Who has answered and is silent now has taken nothing back: that is waited for.
   isHeld = !granted && !isResolved && (wasResolved || isHeld);
@@ -97,6 +100,7 @@ const update = () => {
 export const tellConsent = (said: "withdraw" | Record<string, boolean>) => {
   if (said === "withdraw") names.forEach((name) => (owner[name] = false));
   else Object.assign(owner, said);
+  if (!HAS_SLOTS) narrowed = 0;
   update();
   // State may be left from another page, out of this script's sight.
   if (said === "withdraw") withdraw();
@@ -110,7 +114,7 @@ export const narrow = (refused: number) => {
 
 /** Starts to watch every signal; calls back with what was granted before. */
 export const watchConsent = (onVerdict: (before: number) => void) => {
-  watchConsentMode(update);
+  if (HAS_PLATFORMS) watchConsentMode(update);
   listen = onVerdict;
   update();
 };
@@ -122,5 +126,5 @@ export const endHold = () => {
     isHeld = false;
     update();
   };
-  setTimeout(release, isResolved || authority === "region" ? 0 : +(data.wait || 500));
+  setTimeout(release, !HAS_PLATFORMS || isResolved || authority === "region" ? 0 : +(data.wait || 500));
 };

@@ -8,7 +8,7 @@ type States = Record<string, any>;
 const needs: Record<string, number> = {
   functionality_storage: Purpose.Storage,
   analytics_storage: Purpose.Measure,
-  personalization_storage: Purpose.Profile | Purpose.Personalise,
+  personalization_storage: Purpose.OfProfile,
   ad_storage: Purpose.Share,
   ad_user_data: Purpose.Share,
   ad_personalization: Purpose.Share,

@@ -2,6 +2,12 @@
 
 // What the tag meets on a page that the DOM library does not describe.
 
+/** Whether the build has slots. What only they need is left out where it has none. */
+declare const HAS_SLOTS: boolean;
+
+/** Whether the build reads TCF, GPP and Consent Mode. */
+declare const HAS_PLATFORMS: boolean;
+
 interface Window {
   dataLayer?: unknown[];
   near?: { (command: string, ...args: any[]): void; q?: [string, ...any[]][] };

@@ -30,7 +30,7 @@ export const watchViews = () =>
   });
 
 /** Watches how much of a slot's element is in view. */
-export const observer = new IntersectionObserver(
+export const observer = /* @__PURE__ */ new IntersectionObserver(
   (entries) => {
     entries.forEach((entry) => {
       const slot = slots.get(entry.target);

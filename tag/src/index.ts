@@ -20,29 +20,35 @@ const enum Max {
 const commands: Record<string, (...args: any[]) => void> = {
   consent: tellConsent,
   event: tellEvent,
-  /** What the site says of the page. */
-  page: (facts) => Object.assign(page._facts, facts),
   get: (callback: (now: unknown) => void) =>
     callback({
       granted,
       authority,
       resolved: isResolved,
-      signals: getSignals(),
-      decisions: [...slots.values()].flatMap((slot) => slot._decision || []),
+      ...(HAS_SLOTS && {
+        signals: getSignals(),
+        decisions: [...slots.values()].flatMap((slot) => slot._decision || []),
+      }),
     }),
-  on: (what: string, callback: (value: unknown) => void) =>
-    addEventListener("near:" + what, (event) => callback((event as CustomEvent).detail)),
+  ...(HAS_SLOTS && {
+    /** What the site says of the page. */
+    page: (facts: object) => Object.assign(page._facts, facts),
+    on: (what: string, callback: (value: unknown) => void) =>
+      addEventListener("near:" + what, (event) => callback((event as CustomEvent).detail)),
+  }),
 };
 
 const onVerdict = (before: number) => {
   if (!(isHeld || granted & Purpose.Measure)) dropEvents();
   if (isResolved && sentUnder & ~granted) withdraw();
-  if (granted & ~before) noteAct();
+  if (HAS_SLOTS && granted & ~before) noteAct();
   keepState();
   viewPage();
-  scanSlots();
-  watchViews();
-  if (granted !== before) tell("consent", granted);
+  if (HAS_SLOTS) {
+    scanSlots();
+    watchViews();
+  }
+  if (HAS_SLOTS && granted !== before) tell("consent", granted);
   WHY: tellWhyNotAsked();
 };
 
@@ -50,19 +56,19 @@ const onPage = () => {
   FULL: tellEngagement();
   turnPage();
   // The page's scripts have yet to make the new page.
-  setTimeout(scanSlots);
+  if (HAS_SLOTS) setTimeout(scanSlots);
   viewPage();
 };
 
 const onVisibility = () => {
   FULL: tellEngagement();
   if (document.hidden) send(true);
-  watchViews();
+  if (HAS_SLOTS) watchViews();
 };
 
 const onParsed = () => {
   endHold();
-  open();
+  if (HAS_SLOTS) open();
   WHY: if (!slots.size) tellWhy("there is no slot on this page yet: <near-slot name=hero> or data-slot=hero makes one");
 };
 
@@ -73,7 +79,7 @@ const open = () => {
 
 const start = () => {
   // A second copy of the tag fails here, before it has done anything.
-  watchSlots();
+  if (HAS_SLOTS) watchSlots();
   const queued = window.near?.q || [];
   const near = (window.near = (command, ...args) => {
     try {
@@ -85,13 +91,16 @@ const start = () => {
   });
   queued.forEach((call) => near(...call));
   watchConsent(onVerdict);
-  watchClicks();
-  setTimeout(open, Max.GatherMillis);
+  if (HAS_SLOTS) watchClicks();
+  if (HAS_SLOTS) setTimeout(open, Max.GatherMillis);
+  else send();
   if (document.readyState === "loading") addEventListener("DOMContentLoaded", onParsed);
   else onParsed();
   whenNavigated(() => {
+    if (HAS_SLOTS) {
     noteAct();
     restoreSlots();
+    }
     onPage();
   });
   addEventListener("visibilitychange", onVisibility);

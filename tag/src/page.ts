@@ -22,7 +22,7 @@ export const encoder = new TextEncoder();
 
 /** At most `bytes` bytes of UTF-8 of a text, never a part of a character. */
 const cut = (text: string, bytes: number) =>
-  text.slice(0, encoder.encodeInto(text, new Uint8Array(bytes)).read) || void 0;
+  text.slice(0, encoder.encodeInto(text, new Uint8Array(bytes)).read) || undefined;
 
 /** The page view of now. */
 export let page: Page;
@@ -39,6 +39,11 @@ export const turnPage = (ref = page._url) => {
 };
 turnPage(document.referrer);
 
+const getFact = (of: Page, name: keyof Facts, bytes = 256) => {
+  const meta = of === page ? document.querySelector<HTMLMetaElement>(`[name="near:${name}"]`) : null;
+  return cut("" + (of._facts[name] || meta?.content || ""), bytes);
+};
+
 /**
  * What may be said now of a page view and of the browser. A page view that is
  * over is described without the document, which shows another one.
@@ -50,17 +55,13 @@ export const describe = (of: Page): { page: WirePage; client: WireClient } => {
   const query = [...url.searchParams].filter(([name]) =>
     /^utm_/.test(name)
       ? granted & Purpose.Measure
-      : /^near_/.test(name) ||
-        (/^(([gw]bra|[a-z]+clk?|li_fat_|scc|rdt_c)id|epik)$/.test(name) && granted & Purpose.Share),
+      : HAS_SLOTS &&
+        (/^near_/.test(name) ||
+          (/^(([gw]bra|[a-z]+clk?|li_fat_|scc|rdt_c)id|epik)$/.test(name) && granted & Purpose.Share)),
   );
-  const isNow = of === page;
-  const getFact = (name: keyof Facts, bytes = 256) => {
-    const meta = isNow ? document.querySelector<HTMLMetaElement>(`[name="near:${name}"]`) : null;
-    return cut("" + (of._facts[name] || meta?.content || ""), bytes);
-  };
   const client: WireClient = {
     ...(granted & Purpose.Measure && { viewport: [innerWidth, innerHeight].map((px) => px - (px % 100)) }),
-    ...(granted & Purpose.Context && { langs: navigator.languages.slice(0, 16) }),
+    ...(HAS_SLOTS && granted & Purpose.Context && { langs: navigator.languages.slice(0, 16) }),
   };
   FULL: if (granted & Purpose.Device) {
     client.screen = [screen.width, screen.height];
@@ -69,12 +70,13 @@ export const describe = (of: Page): { page: WirePage; client: WireClient } => {
   return {
     page: {
       url: cut(url.origin + url.pathname + (query[0] ? "?" + new URLSearchParams(query) : ""), 2048)!,
-      ...(granted & Purpose.Measure && { id: of._id, ...(isNow && { title: cut(document.title, 512) }) }),
-      ...(granted & Purpose.Context && {
-        type: getFact("type"),
-        category: getFact("category"),
-        item: getFact("item"),
-        tags: getFact("tags", 1024)?.split(",", 16).map((tag) => cut(tag.trim(), 64)!),
+      ...(granted & Purpose.Measure && { id: of._id, ...(of === page && { title: cut(document.title, 512) }) }),
+      ...(HAS_SLOTS &&
+        granted & Purpose.Context && {
+        type: getFact(of, "type"),
+        category: getFact(of, "category"),
+        item: getFact(of, "item"),
+        tags: getFact(of, "tags", 1024)?.split(",", 16).map((tag) => cut(tag.trim(), 64)!),
         lang: cut(document.documentElement.lang, 35),
       }),
       ...(granted & (Purpose.Measure | Purpose.Context) && of._ref && { ref: new URL(of._ref).origin + "/" }),

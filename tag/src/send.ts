@@ -64,12 +64,12 @@ const build = (from: Page, events: WireEvent[], slots: Slot[]) =>
     ...describe(from),
     // Asking before the answer leaves it to the server whether silence grants
     // context here; the claim is only the most that it may grant.
-    consent: { purposes: granted || Purpose.Context, ...getSignals() },
+    consent: { purposes: HAS_SLOTS ? granted || Purpose.Context : granted, ...getSignals() },
     state: keepState(),
-    why: data.why != null,
+    ...(HAS_SLOTS && { why: data.why != null }),
     sent: events[0] && Date.now(),
     events: events[0] && events,
-    slots: slots[0] && [...new Map(slots.map(({ _ask }) => [_ask.name, _ask])).values()],
+    ...(HAS_SLOTS && { slots: slots[0] && [...new Map(slots.map(({ _ask }) => [_ask.name, _ask])).values()] }),
   } satisfies Beacon);
 
 /** Posts; settles with the answer, or with undefined if it should be tried again. */
@@ -118,14 +118,14 @@ export const send = async (isLeaving?: boolean) => {
   let slots: Slot[] = [];
   let body = JSON.stringify({ v: Wire.Version, site: data.site, purposes });
   if (path === "beacon") {
-    if (!isLeaving && mayAsk()) slots = getUnasked();
+    if (HAS_SLOTS && !isLeaving && mayAsk()) slots = getUnasked();
     // Slots wait for an answer, so what an earlier page left over comes later.
-    const from = (!slots[0] && pages.get(queue[0]!)) || asking;
+    const from = ((!HAS_SLOTS || !slots[0]) && pages.get(queue[0]!)) || asking;
     if (purposes & Purpose.Measure) events = queue.filter((event) => pages.get(event) === from).slice(0, Max.Events);
     while (encoder.encode((body = build(from, events, slots))).length > Max.BatchBytes && events[1]) {
       events.length >>= 1;
     }
-    if (!events[0] && !slots[0]) return;
+    if (!events[0] && (!HAS_SLOTS || !slots[0])) return;
     queue = queue.filter((event) => !events.includes(event));
     sentUnder |= purposes;
   }
@@ -136,7 +136,7 @@ export const send = async (isLeaving?: boolean) => {
   const answer = await answering;
   flights--;
   if (answer) {
-    if (asking === page && mayAsk()) fillSlots(slots, answer.decisions);
+    if (HAS_SLOTS && asking === page && mayAsk()) fillSlots(slots, answer.decisions);
     const refused = purposes & ~(answer.granted ?? purposes);
     sentUnder &= ~refused;
     narrow(refused);
@@ -147,7 +147,7 @@ export const send = async (isLeaving?: boolean) => {
     events = events.filter((event) =>
       answer.rejected?.some((one) => one.id === event.id && one.code === "unavailable"),
     );
-    tell("answer", answer);
+    if (HAS_SLOTS) tell("answer", answer);
   }
   if (!answer || events[0]) {
     if (granted & Purpose.Measure) queue = events.concat(queue);

@@ -19,6 +19,8 @@ export const enum Purpose {
   Share = 32,
   Geo = 64,
   Device = 128,
+  /** What needs storage: a profile's writing and its use. */
+  OfProfile = 24,
   /** What a page under an opt-out law allows until it is refused: all but geo and device. */
   OptOut = 63,
 }
