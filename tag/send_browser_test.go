@@ -42,36 +42,6 @@ func TestLeavingAtOnceLosesNothing(t *testing.T) {
 	t.Logf("%d of %d page views and events came, none twice", len(left), visits)
 }
 
-func TestLeavingWithoutKeepaliveUsesABeacon(t *testing.T) {
-	t.Parallel()
-	const old = `delete Request.prototype.keepalive;
-		const real = navigator.sendBeacon; navigator.sendBeacon = (...a) => { window.__beacons = (window.__beacons || 0) + 1; return real.apply(navigator, a) }`
-	for _, tt := range []struct {
-		name     string
-		purposes []string
-		want     int
-	}{
-		{"with storage, on the site's own origin", []string{"measure", "storage"}, 1},
-		{"never without storage, for it cannot leave cookies out", []string{"measure"}, 0},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			s := newShop(t)
-			s.script = FullScript
-			b := openTab(t, old).open(s.page("/", SnippetOptions{}, grant(tt.purposes...), hero))
-			s.waitForEvent("page_view")
-			b.run(`near("event", "add_to_cart"); dispatchEvent(new Event("pagehide")); dispatchEvent(new Event("pagehide"))`)
-			s.waitForEvent("add_to_cart")
-			if got := eval[int](b, `window.__beacons || 0`); got != tt.want {
-				t.Errorf("%d beacons, want %d", got, tt.want)
-			}
-			if n := len(s.events("add_to_cart")); n != 1 {
-				t.Errorf("the event came %d times", n)
-			}
-		})
-	}
-}
-
 func TestWhatTheServerCannotTakeIsSentAgain(t *testing.T) {
 	t.Parallel()
 	t.Run("503 twice, then delivered", func(t *testing.T) {

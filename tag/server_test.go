@@ -113,6 +113,9 @@ func (s *shop) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		w.Header().Set("Content-Type", "text/javascript; charset=utf-8")
 		_, _ = w.Write(s.script)
+	case r.URL.Path == "/_near/tag.debug.js":
+		w.Header().Set("Content-Type", "text/javascript; charset=utf-8")
+		_, _ = w.Write(debugScript)
 	case strings.HasPrefix(r.URL.Path, "/_near/v1/"):
 		s.collect(w, r)
 	case r.URL.Path == "/report":

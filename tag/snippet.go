@@ -42,8 +42,18 @@ type SnippetOptions struct {
 	// Ask lets slots be asked for, without identifiers, before the visitor has
 	// answered about consent.
 	Ask bool
-	// Why asks for explanations of each decision.
-	Why bool
+	// Why asks for explanations of each decision. WhyWords, which ask for them
+	// too, are what stands on a control beside a slot's content by which visitors
+	// ask why they see it: "Why this?". Only the everything build has it.
+	Why      bool
+	WhyWords string
+	// Ecommerce has the everything build tell what the page's dataLayer says of
+	// carts and purchases in GA4's form.
+	Ecommerce bool
+	// DebugKey is what ?near_debug= must be in a page's address for the debug
+	// view to open in the everything build, empty for never. It is no secret:
+	// the view shows a visitor's own data to the visitor.
+	DebugKey string
 }
 
 // Snippet returns the HTML that a site's developer puts into the head of each
@@ -72,9 +82,14 @@ func Snippet(o SnippetOptions) string {
 	if o.Ask {
 		b.WriteString(" data-ask")
 	}
-	if o.Why {
+	if o.Why && o.WhyWords == "" {
 		b.WriteString(" data-why")
 	}
+	attr("data-why", o.WhyWords)
+	if o.Ecommerce {
+		b.WriteString(" data-ecommerce")
+	}
+	attr("data-debug", o.DebugKey)
 	b.WriteString("></script>\n")
 	return b.String()
 }

@@ -21,7 +21,7 @@ func TestSnippet(t *testing.T) {
 			name: "a strict page needs only the address and the site",
 			give: SnippetOptions{Src: "/_near/tag.js", Site: "demo"},
 			want: []string{`<style>`, `<script async src="/_near/tag.js" data-site="demo"></script>`},
-			not:  []string{"nonce", "integrity", "data-policy", "data-ask", "data-why"},
+			not:  []string{"nonce", "integrity", "data-policy", "data-ask", "data-why", "data-ecommerce", "data-debug"},
 		},
 		{
 			name: "every element carries the nonce",
@@ -32,6 +32,11 @@ func TestSnippet(t *testing.T) {
 			name: "settings become attributes",
 			give: SnippetOptions{Src: "/t.js", Site: "demo", Policy: "us-optout", Ask: true, Why: true},
 			want: []string{`data-policy="us-optout" data-ask data-why></script>`},
+		},
+		{
+			name: "the everything build's settings become attributes",
+			give: SnippetOptions{Src: "/t.js", Site: "demo", Why: true, WhyWords: "Why this?", Ecommerce: true, DebugKey: "k7"},
+			want: []string{`data-site="demo" data-why="Why this?" data-ecommerce data-debug="k7"></script>`},
 		},
 		{
 			name: "a hash comes with an anonymous request",

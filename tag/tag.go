@@ -40,6 +40,9 @@ var MeasureScript []byte
 //go:embed dist/tag.dev.js
 var DevScript []byte
 
+//go:embed dist/tag.debug.js
+var debugScript []byte
+
 //go:embed dist/tag.full.js.map
 var fullMap []byte
 
@@ -60,6 +63,7 @@ type File struct {
 // changes and its hash for a script element's integrity attribute.
 func Files() []File {
 	files := []File{
+		{Name: "tag.debug.js", Body: debugScript},
 		{Name: "tag.full.js.map", Body: fullMap},
 		{Name: "tag.dev.js.map", Body: devMap},
 	}

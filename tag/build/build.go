@@ -17,9 +17,11 @@ import (
 
 // An output is a bundle of the tag.
 type output struct {
-	name string // of the file in dist
+	name  string // of the file in dist
+	entry string // of the file in src
 	// drop are the labels of the statements that it leaves out: WHY explains the
-	// tag to developers on the console, FULL is what the core does without.
+	// tag to developers on the console, FULL is what the core does without,
+	// DEBUG loads the debug view.
 	drop []string
 	// isMeasure leaves out slots and consent platforms.
 	isMeasure bool
@@ -30,10 +32,11 @@ type output struct {
 
 // outputs are the bundles, all from one source.
 var outputs = []output{
-	{name: "tag.js", drop: []string{"WHY", "FULL"}},
-	{name: "tag.full.js", drop: []string{"WHY"}, isMapped: true},
-	{name: "tag.measure.js", drop: []string{"WHY", "FULL"}, isMeasure: true},
-	{name: "tag.dev.js", drop: []string{"FULL"}, isMapped: true},
+	{name: "tag.js", entry: "index.ts", drop: []string{"WHY", "FULL", "DEBUG"}},
+	{name: "tag.full.js", entry: "index.ts", drop: []string{"WHY"}, isMapped: true},
+	{name: "tag.measure.js", entry: "index.ts", drop: []string{"WHY", "FULL", "DEBUG"}, isMeasure: true},
+	{name: "tag.dev.js", entry: "index.ts", drop: []string{"FULL"}, isMapped: true},
+	{name: "tag.debug.js", entry: "debug.ts", drop: []string{"WHY", "FULL"}},
 }
 
 // A file is one that a build writes.
@@ -48,7 +51,7 @@ type file struct {
 func bundle(dir string, o output) ([]file, error) {
 	has := strconv.FormatBool(!o.isMeasure)
 	options := api.BuildOptions{
-		EntryPoints: []string{filepath.Join(dir, "src", "index.ts")},
+		EntryPoints: []string{filepath.Join(dir, "src", o.entry)},
 		Outfile:     filepath.Join(dir, "dist", o.name),
 		DropLabels:  o.drop,
 		Define:      map[string]string{"HAS_SLOTS": has, "HAS_PLATFORMS": has},

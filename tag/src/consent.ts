@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { type Signals, Purpose, pack } from "./wire";
-import { gpp, gppGrants, gppRefuses, tcf, tcfGrants, watchPlatforms } from "./platform";
 import { consentMode, readConsentMode, watchConsentMode } from "./gcm";
-import { withdraw } from "./send";
 import { data } from "./script";
-
-/** The purposes by name, in the order of their bits. */
-const names = "storage measure context profile personalise share geo device".split(" ");
+import { type Signals, Purpose, names, pack } from "./wire";
+import { withdraw } from "./send";
+import { gpp, gppGrants, gppRefuses, tcf, tcfGrants, watchPlatforms } from "./platform";
 
 const owner: Record<string, boolean> = {};
 let listen: ((before: number) => void) | undefined;
@@ -59,23 +56,23 @@ const evaluate = ({ owner, gcm, gppSid, gdpr, gpc }: Signals) => {
     grants = owner.granted;
   }
   if (HAS_PLATFORMS) {
-  for (const _ in gcm) {
-    authority = "gcm";
-    grants = readConsentMode(gcm);
-  }
-  if (!gcm) {
-    authority = "gcm"; // which waits for its update
-    grants = undefined;
-  }
-  // US law asks for no consent, so its sections leave the answer to who has one.
-  if (gppSid?.some((id) => id !== -1) && (authority === "region" || !gppGrants)) {
-    authority = "gpp";
-    grants = gppGrants;
-  }
-  if (gdpr) {
-    authority = "tcf";
-    grants = tcfGrants;
-  }
+    for (const _ in gcm) {
+      authority = "gcm";
+      grants = readConsentMode(gcm);
+    }
+    if (!gcm) {
+      authority = "gcm"; // which waits for its update
+      grants = undefined;
+    }
+    // US law asks for no consent, so its sections leave the answer to who has one.
+    if (gppSid?.some((id) => id !== -1) && (authority === "region" || !gppGrants)) {
+      authority = "gpp";
+      grants = gppGrants;
+    }
+    if (gdpr) {
+      authority = "tcf";
+      grants = tcfGrants;
+    }
   }
   isResolved = authority !== "region" && grants != null;
   granted = grants! & ~(owner.refused | (HAS_PLATFORMS ? gppRefuses | narrowed : narrowed) | (gpc ? Purpose.Share : 0));

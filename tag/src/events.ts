@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { type Props, Purpose } from "./wire";
-import { page } from "./page";
-import { enqueue, schedule } from "./send";
-import { tellWhy } from "./why";
 import { granted, isHeld } from "./consent";
+import { tellWhy } from "./why";
+import { type Props, Purpose } from "./wire";
+import { enqueue, resumeUnsent, schedule } from "./send";
+import { page } from "./page";
 
 const enum Max {
   /** In characters; the server counts bytes, and refuses that event alone. */
@@ -26,6 +26,9 @@ export const tellEvent = (name: string, props: Props = {}) => {
   }
 };
 
+/** Takes what the visitor says of himself or herself, to a question by its name. */
+export const tellAnswer = (name: string, value: unknown) => tellEvent("answer", { [name]: value });
+
 /** Counts the page view as soon as it may be counted. */
 export const viewPage = () => {
   if (granted & Purpose.Measure && !page._isViewed) {
@@ -33,6 +36,7 @@ export const viewPage = () => {
     FULL: {
       visibleMillis = visibleSince = 0;
       tellEngagement();
+      resumeUnsent();
     }
     tellEvent("page_view");
     schedule(0);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { tellEcommerce } from "./ecommerce";
 import { Purpose } from "./wire";
 
 type States = Record<string, any>;
@@ -35,6 +36,7 @@ export const watchConsentMode = (onChange: () => void) => {
     onChange();
   };
   const read = (entry: [string, string, States]) => {
+    FULL: tellEcommerce(entry);
     if (entry?.[0] !== "consent") return;
     const states = entry[2];
     const isDefault = entry[1] === "default";

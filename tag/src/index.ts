@@ -2,15 +2,19 @@
 
 import { whenNavigated } from "./spa";
 import { watchClicks, watchViews } from "./impression";
-import { tell } from "./tell";
-import { dropEvents, forgetFlights, send, sentUnder, startSending, withdraw } from "./send";
-import { tellEngagement, tellEvent, viewPage } from "./events";
-import { authority, endHold, getSignals, granted, isHeld, isResolved, tellConsent, watchConsent } from "./consent";
-import { tellWhy, tellWhyNotAsked } from "./why";
+import { tellVitals, watchVitals } from "./vitals";
 import { noteAct, restoreSlots, scanSlots, slots, watchSlots } from "./slot";
 import { Purpose } from "./wire";
-import { page, turnPage } from "./page";
+import { watchMarkup } from "./markup";
 import { keepState } from "./state";
+import { tellWhy, tellWhyNotAsked } from "./why";
+import { tellAnswer, tellEngagement, tellEvent, viewPage } from "./events";
+import { authority, endHold, getSignals, granted, isHeld, isResolved, tellConsent, watchConsent } from "./consent";
+import { dropEvents, forgetFlights, forgetUnsent, send, sentUnder, startSending, withdraw } from "./send";
+import { watchErrors } from "./errors";
+import { openDebug } from "./open-debug";
+import { page, turnPage } from "./page";
+import { tell } from "./tell";
 
 const enum Max {
   /** How long the first request waits for the rest of the page's slots. */
@@ -39,7 +43,8 @@ const commands: Record<string, (...args: any[]) => void> = {
 };
 
 const onVerdict = (before: number) => {
-  if (!(isHeld || granted & Purpose.Measure)) dropEvents();
+  if (!isHeld && !(granted & Purpose.Measure)) dropEvents();
+  FULL: if (~granted & (Purpose.Storage | Purpose.Measure)) forgetUnsent();
   if (isResolved && sentUnder & ~granted) withdraw();
   if (HAS_SLOTS && granted & ~before) noteAct();
   keepState();
@@ -61,7 +66,10 @@ const onPage = () => {
 };
 
 const onVisibility = () => {
-  FULL: tellEngagement();
+  FULL: {
+    tellEngagement();
+    if (document.hidden) tellVitals();
+  }
   if (document.hidden) send(true);
   if (HAS_SLOTS) watchViews();
 };
@@ -80,10 +88,18 @@ const open = () => {
 const start = () => {
   // A second copy of the tag fails here, before it has done anything.
   if (HAS_SLOTS) watchSlots();
+  FULL: {
+    commands.answer = tellAnswer;
+    watchErrors();
+    watchMarkup();
+    watchVitals();
+  }
+  DEBUG: openDebug();
   const queued = window.near?.q || [];
   const near = (window.near = (command, ...args) => {
     try {
-      WHY: if (!commands[command]) tellWhy(`near("${command}") is no command: there are ${Object.keys(commands).join(", ")}`);
+      WHY: if (!commands[command])
+        tellWhy(`near("${command}") is no command: there are ${Object.keys(commands).join(", ")}`);
       commands[command]!(...args);
     } catch (error) {
       console.error(error); // a page never breaks on us
@@ -98,20 +114,24 @@ const start = () => {
   else onParsed();
   whenNavigated(() => {
     if (HAS_SLOTS) {
-    noteAct();
-    restoreSlots();
+      noteAct();
+      restoreSlots();
     }
     onPage();
   });
   addEventListener("visibilitychange", onVisibility);
   addEventListener("pagehide", () => {
-    FULL: tellEngagement();
+    FULL: {
+      tellEngagement();
+      tellVitals();
+    }
     send(true);
   });
   addEventListener("pageshow", (event) => {
-    if (!event.persisted) return;
-    forgetFlights();
-    onPage();
+    if (event.persisted) {
+      forgetFlights();
+      onPage();
+    }
   });
 };
 

@@ -2,16 +2,17 @@
 
 import type { Content, Markup } from "./wire";
 import { tell } from "./tell";
+import { buildSurvey } from "./survey";
 
 /**
  * Builds compiled markup without a parser, so that it works where a policy
  * forbids every string that could become script. The server has sanitised it;
  * what could run or load code is refused here again.
  */
-const build = (markup: Markup): Node | string => {
+export const build = (markup: Markup): Node | string => {
   if (typeof markup === "string") return markup;
   const [tag, attributes, ...children] = markup;
-  if (/^(script|style|link|meta|base|.*frame.*|object|embed|near-slot)$/i.test(tag)) return "";
+  if (/^(script|style|link|meta|base|object|embed|near-slot|.*frame.*)$/i.test(tag)) return "";
   const el = document.createElement(tag);
   for (const name in attributes) {
     const value = attributes[name] as string;
@@ -37,6 +38,7 @@ export const render = (kind: string, content: Content, el: Element): (Node | str
   if (kind === "text") return [content.text!];
   if (kind === "image") return [build(["img", content as Record<string, string>])];
   if (kind === "link") return [build(["a", { href: content.href! }, content.text!])];
+  FULL: if (kind === "json" && content.json?.survey) return [buildSurvey(content.json.survey)];
   if (kind !== "json" && kind !== "items") return content.nodes!.map(build);
   tell(kind, content[kind], el);
 };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { type WireClient, type WirePage, Purpose } from "./wire";
 import { granted } from "./consent";
+import { type WireClient, type WirePage, Purpose } from "./wire";
 
 type Facts = Pick<WirePage, "type" | "category" | "tags" | "item">;
 
@@ -56,7 +56,7 @@ export const describe = (of: Page): { page: WirePage; client: WireClient } => {
     /^utm_/.test(name)
       ? granted & Purpose.Measure
       : HAS_SLOTS &&
-        (/^near_/.test(name) ||
+        (name === "near_preview" ||
           (/^(([gw]bra|[a-z]+clk?|li_fat_|scc|rdt_c)id|epik)$/.test(name) && granted & Purpose.Share)),
   );
   const client: WireClient = {
@@ -69,16 +69,18 @@ export const describe = (of: Page): { page: WirePage; client: WireClient } => {
   }
   return {
     page: {
-      url: cut(url.origin + url.pathname + (query[0] ? "?" + new URLSearchParams(query) : ""), 2048)!,
+      url: cut(url.origin + url.pathname + (query[0] ? "?" : "") + new URLSearchParams(query), 2048)!,
       ...(granted & Purpose.Measure && { id: of._id, ...(of === page && { title: cut(document.title, 512) }) }),
       ...(HAS_SLOTS &&
         granted & Purpose.Context && {
-        type: getFact(of, "type"),
-        category: getFact(of, "category"),
-        item: getFact(of, "item"),
-        tags: getFact(of, "tags", 1024)?.split(",", 16).map((tag) => cut(tag.trim(), 64)!),
-        lang: cut(document.documentElement.lang, 35),
-      }),
+          type: getFact(of, "type"),
+          category: getFact(of, "category"),
+          item: getFact(of, "item"),
+          tags: getFact(of, "tags", 1024)
+            ?.split(",", 16)
+            .map((tag) => cut(tag.trim(), 64)!),
+          lang: cut(document.documentElement.lang, 35),
+        }),
       ...(granted & (Purpose.Measure | Purpose.Context) && of._ref && { ref: new URL(of._ref).origin + "/" }),
     },
     client,

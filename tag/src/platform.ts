@@ -48,7 +48,9 @@ export const watchPlatforms = (onChange: () => void) => {
       tcf = { gdpr: data?.gdprApplies !== false, tcf: data?.tcString };
       // With any other status the visitor is choosing, maybe again.
       tcfGrants =
-        data?.gdprApplies && data.purpose?.consents && /^(tcl|usera)/.test(data.eventStatus) ? readTcf(data) : undefined;
+        data?.gdprApplies && data.purpose?.consents && /^(tcl|usera)/.test(data.eventStatus)
+          ? readTcf(data)
+          : undefined;
       onChange();
     });
   }

@@ -13,4 +13,3 @@ export const data = script.dataset;
 
 /** Whether the collector is on another origin: no cookie then, ever. */
 export const isCrossOrigin = new URL(script.src).origin !== location.origin;
-

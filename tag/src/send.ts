@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { tell } from "./tell";
-import { type Answer, type Beacon, type WireEvent, Purpose, Wire } from "./wire";
-import { type Slot, fillSlots, getUnasked } from "./slot";
-import { data, isCrossOrigin, script } from "./script";
-import { type Page, describe, encoder, page } from "./page";
 import { getSignals, granted, isHeld, isResolved, narrow } from "./consent";
-import { tellWhy } from "./why";
 import { keepState } from "./state";
+import { tell } from "./tell";
+import { data, isCrossOrigin, script } from "./script";
+import { type Answer, type Beacon, type WireEvent, Purpose, Wire } from "./wire";
+import { tellWhy } from "./why";
+import { keepUnsent, takeUnsent } from "./unsent";
+import { type Slot, fillSlots, getUnasked } from "./slot";
+import { type Page, describe, encoder, page } from "./page";
 
 const enum Max {
   /** Under a half of the 64 KiB that a browser allows in flight when a page is left. */
@@ -46,6 +47,16 @@ export const dropEvents = () => {
   queue = [];
 };
 
+/** Takes up what an earlier page could not send. */
+export const resumeUnsent = () =>
+  takeUnsent((event, of) => {
+    enqueue(event);
+    pages.set(event, of);
+  });
+
+/** Forgets what outlives the page. */
+export const forgetUnsent = () => keepUnsent([], pages);
+
 const arm = (millis: number, priority: number) => {
   armed = priority;
   clearTimeout(timer);
@@ -66,25 +77,22 @@ const build = (from: Page, events: WireEvent[], slots: Slot[]) =>
     // context here; the claim is only the most that it may grant.
     consent: { purposes: HAS_SLOTS ? granted || Purpose.Context : granted, ...getSignals() },
     state: keepState(),
-    ...(HAS_SLOTS && { why: data.why != null }),
+    ...(HAS_SLOTS && { why: "why" in data }),
     sent: events[0] && Date.now(),
     events: events[0] && events,
     ...(HAS_SLOTS && { slots: slots[0] && [...new Map(slots.map(({ _ask }) => [_ask.name, _ask])).values()] }),
   } satisfies Beacon);
 
 /** Posts; settles with the answer, or with undefined if it should be tried again. */
-const post = async (path: string, body: string, isLeaving?: boolean): Promise<Answer | undefined> => {
+const post = async (path: string, body: string): Promise<Answer | undefined> => {
   const url = new URL("v1/" + path, script.src);
   const carriesCookie = !isCrossOrigin && (path === "withdraw" || granted & Purpose.Storage);
-  // sendBeacon cannot leave cookies out and hides the answer: it only stands in
-  // where a fetch would die with the page.
-  FULL: if (isLeaving && carriesCookie && !("keepalive" in Request.prototype) && navigator.sendBeacon(url, body)) return {};
   try {
     const response = await fetch(url, {
       method: "POST",
       body,
-      credentials: carriesCookie ? "include" : "omit",
       keepalive: true,
+      credentials: carriesCookie ? "include" : "omit",
       referrerPolicy: "origin",
     });
     retryAfter = +response.headers.get("Retry-After")! || 0;
@@ -131,7 +139,7 @@ export const send = async (isLeaving?: boolean) => {
   }
   next = "beacon";
   flights++;
-  const answering = post(path, body, isLeaving);
+  const answering = post(path, body);
   if (isLeaving) send(true);
   const answer = await answering;
   flights--;
@@ -152,9 +160,11 @@ export const send = async (isLeaving?: boolean) => {
   if (!answer || events[0]) {
     if (granted & Purpose.Measure) queue = events.concat(queue);
     if (path === "withdraw") next = path;
+    FULL: keepUnsent(queue, pages);
     armed = 0;
     arm(1e3 * Math.min(Math.max(2 ** ++tries * Math.random(), retryAfter), Max.PauseSeconds), 0);
   } else {
+    FULL: keepUnsent([], pages);
     tries = 0;
     schedule(0);
   }

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import type { Decision, WireSlot } from "./wire";
+import { observer, watchViews } from "./impression";
 import { mayAsk, schedule } from "./send";
 import { isHeld } from "./consent";
 import { render } from "./kinds";
+import { buildBecause } from "./because";
 import { tellWhy } from "./why";
-import type { Decision, WireSlot } from "./wire";
-import { observer, watchViews } from "./impression";
 
 const enum Max {
   Slots = 32,
@@ -81,6 +82,7 @@ const fill = (slot: Slot, decision: Decision): Shown => {
   if (_el.contains(document.activeElement) || (isSeen && !isAct)) return "late";
   const nodes = render(decision.kind, decision.content!, _el);
   if (nodes) {
+    FULL: nodes.push(...buildBecause(decision));
     slot._own = [[..._el.childNodes], _el.lang, _el.dir];
     show(_el, nodes, decision.lang, decision.dir);
   }

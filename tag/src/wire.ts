@@ -25,6 +25,9 @@ export const enum Purpose {
   OptOut = 63,
 }
 
+/** The purposes by name, in the order of their bits. */
+export const names = "storage measure context profile personalise share geo device".split(" ");
+
 /** Makes a set of purposes of an answer for each, in the order of their bits. */
 export const pack = (answers: unknown[]) => answers.reduce<number>((set, yes, i) => (yes ? set | (1 << i) : set), 0);
 
@@ -94,7 +97,7 @@ export type Markup = string | [string, Record<string, string | number>, ...Marku
 export interface Content {
   nodes?: Markup[];
   text?: string;
-  json?: unknown;
+  json?: any;
   src?: string;
   alt?: string;
   width?: number;
