@@ -28,6 +28,8 @@ type shop struct {
 	script   []byte
 	tagDelay time.Duration
 	noTag    bool
+	// module is served as /module.js.
+	module []byte
 	// pageDelay is how long the script /slow holds the page's parser.
 	pageDelay time.Duration
 	// hurries leaves the slots' hiding as short as the snippet has it. Elsewhere
@@ -123,6 +125,9 @@ func (s *shop) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
 		s.reports = append(s.reports, "policy report: "+string(body))
 		s.mu.Unlock()
+	case r.URL.Path == "/module.js":
+		w.Header().Set("Content-Type", "text/javascript")
+		_, _ = w.Write(s.module)
 	case r.URL.Path == "/slow":
 		time.Sleep(s.pageDelay)
 	case r.URL.Path == "/favicon.ico":

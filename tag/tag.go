@@ -14,7 +14,6 @@ import (
 	_ "embed" // the built scripts
 	"encoding/base64"
 	"encoding/hex"
-	"encoding/json"
 	"strings"
 )
 
@@ -49,6 +48,9 @@ var fullMap []byte
 //go:embed dist/tag.dev.js.map
 var devMap []byte
 
+//go:embed dist/tag.json
+var manifest []byte
+
 // A File is one that browsers or site developers can load.
 type File struct {
 	Name string // a plain file name, as in "tag.full.js"
@@ -59,32 +61,21 @@ type File struct {
 }
 
 // Files returns all there is to be served side by side, the manifest among it:
-// tag.json, a JSON object that holds for each script its address that never
-// changes and its hash for a script element's integrity attribute.
+// tag.json, a JSON object that holds for each script that pages load its name
+// that never changes and its hash for a script element's integrity attribute.
 func Files() []File {
 	files := []File{
 		{Name: "tag.debug.js", Body: debugScript},
 		{Name: "tag.full.js.map", Body: fullMap},
 		{Name: "tag.dev.js.map", Body: devMap},
+		{Name: "tag.json", Body: manifest},
 	}
-	type entry struct {
-		Path      string `json:"path"`
-		Integrity string `json:"integrity"`
-		Bytes     int    `json:"bytes"`
-	}
-	manifest := map[string]entry{}
-	for name, script := range map[string][]byte{
-		"tag.js": Script, "tag.full.js": FullScript, "tag.measure.js": MeasureScript,
+	for _, f := range []File{
+		{Name: "tag.js", Body: Script}, {Name: "tag.full.js", Body: FullScript}, {Name: "tag.measure.js", Body: MeasureScript},
 	} {
-		path := Versioned(name, script)
-		files = append(files, File{Name: name, Body: script}, File{Name: path, Body: script, Immutable: true})
-		manifest[name] = entry{path, Integrity(script), len(script)}
+		files = append(files, f, File{Name: Versioned(f.Name, f.Body), Body: f.Body, Immutable: true})
 	}
-	body, err := json.MarshalIndent(manifest, "", "  ")
-	if err != nil {
-		panic(err) // strings and numbers
-	}
-	return append(files, File{Name: "tag.json", Body: append(body, '\n')})
+	return files
 }
 
 // Versioned returns the name of a script that changes with its bytes:

@@ -23,6 +23,8 @@ type output struct {
 	// tag to developers on the console, FULL is what the core does without,
 	// DEBUG loads the debug view.
 	drop []string
+	// isLoaded says that pages name it themselves, so that it is in the manifest.
+	isLoaded bool
 	// isMeasure leaves out slots and consent platforms.
 	isMeasure bool
 	// isMapped makes a source map beside it. Then it is not made as small as it
@@ -32,9 +34,9 @@ type output struct {
 
 // outputs are the bundles, all from one source.
 var outputs = []output{
-	{name: "tag.js", entry: "index.ts", drop: []string{"WHY", "FULL", "DEBUG"}},
-	{name: "tag.full.js", entry: "index.ts", drop: []string{"WHY"}, isMapped: true},
-	{name: "tag.measure.js", entry: "index.ts", drop: []string{"WHY", "FULL", "DEBUG"}, isMeasure: true},
+	{name: "tag.js", entry: "index.ts", drop: []string{"WHY", "FULL", "DEBUG"}, isLoaded: true},
+	{name: "tag.full.js", entry: "index.ts", drop: []string{"WHY"}, isLoaded: true, isMapped: true},
+	{name: "tag.measure.js", entry: "index.ts", drop: []string{"WHY", "FULL", "DEBUG"}, isLoaded: true, isMeasure: true},
 	{name: "tag.dev.js", entry: "index.ts", drop: []string{"FULL"}, isMapped: true},
 	{name: "tag.debug.js", entry: "debug.ts", drop: []string{"WHY", "FULL"}},
 }
