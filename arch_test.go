@@ -92,7 +92,7 @@ var architecture = map[string]folder{
 		ours:    engine,
 		outside: []string{"github.com/klauspost/compress", "github.com/minio/highwayhash", "github.com/nats-io/nats-server/v2", "github.com/nats-io/nats.go", "github.com/zeebo/xxh3"},
 	},
-	"tag": {ours: engine, tests: []string{"github.com/molecule-man/go-brrr"}},
+	"tag": {ours: engine, tests: []string{"github.com/molecule-man/go-brrr", "golang.org/x/net"}},
 	"tag/build": {
 		outside: []string{"github.com/evanw/esbuild", "github.com/tdewolff/minify/v2"},
 		tests:   []string{"github.com/molecule-man/go-brrr"},

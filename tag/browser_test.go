@@ -3,28 +3,51 @@
 package tag
 
 import (
-	"context"
 	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
-	"strings"
 	"sync"
 	"testing"
 	"time"
-
-	"github.com/chromedp/cdproto/page"
-	"github.com/chromedp/cdproto/runtime"
-	"github.com/chromedp/chromedp"
 )
 
+// browserName is the browser that the tests run in: chromium, if nothing is
+// said, or firefox.
+var browserName = os.Getenv("NEARSIDE_TEST_BROWSER")
+
+// A browser opens tabs, each with cookies and storage of its own.
+type browser interface {
+	// openTab opens a tab. Each script in before runs before anything else in each
+	// document; events hears what pages say and how they fail.
+	openTab(before []string, events listener) (driver, error)
+	close()
+}
+
+// A driver does in a tab what a visitor or a developer does.
+type driver interface {
+	open(url string) error
+	// run runs statements; eval returns the JSON of an expression's value, or of
+	// what it settles with if that is a promise.
+	run(script string) error
+	eval(expression string) ([]byte, error)
+	clickAt(x, y float64) error
+	// typeText types where the focus is.
+	typeText(text string) error
+	close()
+}
+
+// A listener is called from any goroutine.
+type listener interface {
+	said(line string)
+	failed(what string)
+}
+
 // The one browser of the package's tests, started by the first that needs it.
-var browser struct {
+var shared struct {
 	sync.Once
-	ctx   context.Context
-	err   error
-	close func()
+	browser browser
+	err     error
 }
 
 func TestMain(m *testing.M) {
@@ -34,107 +57,75 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	code := m.Run()
-	if browser.close != nil {
-		browser.close()
+	if shared.browser != nil {
+		shared.browser.close()
 	}
 	os.Exit(code)
 }
 
-// startBrowser starts a headless Chromium with a profile of its own.
 func startBrowser() {
-	path := ""
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
-		if found, err := exec.LookPath(name); err == nil {
-			path = found
-			break
-		}
+	if browserName == "firefox" {
+		shared.browser, shared.err = startFirefox()
+	} else {
+		shared.browser, shared.err = startChromium()
 	}
-	if path == "" {
-		browser.err = fmt.Errorf("no Chromium on this machine: make test installs it")
-		return
+}
+
+// onlyInChromium skips a test of what no other browser has.
+func onlyInChromium(t *testing.T, what string) {
+	t.Helper()
+	if browserName == "firefox" {
+		t.Skip("only Chromium has " + what)
 	}
-	dir, err := os.MkdirTemp("", "near-tag-")
-	if err != nil {
-		browser.err = err
-		return
-	}
-	options := append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(path), chromedp.UserDataDir(dir), chromedp.NoSandbox, chromedp.DisableGPU,
-		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true),
-		chromedp.WindowSize(1000, 800))
-	allocator, stopAllocator := chromedp.NewExecAllocator(context.Background(), options...)
-	ctx, stop := chromedp.NewContext(allocator)
-	browser.close = func() {
-		limited, cancel := context.WithTimeout(ctx, 60*time.Second)
-		_ = chromedp.Cancel(limited)
-		cancel()
-		stop()
-		stopAllocator()
-		_ = os.RemoveAll(dir)
-	}
-	browser.ctx = ctx
-	browser.err = chromedp.Do(ctx)
 }
 
 // A tab is a page in a browser context of its own, with its own cookies.
 type tab struct {
-	t   *testing.T
-	ctx context.Context
+	t      *testing.T
+	driver driver
+	voice  *voice
+}
 
+// A voice keeps what a tab's pages say.
+type voice struct {
 	mu       sync.Mutex
 	console  []string // what the page's scripts said
 	failures []string // uncaught errors
 }
 
+func (v *voice) said(line string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.console = append(v.console, line)
+}
+
+func (v *voice) failed(what string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.failures = append(v.failures, what)
+}
+
 // watchPage runs before anything else in each document.
 const watchPage = `
 window.__shift = 0; window.__csp = []; window.__shows = 0;
-window.__now = () => { let now; near("get", it => now = it); return now };
-new PerformanceObserver(list => list.getEntries().forEach(e => { if (!e.hadRecentInput) __shift += e.value }))
+window.__now = () => { let now; window.near("get", it => now = it); return now };
+new PerformanceObserver(list => list.getEntries().forEach(e => { if (!e.hadRecentInput) window.__shift += e.value }))
 	.observe({type: "layout-shift", buffered: true});
-document.addEventListener("securitypolicyviolation", e => __csp.push(e.violatedDirective + " " + e.blockedURI + " " + e.sample));
-addEventListener("pageshow", e => { if (e.persisted) __shows++ });
+document.addEventListener("securitypolicyviolation", e => window.__csp.push(e.violatedDirective + " " + e.blockedURI + " " + e.sample));
+addEventListener("pageshow", e => { if (e.persisted) window.__shows++ });
 `
 
 // openTab opens a tab that is closed with the test, after a look at whether the
 // page failed. Each script in before runs before anything else in each document.
 func openTab(t *testing.T, before ...string) *tab {
 	t.Helper()
-	browser.Do(startBrowser)
-	if browser.err != nil {
-		t.Fatalf("start Chromium: %v", browser.err)
+	shared.Do(startBrowser)
+	if shared.err != nil {
+		t.Fatalf("start the browser: %v", shared.err)
 	}
-	ctx, cancel := chromedp.NewContext(browser.ctx, chromedp.WithNewBrowserContext())
-	b := &tab{t: t, ctx: ctx}
-	err := chromedp.Listen(ctx, func(event any) {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		switch e := event.(type) {
-		case *runtime.EventConsoleAPICalled:
-			var words []string
-			for _, arg := range e.Args {
-				var word any
-				_ = json.Unmarshal(arg.Value, &word) // objects have a description instead
-				if word == nil {
-					word = arg.Description
-				}
-				words = append(words, fmt.Sprint(word))
-			}
-			b.console = append(b.console, string(e.Type)+": "+strings.Join(words, " "))
-		case *runtime.EventExceptionThrown:
-			b.failures = append(b.failures, fmt.Sprintf("%+v", e.ExceptionDetails))
-		}
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, script := range append([]string{watchPage}, before...) {
-		if _, err := chromedp.Call(ctx, page.AddScriptToEvaluateOnNewDocument,
-			page.AddScriptToEvaluateOnNewDocumentParams{Source: script}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := chromedp.Do(ctx, chromedp.EmulateViewport(1000, 800)); err != nil {
+	b := &tab{t: t, voice: &voice{}}
+	var err error
+	if b.driver, err = shared.browser.openTab(append([]string{watchPage}, before...), b.voice); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -143,59 +134,67 @@ func openTab(t *testing.T, before ...string) *tab {
 				t.Errorf("blocked by the content security policy: %q", blocked)
 			}
 		}
-		cancel()
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		for _, failure := range b.failures {
+		b.driver.close()
+		b.voice.mu.Lock()
+		defer b.voice.mu.Unlock()
+		for _, failure := range b.voice.failures {
 			t.Errorf("the page failed: %s", failure)
 		}
 	})
 	return b
 }
 
+// must fails the test at an error of the browser's.
+func (b *tab) must(err error) {
+	b.t.Helper()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+}
+
 // open loads a page and waits for it.
 func (b *tab) open(url string) *tab {
 	b.t.Helper()
-	b.do(chromedp.Navigate(url))
+	b.must(b.driver.open(url))
 	return b
-}
-
-func (b *tab) do(steps ...chromedp.Action[chromedp.Void]) {
-	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, 60*time.Second)
-	defer cancel()
-	if err := chromedp.Do(ctx, steps...); err != nil {
-		b.t.Fatal(err)
-	}
 }
 
 // click clicks in the middle of the first element that matches.
 func (b *tab) click(selector string) {
 	b.t.Helper()
-	b.do(chromedp.Click(chromedp.CSS(selector)))
+	b.waitFor(fmt.Sprintf("document.querySelector(%q)?.offsetWidth", selector))
+	at := eval[[2]float64](b, fmt.Sprintf(`(() => { const el = document.querySelector(%q); el.scrollIntoView({block: "nearest"});
+		const r = el.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2] })()`, selector))
+	b.clickAt(at[0], at[1])
+}
+
+// clickAt clicks at a place of the window.
+func (b *tab) clickAt(x, y float64) {
+	b.t.Helper()
+	b.must(b.driver.clickAt(x, y))
 }
 
 // typeInto types a text into the first element that matches.
 func (b *tab) typeInto(selector, text string) {
 	b.t.Helper()
-	b.do(chromedp.SendKeys(chromedp.CSS(selector), text))
+	b.click(selector)
+	b.must(b.driver.typeText(text))
 }
-
-// clickAt clicks at a place of the window.
-func clickAt(x, y float64) chromedp.Action[chromedp.Void] { return chromedp.MouseClickXY(x, y) }
 
 // run runs a script in the page.
 func (b *tab) run(script string) {
 	b.t.Helper()
-	b.do(chromedp.Evaluate[chromedp.Void](script))
+	b.must(b.driver.run(script))
 }
 
 // eval returns the value of an expression in the page.
 func eval[T any](b *tab, expression string) T {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, 60*time.Second)
-	defer cancel()
-	value, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
+	var value T
+	text, err := b.driver.eval(expression)
+	if err == nil {
+		err = json.Unmarshal(text, &value)
+	}
 	if err != nil {
 		b.t.Fatalf("%s: %v", expression, err)
 	}
@@ -215,9 +214,9 @@ func (b *tab) waitFor(expression string) {
 
 // said returns what the page's scripts have said on the console.
 func (b *tab) said() []string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return append([]string(nil), b.console...)
+	b.voice.mu.Lock()
+	defer b.voice.mu.Unlock()
+	return append([]string(nil), b.voice.console...)
 }
 
 // shift returns the layout shift so far that no input explains.

@@ -36,7 +36,7 @@ func (f *frameSet) open(t *testing.T, s *shop) *tab {
 	t.Helper()
 	b := openTab(t).open(s.page("/frames", SnippetOptions{}, `<script nonce=$>
 		window.everyFrame = () => [...Array(frames.length).keys()].map(i => frames[i])</script>`, f.html.String()))
-	b.waitFor(fmt.Sprintf(`frames.length == %d && everyFrame().every(frame => frame.%s)`, f.count(), started))
+	b.waitFor(fmt.Sprintf(`frames.length == %d && everyFrame().every(frame => frame.%s && frame.document.readyState == "complete")`, f.count(), started))
 	time.Sleep(700 * time.Millisecond)
 	return b
 }

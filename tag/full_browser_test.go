@@ -31,21 +31,25 @@ func TestVitalsAreToldOnce(t *testing.T) {
 		<script nonce=$>slow.onclick = () => { const end = performance.now() + 100; while (performance.now() < end); };
 		setTimeout(() => gap.style.height = "200px", 700)</script>`))
 	s.waitForEvent("page_view")
-	b.waitFor(`__shift > 0`)
+	// Only some browsers measure layout shift.
+	shifts := eval[bool](b, `PerformanceObserver.supportedEntryTypes.includes("layout-shift")`)
+	if shifts {
+		b.waitFor(`__shift > 0`)
+	}
 	b.click("#slow")
 	time.Sleep(500 * time.Millisecond) // the browser tells of an interaction after its next frame
 	b.run(`hide(true); hide(false); hide(true)`)
 	e := s.waitForEvent("web_vitals")
 	for name, most := range map[string]float64{"lcp": 60_000, "ttfb": 60_000, "inp": 5000, "cls": 1} {
-		if value, _ := e.Props[name].(float64); value <= 0 || value > most {
+		if value, _ := e.Props[name].(float64); (value <= 0 || value > most) && (shifts || name != "cls") {
 			t.Errorf("%s is %v", name, e.Props[name])
 		}
 	}
 	if inp, _ := e.Props["inp"].(float64); inp < 100 {
 		t.Errorf("an interaction of more than 100 ms is told as %v", inp)
 	}
-	if cls, shift := e.Props["cls"].(float64), b.shift(); cls > shift+0.0001 {
-		t.Errorf("layout shift %v of %v", cls, shift)
+	if cls, _ := e.Props["cls"].(float64); cls > b.shift()+0.0001 {
+		t.Errorf("layout shift %v of %v", cls, b.shift())
 	}
 	settle()
 	if n := len(s.events("web_vitals")); n != 1 {

@@ -80,7 +80,7 @@ func TestImpressions(t *testing.T) {
 		t.Parallel()
 		s, b := shown(t, "height:200px;margin-top:700px", "")
 		b.run(`document.querySelector("near-slot").click()`) // not the visitor's
-		b.do(clickAt(20, 750))
+		b.clickAt(20, 750)
 		click := s.waitForEvent("slot_click")
 		if click.Props["decision"] != "d0.hero" || click.Props["shown"] != "variant" {
 			t.Errorf("counted %v", click.Props)

@@ -56,6 +56,7 @@ func TestTheTagBesideItsPeers(t *testing.T) {
 	if os.Getenv("NEARSIDE_TEST_PEERS") == "" {
 		t.Skip("NEARSIDE_TEST_PEERS=1 measures beside peers")
 	}
+	onlyInChromium(t, "a way to slow the processor down")
 	const rounds, slowDown = 11, 4
 	contestants := append([]*contestant{
 		{name: "tag.js", script: Script}, {name: "tag.full.js", script: FullScript}, {name: "tag.measure.js", script: MeasureScript},

@@ -109,11 +109,11 @@ func (s *shop) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.URL.Path == "/_near/tag.js":
 		time.Sleep(s.tagDelay)
+		w.Header().Set("Content-Type", "text/javascript; charset=utf-8")
 		if s.noTag {
-			http.Error(w, "blocked", http.StatusForbidden)
+			w.WriteHeader(http.StatusForbidden)
 			return
 		}
-		w.Header().Set("Content-Type", "text/javascript; charset=utf-8")
 		_, _ = w.Write(s.script)
 	case r.URL.Path == "/_near/tag.debug.js":
 		w.Header().Set("Content-Type", "text/javascript; charset=utf-8")

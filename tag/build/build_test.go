@@ -5,9 +5,12 @@ package main
 import (
 	"bytes"
 	"compress/gzip"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
 
 	brrr "github.com/molecule-man/go-brrr"
@@ -49,6 +52,10 @@ func TestBundlesAreWhatTheSourcesGive(t *testing.T) {
 }
 
 func TestTheTagStaysSmall(t *testing.T) {
+	table, err := os.ReadFile(filepath.Join("..", "..", "docs", "TAG.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, output := range outputs {
 		files, err := bundle("..", output)
 		if err != nil {
@@ -60,11 +67,23 @@ func TestTheTagStaysSmall(t *testing.T) {
 			return gzip.NewWriterLevel(w, gzip.BestCompression)
 		})
 		t.Logf("%s: %d B raw, %d B gzip, %d B brotli", output.name, len(js), gz, br)
+		row := fmt.Sprintf("| **nearside %s** | %s | %s | **%s** |", output.name, thousands(len(js)), thousands(gz), thousands(br))
+		if output.isLoaded && !strings.Contains(string(table), row) {
+			t.Errorf("docs/TAG.md has not the row %s", row)
+		}
 		if limit, ok := limits[output.name]; ok && (br > limit.brotli || gz > limit.gzip) {
 			t.Errorf("%s takes %d B brotli and %d B gzip, want at most %d and %d",
 				output.name, br, gz, limit.brotli, limit.gzip)
 		}
 	}
+}
+
+// thousands writes a number below a million as the documents do: 4,096.
+func thousands(n int) string {
+	if n < 1000 {
+		return strconv.Itoa(n)
+	}
+	return fmt.Sprintf("%d,%03d", n/1000, n%1000)
 }
 
 func compressedBytes(t *testing.T, data []byte, open func(io.Writer) (io.WriteCloser, error)) int {
