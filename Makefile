@@ -18,6 +18,7 @@ build: ## Build ./nearside as it is shipped
 test: deps check ## Everything CI runs: deps, check and every test
 	CI=true go test -count=1 ./...
 	CI=true NEARSIDE_TEST_BROWSER=firefox go test -count=1 ./tag
+	CI=true NEARSIDE_TEST_BROWSER=webkit go test -count=1 ./tag
 
 check: ## Format, vet, lint, types; built and generated files unchanged
 	@scripts/check.sh

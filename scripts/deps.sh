@@ -23,6 +23,8 @@ has() { if [ ! -e "$1" ]; then missing+=("$2"); fi; }
 tests() {
   need chromium chromium chromium-browser google-chrome google-chrome-stable headless-shell
   need firefox-esr firefox-esr firefox
+  need webkit2gtk-driver WebKitWebDriver
+  need xvfb Xvfb
   need clang-14 clang-14
   need lld-14 wasm-ld-14
   # Debian's rustc: another version gives other bytes, and another place has no

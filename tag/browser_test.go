@@ -13,7 +13,7 @@ import (
 )
 
 // browserName is the browser that the tests run in: chromium, if nothing is
-// said, or firefox.
+// said, firefox or webkit.
 var browserName = os.Getenv("NEARSIDE_TEST_BROWSER")
 
 // A browser opens tabs, each with cookies and storage of its own.
@@ -64,17 +64,22 @@ func TestMain(m *testing.M) {
 }
 
 func startBrowser() {
-	if browserName == "firefox" {
-		shared.browser, shared.err = startFirefox()
-	} else {
+	switch browserName {
+	case "", "chromium":
 		shared.browser, shared.err = startChromium()
+	case "firefox":
+		shared.browser, shared.err = startFirefox()
+	case "webkit":
+		shared.browser, shared.err = startWebKit()
+	default:
+		shared.err = fmt.Errorf("NEARSIDE_TEST_BROWSER is chromium, firefox or webkit, not %q", browserName)
 	}
 }
 
 // onlyInChromium skips a test of what no other browser has.
 func onlyInChromium(t *testing.T, what string) {
 	t.Helper()
-	if browserName == "firefox" {
+	if browserName != "" && browserName != "chromium" {
 		t.Skip("only Chromium has " + what)
 	}
 }

@@ -285,16 +285,20 @@ func (t *firefoxTab) act(device string, actions []map[string]any) error {
 	return err
 }
 
-func (t *firefoxTab) clickAt(x, y float64) error {
-	return t.act("pointer", []map[string]any{
+func (t *firefoxTab) clickAt(x, y float64) error { return t.act("pointer", pointerClick(x, y)) }
+func (t *firefoxTab) typeText(text string) error { return t.act("key", keyStrokes(text)) }
+
+// pointerClick returns the actions of a click as WebDriver has them.
+func pointerClick(x, y float64) []map[string]any {
+	return []map[string]any{
 		{"type": "pointerMove", "x": int(x), "y": int(y)}, {"type": "pointerDown", "button": 0}, {"type": "pointerUp", "button": 0},
-	})
+	}
 }
 
-func (t *firefoxTab) typeText(text string) error {
-	var keys []map[string]any
+// keyStrokes returns the actions of typing a text as WebDriver has them.
+func keyStrokes(text string) (actions []map[string]any) {
 	for _, key := range text {
-		keys = append(keys, map[string]any{"type": "keyDown", "value": string(key)}, map[string]any{"type": "keyUp", "value": string(key)})
+		actions = append(actions, map[string]any{"type": "keyDown", "value": string(key)}, map[string]any{"type": "keyUp", "value": string(key)})
 	}
-	return t.act("key", keys)
+	return actions
 }
