@@ -106,8 +106,14 @@ func TestWithoutConsentNothingLeavesThePage(t *testing.T) {
 		if got := eval[string](b, heroTitle); got != hero || eval[string](b, offerTitle) != offer {
 			t.Errorf("%q: hero shows %q, want the page's own %q", who, got, hero)
 		}
-		if got := b.sent("/_near"); len(got) != 1 || !strings.HasSuffix(got[0], "/tag.js") {
-			t.Errorf("%q: the tag sent %q, want nothing but tag.js", who, got)
+		files := []string{"/_near/tag.js"}
+		if who == "" { // and not asked yet
+			files = append(files, "/_near/prompt.css", "/_near/prompt.js")
+		}
+		for _, r := range b.sent("/_near") {
+			if !slices.ContainsFunc(files, func(file string) bool { return r == "GET "+n.base+file }) {
+				t.Errorf("%q: %s left the page, want nothing but %q", who, r, files)
+			}
 		}
 		if foreign := slices.DeleteFunc(b.sent(""), func(r string) bool { return strings.Contains(r, n.base) }); len(foreign) != 0 {
 			t.Errorf("%q: the page asked other hosts: %q", who, foreign)

@@ -147,7 +147,7 @@ func (a Answers) fold(s *Signals, p *Policy, where Region, now time.Time, notes 
 	for i := range f.readings {
 		r := &f.readings[i]
 		vetoes |= r.vetoes
-		if r.applies && v.Authority == ByNobody {
+		if r.applies && v.Authority == ByNobody && !(r.yields && f.answered(i+1)) {
 			v.Authority, v.Reason, f.grants = r.authority, r.reason, r.grants
 		}
 	}
@@ -157,12 +157,26 @@ func (a Answers) fold(s *Signals, p *Policy, where Region, now time.Time, notes 
 	return f
 }
 
+// answered reports whether one of the readings from the i-th on holds an answer of
+// the visitor's: the region's defaults are nobody's.
+func (f *folding) answered(i int) bool {
+	for _, r := range f.readings[i:] {
+		if r.applies && r.authority != ByRegion {
+			return true
+		}
+	}
+	return false
+}
+
 // A reading is what one signal says. The zero value says nothing.
 type reading struct {
 	authority Authority
 	// applies means that this signal speaks for the visitor, so that no signal
 	// below it may grant.
 	applies bool
+	// yields means that it grants what a law allows where nobody has answered: it
+	// leaves granting to a signal below it that has an answer.
+	yields bool
 	// reason says why it applies and gave no answer that counts; it grants
 	// nothing then.
 	reason Reason

@@ -18,7 +18,7 @@ type Explanation struct {
 	// Allowed is what the authority grants, before vetoes and the claim.
 	Allowed Purposes
 	// Readings are what each signal says, in order of precedence: the first that
-	// applies is the authority.
+	// applies is the authority, unless it yields to one below it that has an answer.
 	Readings []SignalReading
 	// Vetoes are what signals take away, whoever grants.
 	Vetoes []Veto

@@ -197,7 +197,7 @@ func readGPP(s *Signals, a *GPPAnswer, p *Policy, today int32, notes *[]Veto) re
 	if !gppApplies(s) {
 		return reading{}
 	}
-	r := reading{authority: ByGPP, applies: true, grants: All, notes: notes}
+	r := reading{authority: ByGPP, applies: true, yields: true, grants: All, notes: notes}
 	switch {
 	case s.GPP == "":
 		r.reason = NoString
@@ -219,7 +219,7 @@ func readGPP(s *Signals, a *GPPAnswer, p *Policy, today int32, notes *[]Veto) re
 		}
 	}
 	if r.reason != "" {
-		r.grants = 0
+		r.grants, r.yields = 0, false
 	}
 	return r
 }
@@ -229,6 +229,7 @@ func (a *GPPAnswer) judge(r *reading, id int, p *Policy, today int32) {
 	section := a.find(id)
 	switch section.kind {
 	case asksConsent:
+		r.yields = false
 		answer := a.tcf(id)
 		if why := answer.whyNot(today); why != "" {
 			section.hide(r, why)

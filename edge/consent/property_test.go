@@ -73,7 +73,7 @@ func randomWorld(r *rand.Rand) world {
 	if sometimes(3) {
 		w.s.GDPR = Tri(r.IntN(3))
 	}
-	if sometimes(4) {
+	if sometimes(3) {
 		w.setUS(usState{r.Uint64N(3), r.Uint64N(3), r.Uint64N(3), r.Uint64N(3), sometimes(3)})
 		if sometimes(5) {
 			w.us, w.s.GPP = nil, "DB"
