@@ -96,7 +96,8 @@ func TestEcommerceFromTheDataLayer(t *testing.T) {
 	if e := s.waitForEvent("view_item"); e.Props["value"] != 49.0 || e.Props["currency"] != "EUR" || len(e.Props["items"].([]any)) != 1 || len(e.Props) != 3 {
 		t.Errorf("told %v", e.Props)
 	}
-	b.run(`dataLayer.push({ecommerce: null}, {event: "add_to_cart", ecommerce: {items: [{item_id: "sku-8"}]}}, {event: "scroll"}, {event: "begin_checkout"}, () => {}, null);
+	b.run(`dataLayer.push({ecommerce: null}, {event: "add_to_cart", ecommerce: {items: [{item_id: "sku-8"}]}}, {event: "scroll"}, {event: "begin_checkout"}, () => {}, null, "text", {event: Symbol("x"), ecommerce: {}});
+		const round = {}; round.round = round; dataLayer.push({event: "add_to_cart", ecommerce: {items: [round]}});
 		gtag("event", "purchase", {transaction_id: "T1", value: 98, currency: "EUR", items: [], user_id: "u"}); gtag("event", "login", {method: "x"})`)
 	if p := s.waitForEvent("purchase").Props; p["transaction_id"] != "T1" || p["value"] != 98.0 || p["user_id"] != nil {
 		t.Errorf("told %v", p)

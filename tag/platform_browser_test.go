@@ -164,3 +164,35 @@ func TestTheServersNarrowingStandsUntilASignalChanges(t *testing.T) {
 		t.Errorf("%d withdrawals", withdrawals)
 	}
 }
+
+// A tag manager wraps dataLayer.push as well, cuts the layer's length and pushes
+// what it likes; consent comes in the middle of that.
+func TestAPageWithATagManager(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	s.contents["hero"] = text("bonjour")
+	b := openTab(t).open(s.page("/", SnippetOptions{}, gtag+`
+		gtag("consent", "default", {ad_storage: "denied", analytics_storage: "denied", functionality_storage: "denied", wait_for_update: 9000});
+		gtag("consent", "default", {analytics_storage: "granted", region: ["US"]});
+		dataLayer.push({"gtm.start": 1795305600000, event: "gtm.js"}); gtag("js", new Date()); gtag("config", "G-X", {send_page_view: false})</script>`, hero))
+	b.waitFor(started)
+	b.run(`window.heard = 0; const wrapped = dataLayer.push;
+		dataLayer.push = function (...entries) { heard += entries.length; const n = wrapped.apply(dataLayer, entries); while (dataLayer.length > 300) dataLayer.shift(); return n };
+		for (let i = 0; i < 500; i++) dataLayer.push({event: "gtm.scrollDepth", i}, {ecommerce: null});
+		dataLayer.push({event: "gtm.dom"}, {event: "gtm.load"}, function () { this.set("x", 1) }, ["config", "G-Y"], "consent", {0: "consent"})`)
+	settle()
+	if n, _ := s.counts(); n != 0 {
+		t.Fatalf("%d beacons before the visitor's answer", n)
+	}
+	b.run(`gtag("consent", "update", {analytics_storage: "granted"}); dataLayer.push({event: "cookie_consent_update"})`)
+	s.waitForEvent("page_view")
+	b.waitFor(`document.querySelector("near-slot").dataset.near`)
+	if got := s.sent()[0].Consent; got.Purposes != measure|context_ || got.GCM["functionality_storage"] != "denied" || len(s.events("gtm.dom")) > 0 {
+		t.Errorf("sent under %d with %v", got.Purposes, got.GCM)
+	}
+	if got := eval[string](b, `heard + " " + dataLayer.length + " " + dataLayer[299].event`); got != "1008 300 cookie_consent_update" {
+		t.Errorf("the layer passed on and holds %s", got)
+	}
+	b.run(`gtag("consent", "update", {analytics_storage: "denied"})`)
+	s.waitFor("withdrawal", func() bool { _, n := s.counts(); return n == 1 })
+}

@@ -12,8 +12,21 @@ import (
 
 func TestLeavingAtOnceLosesNothing(t *testing.T) {
 	t.Parallel()
+	for name, script := range map[string][]byte{"tag.js": Script, "tag.full.js": FullScript, "tag.measure.js": MeasureScript} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			leaveAtOnce(t, script)
+		})
+	}
+}
+
+// leaveAtOnce has a visitor leave each of sixty pages as soon as an event of it
+// is told.
+func leaveAtOnce(t *testing.T, script []byte) {
+	t.Helper()
 	const visits = 60
 	s := newShop(t)
+	s.script = script
 	page := s.page("/", SnippetOptions{}, grant("measure", "context", "storage"), hero+`<script nonce=$>
 		const n = +new URLSearchParams(location.search).get("n");
 		// The tag answers this once it has started, which is before it has sent anything.

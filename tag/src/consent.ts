@@ -3,8 +3,8 @@
 import { consentMode, readConsentMode, watchConsentMode } from "./gcm";
 import { data } from "./script";
 import { type Signals, Purpose, names, pack } from "./wire";
-import { withdraw } from "./send";
 import { gpp, gppGrants, gppRefuses, tcf, tcfGrants, watchPlatforms } from "./platform";
+import { withdraw } from "./send";
 
 const owner: Record<string, boolean> = {};
 let listen: ((before: number) => void) | undefined;
@@ -65,7 +65,7 @@ const evaluate = ({ owner, gcm, gppSid, gdpr, gpc }: Signals) => {
       grants = undefined;
     }
     // US law asks for no consent, so its sections leave the answer to who has one.
-    if (gppSid?.some((id) => id !== -1) && (authority === "region" || !gppGrants)) {
+    if (gppSid?.some((id) => id >= 0) && (authority === "region" || !gppGrants)) {
       authority = "gpp";
       grants = gppGrants;
     }
@@ -97,7 +97,7 @@ const update = () => {
 export const tellConsent = (said: "withdraw" | Record<string, boolean>) => {
   if (said === "withdraw") names.forEach((name) => (owner[name] = false));
   else Object.assign(owner, said);
-  if (!HAS_SLOTS) narrowed = 0;
+  if (!HAS_SLOTS) narrowed = 0; // the smallest build hears no other signal change
   update();
   // State may be left from another page, out of this script's sight.
   if (said === "withdraw") withdraw();
@@ -123,5 +123,5 @@ export const endHold = () => {
     isHeld = false;
     update();
   };
-  setTimeout(release, !HAS_PLATFORMS || isResolved || authority === "region" ? 0 : +(data.wait || 500));
+  setTimeout(release, !HAS_PLATFORMS || isResolved || authority === "region" ? 0 : ((data.wait || 500) as number));
 };

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { enqueue, resumeUnsent, schedule } from "./send";
+import { type Props, Purpose } from "./wire";
 import { granted, isHeld } from "./consent";
 import { tellWhy } from "./why";
-import { type Props, Purpose } from "./wire";
-import { enqueue, resumeUnsent, schedule } from "./send";
 import { page } from "./page";
 
 const enum Max {

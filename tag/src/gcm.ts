@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { tellEcommerce } from "./ecommerce";
 import { Purpose } from "./wire";
+import { tellEcommerce } from "./ecommerce";
 
 type States = Record<string, any>;
 
@@ -17,6 +17,7 @@ const needs: Record<string, number> = {
 
 const defaults: States = {};
 const updates: States = {};
+let waits = 0;
 
 /** Google Consent Mode's states by type; undefined while a default waits for its update. */
 export let consentMode: Record<string, string> | undefined = {};
@@ -37,7 +38,7 @@ export const watchConsentMode = (onChange: () => void) => {
   };
   const read = (entry: [string, string, States]) => {
     FULL: tellEcommerce(entry);
-    if (entry?.[0] !== "consent") return;
+    if (entry?.[0] !== "consent" || !entry[2]) return;
     const states = entry[2];
     const isDefault = entry[1] === "default";
     for (const type in states) {
@@ -52,7 +53,9 @@ export const watchConsentMode = (onChange: () => void) => {
     }
     if (isDefault) {
       consentMode = undefined;
-      setTimeout(apply, states?.wait_for_update);
+      waits++;
+      // No default shortens the wait of another.
+      setTimeout(() => --waits || apply(), states.wait_for_update);
     } else apply();
   };
   const push = layer.push;

@@ -8,12 +8,12 @@ import { Purpose } from "./wire";
 import { watchMarkup } from "./markup";
 import { keepState } from "./state";
 import { tellWhy, tellWhyNotAsked } from "./why";
-import { tellAnswer, tellEngagement, tellEvent, viewPage } from "./events";
 import { authority, endHold, getSignals, granted, isHeld, isResolved, tellConsent, watchConsent } from "./consent";
-import { dropEvents, forgetFlights, forgetUnsent, send, sentUnder, startSending, withdraw } from "./send";
 import { watchErrors } from "./errors";
-import { openDebug } from "./open-debug";
+import { dropEvents, forgetFlights, forgetUnsent, send, sentUnder, startSending, withdraw } from "./send";
 import { page, turnPage } from "./page";
+import { openDebug } from "./open-debug";
+import { tellAnswer, tellEngagement, tellEvent, viewPage } from "./events";
 import { tell } from "./tell";
 
 const enum Max {
@@ -128,10 +128,9 @@ const start = () => {
     send(true);
   });
   addEventListener("pageshow", (event) => {
-    if (event.persisted) {
-      forgetFlights();
-      onPage();
-    }
+    if (!event.persisted) return;
+    forgetFlights();
+    onPage();
   });
 };
 

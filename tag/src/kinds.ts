@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { buildSurvey } from "./survey";
 import type { Content, Markup } from "./wire";
 import { tell } from "./tell";
-import { buildSurvey } from "./survey";
 
 /**
  * Builds compiled markup without a parser, so that it works where a policy
@@ -12,7 +12,7 @@ import { buildSurvey } from "./survey";
 export const build = (markup: Markup): Node | string => {
   if (typeof markup === "string") return markup;
   const [tag, attributes, ...children] = markup;
-  if (/^(script|style|link|meta|base|object|embed|near-slot|.*frame.*)$/i.test(tag)) return "";
+  if (/^(script|style|link|meta|base|.*frame.*|object|embed|near-slot)$/i.test(tag)) return "";
   const el = document.createElement(tag);
   for (const name in attributes) {
     const value = attributes[name] as string;

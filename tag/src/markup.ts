@@ -33,8 +33,8 @@ const tellCart = ({
 export const watchMarkup = () => {
   const watch = (type: string, selector: string, onElement: (el: HTMLElement) => void) =>
     addEventListener(type, (event) => {
-      const el = (event.target as Element).closest<HTMLElement>(selector);
-      if (el && event.isTrusted) onElement(el);
+      const el = event.isTrusted && (event.target as Element).closest<HTMLElement>(selector);
+      if (el) onElement(el);
     });
   watch("input", "[data-near-form]", (form) => {
     if (!started.has(form)) tellForm("form_start", form);

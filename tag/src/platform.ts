@@ -66,7 +66,7 @@ export const watchPlatforms = (onChange: () => void) => {
       // may be one to precise location: its place in the list depends on the
       // state, which the server looks up.
       gppGrants =
-        /OptOut/.test(sections) && gppSid.every((id) => id < 0 || id > 5)
+        /OptOut/.test(sections) && gppSid.every((id) => id > 5 || id < 0)
           ? /Processing":\[[^\]]*2/.test(sections)
             ? Purpose.OptOut | Purpose.Geo
             : Purpose.OptOut

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { getSignals, granted, isHeld, isResolved, narrow } from "./consent";
-import { keepState } from "./state";
+import { type Slot, fillSlots, getUnasked } from "./slot";
 import { tell } from "./tell";
-import { data, isCrossOrigin, script } from "./script";
+import { keepUnsent, takeUnsent } from "./unsent";
 import { type Answer, type Beacon, type WireEvent, Purpose, Wire } from "./wire";
 import { tellWhy } from "./why";
-import { keepUnsent, takeUnsent } from "./unsent";
-import { type Slot, fillSlots, getUnasked } from "./slot";
+import { data, isCrossOrigin, script } from "./script";
+import { keepState } from "./state";
 import { type Page, describe, encoder, page } from "./page";
 
 const enum Max {
@@ -33,7 +33,7 @@ let timer = 0;
 export let sentUnder = 0;
 
 /** Whether slots may be asked for and filled now. */
-export const mayAsk = () => granted & Purpose.Context || (data.ask != null && !isResolved && !isHeld);
+export const mayAsk = () => granted & Purpose.Context || ("ask" in data && !isResolved && !isHeld);
 
 /** Puts an event of the page of now at the end of the queue. */
 export const enqueue = (event: WireEvent) => {
@@ -77,7 +77,7 @@ const build = (from: Page, events: WireEvent[], slots: Slot[]) =>
     // context here; the claim is only the most that it may grant.
     consent: { purposes: HAS_SLOTS ? granted || Purpose.Context : granted, ...getSignals() },
     state: keepState(),
-    ...(HAS_SLOTS && { why: "why" in data }),
+    ...(HAS_SLOTS && { why: data.why != null }),
     sent: events[0] && Date.now(),
     events: events[0] && events,
     ...(HAS_SLOTS && { slots: slots[0] && [...new Map(slots.map(({ _ask }) => [_ask.name, _ask])).values()] }),

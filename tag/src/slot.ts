@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import type { Decision, WireSlot } from "./wire";
-import { observer, watchViews } from "./impression";
 import { mayAsk, schedule } from "./send";
-import { isHeld } from "./consent";
-import { render } from "./kinds";
-import { buildBecause } from "./because";
 import { tellWhy } from "./why";
+import { isHeld } from "./consent";
+import { buildBecause } from "./because";
+import { observer, watchViews } from "./impression";
+import type { Decision, WireSlot } from "./wire";
+import { render } from "./kinds";
 
 const enum Max {
   Slots = 32,

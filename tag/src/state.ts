@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { data } from "./script";
-import { granted, isResolved } from "./consent";
 import { type Answer, Purpose } from "./wire";
+import { data } from "./script";
 import { withdraw } from "./send";
+import { granted, isResolved } from "./consent";
 
 // On the site's own origin the server keeps state in a cookie that scripts
 // cannot see: an empty entry of web storage stands for it, so that a refusal on

@@ -55,11 +55,11 @@ export const tellVitals = () => {
   const [navigation] = performance.getEntriesByType("navigation") as any[];
   const durations = Object.values(interactions).sort((a, b) => b - a);
   // The visitor began to wait when a prerendered page was shown.
-  const since = (millis: number) => (millis && Math.max(0, millis - (navigation.activationStart || 0))) || undefined;
+  const since = (millis: number) => (millis && Math.max(0, millis - (navigation?.activationStart || 0))) || undefined;
   tellEvent("web_vitals", {
     lcp: since(paint),
     cls: shift && +shift.toFixed(4),
     inp: durations[Math.floor(durations.length / Max.PerOutlier)],
-    ttfb: since(navigation.responseStart),
+    ttfb: since(navigation?.responseStart),
   });
 };
