@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 )
 
 // newFullShop starts a shop with the everything build, under the strictest
@@ -30,6 +29,8 @@ func TestVitalsAreToldOnce(t *testing.T) {
 	s := newFullShop(t)
 	b := openTab(t, hides).open(s.page("/", SnippetOptions{}, grant("measure"), `<h1>Hats</h1><button id=slow>slow</button><div id=gap></div><p>below</p>
 		<script nonce=$>slow.onclick = () => { const end = performance.now() + 100; while (performance.now() < end); };
+		new PerformanceObserver(list => list.getEntries().forEach(e => { if (e.interactionId) window.slowest = Math.max(window.slowest || 0, e.duration) }))
+			.observe({type: "event", buffered: true});
 		setTimeout(() => gap.style.height = "200px", 700)</script>`))
 	s.waitForEvent("page_view")
 	// A browser that does not measure one leaves it out.
@@ -40,7 +41,9 @@ func TestVitalsAreToldOnce(t *testing.T) {
 		b.waitFor(`__shift > 0`)
 	}
 	b.click("#slow")
-	time.Sleep(500 * time.Millisecond) // the browser tells of an interaction after its next frame
+	if measures("event") {
+		b.waitFor(`window.slowest >= 100`) // the browser tells of an interaction after its next frame
+	}
 	b.run(`hide(true); hide(false); hide(true)`)
 	e := s.waitForEvent("web_vitals")
 	for _, vital := range []struct {

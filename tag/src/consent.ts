@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { consentMode, readConsentMode, watchConsentMode } from "./gcm";
-import { data } from "./script";
 import { type Signals, Purpose, names, pack } from "./wire";
+import { data } from "./script";
 import { gpp, gppGrants, gppRefuses, tcf, tcfGrants, watchPlatforms } from "./platform";
 import { withdraw } from "./send";
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { readConsentMode } from "./gcm";
 import { gppGrants, gppRefuses, tcf, tcfGrants, watchPlatforms } from "./platform";
+import { readConsentMode } from "./gcm";
 import { type Decision, type Signals, Purpose, names } from "./wire";
 
 // The debug view: a script of its own that pages load only when it is asked for.

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { granted, isHeld } from "./consent";
 import { enqueue, resumeUnsent, schedule } from "./send";
 import { type Props, Purpose } from "./wire";
-import { granted, isHeld } from "./consent";
-import { tellWhy } from "./why";
 import { page } from "./page";
+import { tellWhy } from "./why";
 
 const enum Max {
   /** In characters; the server counts bytes, and refuses that event alone. */

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { Purpose } from "./wire";
 import { granted } from "./consent";
-import { tellEvent } from "./events";
+import { Purpose } from "./wire";
 import { type Slot, slots } from "./slot";
+import { tellEvent } from "./events";
 
 // The MRC's viewable display impression: half of the pixels for a continuous
 // second in a visible tab; three tenths are enough from 970 x 250 pixels up.

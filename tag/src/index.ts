@@ -10,10 +10,10 @@ import { keepState } from "./state";
 import { tellWhy, tellWhyNotAsked } from "./why";
 import { authority, endHold, getSignals, granted, isHeld, isResolved, tellConsent, watchConsent } from "./consent";
 import { watchErrors } from "./errors";
-import { dropEvents, forgetFlights, forgetUnsent, send, sentUnder, startSending, withdraw } from "./send";
+import { tellAnswer, tellEngagement, tellEvent, viewPage } from "./events";
 import { page, turnPage } from "./page";
 import { openDebug } from "./open-debug";
-import { tellAnswer, tellEngagement, tellEvent, viewPage } from "./events";
+import { dropEvents, forgetFlights, forgetUnsent, send, sentUnder, startSending, withdraw } from "./send";
 import { tell } from "./tell";
 
 const enum Max {
@@ -43,7 +43,7 @@ const commands: Record<string, (...args: any[]) => void> = {
 };
 
 const onVerdict = (before: number) => {
-  if (!isHeld && !(granted & Purpose.Measure)) dropEvents();
+  if (!(isHeld || granted & Purpose.Measure)) dropEvents();
   FULL: if (~granted & (Purpose.Storage | Purpose.Measure)) forgetUnsent();
   if (isResolved && sentUnder & ~granted) withdraw();
   if (HAS_SLOTS && granted & ~before) noteAct();
@@ -109,7 +109,7 @@ const start = () => {
   watchConsent(onVerdict);
   if (HAS_SLOTS) watchClicks();
   if (HAS_SLOTS) setTimeout(open, Max.GatherMillis);
-  else send();
+  else setTimeout(send);
   if (document.readyState === "loading") addEventListener("DOMContentLoaded", onParsed);
   else onParsed();
   whenNavigated(() => {
@@ -128,9 +128,10 @@ const start = () => {
     send(true);
   });
   addEventListener("pageshow", (event) => {
-    if (!event.persisted) return;
-    forgetFlights();
-    onPage();
+    if (event.persisted) {
+      forgetFlights();
+      onPage();
+    }
   });
 };
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { type WireClient, type WirePage, Purpose } from "./wire";
 import { granted } from "./consent";
+import { type WireClient, type WirePage, Purpose } from "./wire";
 
 type Facts = Pick<WirePage, "type" | "category" | "tags" | "item">;
 
@@ -69,7 +69,7 @@ export const describe = (of: Page): { page: WirePage; client: WireClient } => {
   }
   return {
     page: {
-      url: cut(url.origin + url.pathname + (query[0] ? "?" : "") + new URLSearchParams(query), 2048)!,
+      url: cut(url.origin + url.pathname + (query[0] ? "?" + new URLSearchParams(query) : ""), 2048)!,
       ...(granted & Purpose.Measure && { id: of._id, ...(of === page && { title: cut(document.title, 512) }) }),
       ...(HAS_SLOTS &&
         granted & Purpose.Context && {

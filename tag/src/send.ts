@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { getSignals, granted, isHeld, isResolved, narrow } from "./consent";
 import { type Slot, fillSlots, getUnasked } from "./slot";
-import { tell } from "./tell";
+import { data, isCrossOrigin, script } from "./script";
+import { tellWhy } from "./why";
 import { keepUnsent, takeUnsent } from "./unsent";
 import { type Answer, type Beacon, type WireEvent, Purpose, Wire } from "./wire";
-import { tellWhy } from "./why";
-import { data, isCrossOrigin, script } from "./script";
+import { tell } from "./tell";
+import { getSignals, granted, isHeld, isResolved, narrow } from "./consent";
 import { keepState } from "./state";
 import { type Page, describe, encoder, page } from "./page";
 
@@ -33,7 +33,7 @@ let timer = 0;
 export let sentUnder = 0;
 
 /** Whether slots may be asked for and filled now. */
-export const mayAsk = () => granted & Purpose.Context || ("ask" in data && !isResolved && !isHeld);
+export const mayAsk = () => granted & Purpose.Context || (data.ask != null && !isResolved && !isHeld);
 
 /** Puts an event of the page of now at the end of the queue. */
 export const enqueue = (event: WireEvent) => {
@@ -91,8 +91,8 @@ const post = async (path: string, body: string): Promise<Answer | undefined> => 
     const response = await fetch(url, {
       method: "POST",
       body,
-      keepalive: true,
       credentials: carriesCookie ? "include" : "omit",
+      keepalive: true,
       referrerPolicy: "origin",
     });
     retryAfter = +response.headers.get("Retry-After")! || 0;
@@ -186,7 +186,7 @@ export const withdraw = () => {
   schedule(0);
 };
 
-/** Lets requests start, and makes the first. */
+/** Lets requests start; the first is a task of its own. */
 export const startSending = () => {
-  if (armed < 0) send();
+  if (armed < 0) arm(0, 0);
 };

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { mayAsk, schedule } from "./send";
-import { tellWhy } from "./why";
-import { isHeld } from "./consent";
-import { buildBecause } from "./because";
 import { observer, watchViews } from "./impression";
-import type { Decision, WireSlot } from "./wire";
 import { render } from "./kinds";
+import { isHeld } from "./consent";
+import { mayAsk, schedule } from "./send";
+import { buildBecause } from "./because";
+import { tellWhy } from "./why";
+import type { Decision, WireSlot } from "./wire";
 
 const enum Max {
   Slots = 32,
@@ -63,7 +63,7 @@ export const scanSlots = () => {
 };
 
 /** The slots to ask for. */
-export const getUnasked = () => [...slots.values()].filter(({ _decision }) => !_decision).slice(0, Max.Slots);
+export const getUnasked = () => [...slots.values()].filter((slot) => !slot._decision).slice(0, Max.Slots);
 
 const show = (el: HTMLElement, nodes: (Node | string)[], lang?: string, dir?: string) => {
   el.replaceChildren(...nodes);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { type Answer, Purpose } from "./wire";
-import { data } from "./script";
 import { withdraw } from "./send";
+import { data } from "./script";
+import { type Answer, Purpose } from "./wire";
 import { granted, isResolved } from "./consent";
 
 // On the site's own origin the server keeps state in a cookie that scripts

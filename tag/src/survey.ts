@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import type { Markup } from "./wire";
 import { build } from "./kinds";
+import type { Markup } from "./wire";
 import { tellAnswer } from "./events";
 
 /** A question, as a slot of the kind json has it under "survey". Every text is in the content's language. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { mayAsk } from "./send";
 import { data } from "./script";
+import { mayAsk } from "./send";
 import { authority, isHeld, isResolved } from "./consent";
 
 // Every call stands behind the label WHY, which only the build for developers
