@@ -167,7 +167,7 @@ func checkStatic(t *testing.T, program string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if most := int64(48 << 20); info.Size() > most {
+	if most := int64(52 << 20); info.Size() > most {
 		t.Errorf("the program has %d bytes, want at most %d", info.Size(), most)
 	}
 	t.Logf("%.1f MB", float64(info.Size())/1e6)

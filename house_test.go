@@ -166,7 +166,7 @@ func unlicensed(t *testing.T, root fs.FS) []string {
 		switch base := path.Base(name); {
 		case err != nil:
 			return err
-		case entry.IsDir() && slices.Contains([]string{".git", "dist", "node_modules"}, base):
+		case entry.IsDir() && slices.Contains([]string{".git", "dist", "node_modules", "vendor"}, base):
 			return fs.SkipDir
 		case entry.IsDir() || !slices.Contains([]string{".go", ".ts", ".js", ".c", ".h"}, path.Ext(name)):
 			return nil
