@@ -184,8 +184,10 @@ func TestABlockedTagCostsThePageNothing(t *testing.T) {
 			s := newShop(t)
 			s.hurries = true
 			tt.block(s)
-			page := s.page("/", SnippetOptions{}, grant(allPurposes...), hero+`<p>below</p>`)
-			b := openTab(t, `document.addEventListener("animationend", e => window.__revealed = performance.now() - __painted, true);
+			page := s.page("/", SnippetOptions{}, grant(allPurposes...), hero+`<p>b</p>`) // the slot's own is the largest
+			b := openTab(t, `if (PerformanceObserver.supportedEntryTypes.includes("largest-contentful-paint"))
+					new PerformanceObserver(l => window.__largest = l.getEntries().at(-1)).observe({type: "largest-contentful-paint", buffered: true});
+				document.addEventListener("animationend", e => window.__revealed = performance.now() - __painted, true);
 				new PerformanceObserver(l => window.__painted ??= l.getEntries()[0].startTime).observe({type: "paint", buffered: true})`)
 			b.run(`location.href = "` + page + `"`)
 			b.waitFor(`document.querySelector("near-slot") && window.__revealed`)
@@ -196,6 +198,12 @@ func TestABlockedTagCostsThePageNothing(t *testing.T) {
 				t.Errorf("the page's own content is %s", got)
 			}
 			b.wantText("near-slot", "own")
+			if eval[bool](b, `PerformanceObserver.supportedEntryTypes.includes("largest-contentful-paint")`) {
+				b.waitFor(`window.__largest?.element?.closest("near-slot")`)
+				if after := eval[float64](b, `__largest.startTime - __painted`); after > 1000 {
+					t.Errorf("the largest paint came %v ms after the first, want 800 and a frame", after)
+				}
+			}
 			if shift := b.shift(); shift != 0 {
 				t.Errorf("layout shift %v", shift)
 			}
