@@ -144,6 +144,7 @@ func (s *Server) count(x *exchange, kept bool) {
 			m.rejected.add(edge.RejectedUnavailable)
 		}
 	}
+	m.consented(&o.Verdict)
 	for i := range o.Decisions {
 		m.decided(o.Decisions[i].Reason)
 	}

@@ -326,7 +326,7 @@ func TestMetrics(t *testing.T) {
 		`nearside_http_requests_total{route="beacon",status="2xx"} 1`, `nearside_http_requests_total{route="beacon",status="4xx"} 1`,
 		`nearside_http_requests_total{route="none",status="4xx"} 1`, `nearside_http_errors_total{code="bad_json"} 1`,
 		`nearside_http_errors_total{code="not_found"} 1`, `nearside_events_rejected_total{code="bad_id"} 1`,
-		`nearside_events_accepted_total 1`, `nearside_decisions_total{reason="rule"} 1`, `nearside_decisions_total{reason="default"} 1`,
+		`nearside_events_accepted_total 1`, `nearside_consent_total{authority="owner",outcome="counts"} 1`, `nearside_decisions_total{reason="rule"} 1`, `nearside_decisions_total{reason="default"} 1`,
 		"# TYPE nearside_connections gauge", "nearside_panics_total 0",
 	} {
 		if !strings.Contains(text, want+"\n") {

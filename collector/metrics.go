@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	"github.com/nearside/nearside/edge"
+	"github.com/nearside/nearside/edge/consent"
 )
 
 // A routeLabel names a route in metrics.
@@ -36,6 +37,19 @@ func (r routeLabel) forServers() bool { return r == routeEvents || r == routeDec
 // reasonCount covers the closed list of reasons.
 const reasonCount = int(edge.ReasonPreview) + 1
 
+// authorityCount covers the closed list of authorities.
+const authorityCount = int(consent.ByRegion) + 1
+
+// What became of an authority's word about consent.
+const (
+	wordCounts     = iota // it counts, and nobody disagrees
+	wordDisputed          // another signal took away some of what it grants
+	wordUnresolved        // it gave no answer that counts
+	outcomeCount
+)
+
+var outcomeNames = [outcomeCount]string{"counts", "disputed", "unresolved"}
+
 // metrics counts what the collector does. Labels come from closed lists, never
 // from a client. It is safe for concurrent use.
 type metrics struct {
@@ -43,6 +57,7 @@ type metrics struct {
 	errors       labelled
 	rejected     labelled
 	decisions    [reasonCount]atomic.Uint64
+	consents     [authorityCount][outcomeCount]atomic.Uint64
 	accepted     atomic.Uint64 // events that are on disk
 	bots         atomic.Uint64 // beacons of crawlers
 	ahead        atomic.Uint64 // beacons of pages that nobody looks at yet
@@ -112,6 +127,18 @@ func (m *metrics) decided(reason edge.Reason) {
 	}
 }
 
+// consented counts on whose word consent was decided, and what became of it.
+func (m *metrics) consented(v *consent.Verdict) {
+	outcome := wordCounts
+	switch {
+	case v.Unresolved:
+		outcome = wordUnresolved
+	case v.Vetoed != 0:
+		outcome = wordDisputed
+	}
+	m.consents[v.Authority][outcome].Add(1)
+}
+
 // A labelled is a counter per label of a closed list. What is not in the list
 // counts as "other".
 type labelled struct {
@@ -156,6 +183,17 @@ func (m *metrics) appendText(b []byte) []byte {
 	b = m.errors.appendText(b, "nearside_http_errors_total", "code")
 	b = appendHelp(b, "nearside_events_rejected_total", "counter", "Events rejected, by code.")
 	b = m.rejected.appendText(b, "nearside_events_rejected_total", "code")
+	b = appendHelp(b, "nearside_consent_total", "counter", "Beacons by the signal that could grant, and whether its word counts, another signal disputed it, or it gave no answer that counts.")
+	for authority := range m.consents {
+		for outcome := range m.consents[authority] {
+			if n := m.consents[authority][outcome].Load(); n > 0 {
+				b = append(b, `nearside_consent_total{authority="`...)
+				b = append(append(b, consent.Authority(authority).String()...), `",outcome="`...)
+				b = append(append(b, outcomeNames[outcome]...), `"} `...)
+				b = append(strconv.AppendUint(b, n, 10), '\n')
+			}
+		}
+	}
 	b = appendHelp(b, "nearside_decisions_total", "counter", "Slots answered, by reason.")
 	for reason := range m.decisions {
 		if n := m.decisions[reason].Load(); n > 0 {
