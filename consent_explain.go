@@ -31,6 +31,7 @@ func consentExplainCommand(_ context.Context, args []string, std stdio) error {
 	if err := c.cfg.parse(c.fs, args, "FILE"); err != nil {
 		return err
 	}
+	r.where.Country, r.where.Subdivision = strings.ToUpper(r.where.Country), strings.ToUpper(r.where.Subdivision)
 	if err := r.at(*date); err != nil {
 		return err
 	}

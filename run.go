@@ -56,7 +56,7 @@ func run(ctx context.Context, cfg Config, log *slog.Logger, ready func(on listen
 		runtime.GOMAXPROCS(runtime.NumCPU() + 1)
 	}
 	if os.Getenv("GOGC") == "" { // which whoever starts the node has set
-		go collectSeldom(ctx)
+		collectSeldom(ctx)
 	}
 	n := &node{initial: make(chan struct{}), hup: make(chan os.Signal, 1)}
 	signal.Notify(n.hup, syscall.SIGHUP) // whose default is to end the process, also one that is just opening its data

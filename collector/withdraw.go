@@ -44,7 +44,7 @@ func (s *Server) answerWithdrawal(x *exchange) error {
 			s.setCookie(x, w.site, "")
 		}
 	}
-	told := edge.Withdrawal{Site: w.site, Left: left, State: x.cookies.state(), Now: s.options.Now()}
+	told := edge.Withdrawal{Site: w.site, Left: left, GPC: saysGPC(x.headers.gpc), State: x.cookies.state(), Now: s.options.Now()}
 	if err := s.engine.Withdraw(&told, &x.outcome); err != nil {
 		return err
 	}

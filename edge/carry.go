@@ -28,6 +28,9 @@ func (e *Engine) openState(d *decider, r *Request, out *Outcome) {
 		}
 		return
 	}
+	if d.visit.State == nil && d.isPromptOnly {
+		return // the tag's own beacons begin one
+	}
 	if d.visit.State == nil {
 		d.space.state.begin(r.Now)
 		if r.Profile != "" {

@@ -39,6 +39,7 @@ func (e *Engine) Decide(b *Beacon, r *Request, out *Outcome) error {
 		consent.Region{Country: place.Country, Subdivision: place.Region}, r.Now)
 	d.begin(release, out.Verdict.Granted, b.Why)
 	d.asked, d.live = b.Slots, live
+	d.isPromptOnly = b.Prompt.Answer != 0 && len(b.Events)+len(b.Slots) == 0
 	d.visit.begin(b, r)
 	d.visit.Source.Channel = r.Source.ChannelFor(d.granted)
 	d.visit.place(place.Coarsen(d.granted), release.zone)
@@ -108,10 +109,12 @@ type passing struct {
 	key     [16]byte      // see person
 	changed bool          // the state is not the one the browser carries
 	isNew   bool          // there was none before
-	fuel    int64         // spent by the rules so far
-	slot    int           // the number of the beacon's slot that is decided
-	at      ruleAt        // of the rule that is tried
-	asked   []BeaconSlot  // the beacon's
+	// isPromptOnly means that the beacon tells of a prompt and of nothing else.
+	isPromptOnly bool
+	fuel         int64        // spent by the rules so far
+	slot         int          // the number of the beacon's slot that is decided
+	at           ruleAt       // of the rule that is tried
+	asked        []BeaconSlot // the beacon's
 	// explained are the conditions explained so far.
 	explained int
 	// then is, in a replay, the decision as it was made; it says whom a roll-out

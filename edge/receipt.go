@@ -75,7 +75,9 @@ func (e *Engine) makeReceipts(d *decider, b *Beacon, r *Request, out *Outcome) {
 		m.count(out, p.Answer)
 	}
 	if granted := out.Verdict.Granted; granted != 0 && (p.Answer == PromptAccepted || p.Answer == PromptChosen) {
-		m.key, m.session = d.person(), d.visit.State
+		if !d.isNew { // one that begins with the receipt is nobody's yet
+			m.key, m.session = d.person(), d.visit.State
+		}
 		m.receipt(out, p.Answer.String(), &out.Verdict)
 	}
 }
@@ -83,8 +85,10 @@ func (e *Engine) makeReceipts(d *decider, b *Beacon, r *Request, out *Outcome) {
 // A Withdrawal is the message of a visitor who takes consent back.
 type Withdrawal struct {
 	Site string
-	// Left is what is still granted.
+	// Left is what is still granted, as the tag says.
 	Left consent.Purposes
+	// GPC is true if the browser asks for Global Privacy Control.
+	GPC bool
 	// State is the sealed state that the browser carried, possibly empty.
 	State string
 	Now   time.Time
@@ -106,7 +110,11 @@ func (e *Engine) Withdraw(w *Withdrawal, out *Outcome) error {
 			m.key, m.session = visitorKey(w.Site, state.VisitorID()), state
 		}
 	}
-	m.receipt(out, "withdrawn", &consent.Verdict{Granted: w.Left, Authority: consent.ByOwner})
+	left := w.Left
+	if w.GPC {
+		left &^= release.doc.Settings.Consent.TakenByGPC()
+	}
+	m.receipt(out, "withdrawn", &consent.Verdict{Granted: left, Authority: consent.ByOwner})
 	return nil
 }
 
@@ -124,7 +132,7 @@ type receiptMaker struct {
 // receipt appends a receipt of what a verdict grants.
 func (m *receiptMaker) receipt(out *Outcome, answer string, v *consent.Verdict) {
 	id := orElse(m.id, randomID())
-	m.event(out, ReceiptEvent, id, v.Granted, func(b []byte) []byte {
+	m.event(out, ReceiptEvent, id, func(b []byte) []byte {
 		if m.session != nil {
 			b = append(b, `,"visitor":{"id":`...)
 			b = AppendString(b, m.session.VisitorID())
@@ -135,8 +143,10 @@ func (m *receiptMaker) receipt(out *Outcome, answer string, v *consent.Verdict) 
 		b = strconv.AppendUint(b, uint64(v.Granted), 10)
 		b = append(b, `,"authority":`...)
 		b = AppendString(b, v.Authority.String())
-		b = append(b, `,"policy":`...)
-		b = AppendString(b, v.Policy.String())
+		if m.prompt != "" { // a withdrawal does not ask which defaults are in force
+			b = append(b, `,"policy":`...)
+			b = AppendString(b, v.Policy.String())
+		}
 		b = append(b, `,"receipt":`...)
 		b = append(AppendString(b, id), '}')
 		return m.appendProps(b, answer)
@@ -148,10 +158,10 @@ func (m *receiptMaker) count(out *Outcome, answer PromptAnswer) {
 	counted := *m
 	counted.at = m.at.UTC().Truncate(24 * time.Hour)
 	id := randomID()
-	if m.id != "" {
-		id = m.id + ".count"
+	if m.id != "" { // the same for the same answer, and nobody without the key knows of which
+		id = m.engine.sealer.ProfileID(m.release.Site(), "count\x00"+m.id)
 	}
-	counted.event(out, PromptEvent, id, 0, func(b []byte) []byte {
+	counted.event(out, PromptEvent, id, func(b []byte) []byte {
 		return m.appendProps(b, answer.String())
 	})
 }
@@ -172,8 +182,9 @@ func randomID() string {
 	return base64.RawURLEncoding.EncodeToString(random[:])
 }
 
-// event appends an event and what rest adds to it.
-func (m *receiptMaker) event(out *Outcome, name, id string, granted consent.Purposes, rest func(b []byte) []byte) {
+// event appends an event and what rest adds to it. It has no purpose, so that no sink
+// that needs one gets it.
+func (m *receiptMaker) event(out *Outcome, name, id string, rest func(b []byte) []byte) {
 	from := len(out.eventSpace)
 	b := append(out.eventSpace, `{"v":1,"id":`...)
 	b = AppendString(b, id)
@@ -194,7 +205,7 @@ func (m *receiptMaker) event(out *Outcome, name, id string, granted consent.Purp
 	b = append(strconv.AppendUint(b, m.release.Number(), 10), '}')
 	out.eventSpace = b
 	out.Events = append(out.Events, Event{
-		site: m.release.Site(), id: id, name: name, visitor: m.key, granted: granted,
+		site: m.release.Site(), id: id, name: name, visitor: m.key,
 		at: m.at, expires: m.at.Add(m.release.retain), body: b[from:len(b):len(b)],
 	})
 }

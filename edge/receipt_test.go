@@ -85,7 +85,7 @@ func TestAPromptsAnswerLeavesAReceiptAndACount(t *testing.T) {
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			given := caseGiven{Granted: tt.granted, Lang: "en"}
+			given := caseGiven{Granted: tt.granted, Lang: "en", State: "returning"}
 			beacon, request := given.message(t)
 			beacon.Prompt = tt.prompt
 			if tt.change != nil {
@@ -136,6 +136,29 @@ func isNobodys(t *testing.T, e *edge.Event, read left) {
 	}
 }
 
+// A receipt that comes before the tag's first beacon is nobody's, and makes nobody
+// up: the state would be another than the tag's.
+func TestAReceiptBeginsNoState(t *testing.T) {
+	given := caseGiven{Granted: []string{"storage", "measure", "profile"}, Lang: "en"}
+	beacon, request := given.message(t)
+	beacon.Prompt = edge.BeaconPrompt{ID: "a1", Version: "2026-11", Answer: edge.PromptAccepted}
+	var out edge.Outcome
+	if err := promptEngine(t).Decide(beacon, request, &out); err != nil {
+		t.Fatal(err)
+	}
+	if out.State != "" || len(out.Events) != 2 {
+		t.Fatalf("state %q and %d events", out.State, len(out.Events))
+	}
+	for _, e := range readLeft(t, out.Events) {
+		if e.Visitor.ID != "" || e.Session != "" {
+			t.Errorf("%s names %q", e.Name, e.Visitor.ID)
+		}
+	}
+	if count, receipt := out.Events[0].ID(), out.Events[1].ID(); strings.Contains(count, receipt) || receipt != "a1" {
+		t.Errorf("the count is %q, the receipt %q", count, receipt)
+	}
+}
+
 // An answer that is sent again has the ids that it had.
 func TestAPromptsAnswerIsTheSameWhenItIsSentAgain(t *testing.T) {
 	engine := promptEngine(t)
@@ -173,20 +196,26 @@ func TestAWithdrawalLeavesAReceipt(t *testing.T) {
 		name  string
 		state string
 		still consent.Purposes
+		gpc   bool
 		known bool
 	}{
-		{"all of it", state, 0, true},
-		{"a part of it", state, consent.Context | consent.Measure, true},
-		{"without a state", "", 0, false},
-		{"with a state of no site of ours", "nonsense", 0, false},
+		{"all of it", state, 0, false, true},
+		{"a part of it", state, consent.Context | consent.Measure, false, true},
+		{"a part of it, they say, against GPC", state, consent.All, true, true},
+		{"without a state", "", 0, false, false},
+		{"with a state of no site of ours", "nonsense", 0, false, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var out edge.Outcome
-			if err := engine.Withdraw(&edge.Withdrawal{Site: "shop", Left: tt.still, State: tt.state, Now: caseNow}, &out); err != nil {
+			if err := engine.Withdraw(&edge.Withdrawal{Site: "shop", Left: tt.still, GPC: tt.gpc, State: tt.state, Now: caseNow}, &out); err != nil {
 				t.Fatal(err)
 			}
+			want := tt.still
+			if tt.gpc {
+				want &^= consent.Share | consent.Profile | consent.Personalise // the site reads it strictly
+			}
 			events := readLeft(t, out.Events)
-			if len(events) != 1 || events[0].Name != edge.ReceiptEvent || events[0].Props.Answer != "withdrawn" || events[0].Consent.Purposes != tt.still {
+			if len(events) != 1 || events[0].Name != edge.ReceiptEvent || events[0].Props.Answer != "withdrawn" || events[0].Consent.Purposes != want || events[0].Consent.Policy != "" || out.Events[0].Purposes() != 0 {
 				t.Fatalf("leaves %+v", events)
 			}
 			if e := events[0]; tt.known != (e.Visitor.ID != "") || tt.known != (out.Events[0].Visitor() != [16]byte{}) {

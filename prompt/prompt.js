@@ -28,6 +28,8 @@
   let granted;
   /** What has the focus again when the prompt goes. */
   let opener;
+  /** Ends what is still to be told of an earlier answer: it counts no more. */
+  let cancel = () => {};
 
   const read = () => {
     try {
@@ -50,7 +52,8 @@
   const bits = (names) => NAMES.reduce((sum, name, i) => (names.includes(name) ? sum + 2 ** i : sum), 0);
 
   /** Tells the node of an answer, again if it was not heard. */
-  const post = async (body, storage, tries) => {
+  const post = async (body, storage, tries, isOver) => {
+    if (isOver()) return;
     const url = new URL("v1/beacon", script.src);
     const isHome = url.origin === location.origin;
     try {
@@ -65,7 +68,7 @@
     } catch {
       // It is tried again.
     }
-    if (tries > 1) setTimeout(post, 1000 * (1 + Math.random()), body, storage, tries - 1);
+    if (tries > 1) setTimeout(post, 1000 * (1 + Math.random()), body, storage, tries - 1, isOver);
   };
 
   /**
@@ -79,10 +82,14 @@
     const purposes = bits(isGrant ? granted : []);
     const storage = purposes & 1;
     const id = crypto.getRandomValues(new Uint32Array(4)).join("-");
-    const send = () => {
+    let isOver = false;
+    const stop = () => {
       removeEventListener("near:answer", send);
       removeEventListener("pagehide", send);
       clearTimeout(timer);
+    };
+    const send = () => {
+      stop();
       let state;
       try {
         state = (storage && localStorage["near." + site]) || undefined;
@@ -100,9 +107,15 @@
           },
           prompt: { id, version, answer },
         }),
-        storage, TRIES,
+        storage, TRIES, () => isOver,
       );
     };
+    if (isGrant) {
+      cancel = () => {
+        isOver = true;
+        stop();
+      };
+    }
     const timer = setTimeout(send, isGrant ? SEND_AFTER : 0);
     if (!isGrant) return;
     addEventListener("near:answer", send);
@@ -123,6 +136,7 @@
 
   const answer = (names) => {
     const before = granted || [];
+    cancel();
     granted = asked.filter((name) => names.includes(name));
     if (keeper === "storage") keep();
     hide();

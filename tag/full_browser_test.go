@@ -41,8 +41,9 @@ func TestVitalsAreToldOnce(t *testing.T) {
 		b.waitFor(`__shift > 0`)
 	}
 	b.click("#slow")
-	if measures("event") {
-		b.waitFor(`window.slowest >= 100`) // the browser tells of an interaction after its next frame
+	// The browser tells of an interaction after its next frame, and not of every one.
+	for try := 0; measures("event") && try < 10 && !eval[bool](b, `new Promise(told => setTimeout(() => told(window.slowest >= 100), 1000))`); try++ {
+		b.click("#slow")
 	}
 	b.run(`hide(true); hide(false); hide(true)`)
 	e := s.waitForEvent("web_vitals")

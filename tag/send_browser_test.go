@@ -208,13 +208,15 @@ func TestStorageRefusedOnALaterPageIsWithdrawn(t *testing.T) {
 	b := openTab(t).open(s.page("/", SnippetOptions{}, grant("measure", "context", "storage"), hero))
 	s.waitForEvent("page_view")
 	b.waitFor(`"near.shop" in localStorage`)
+	settle() // on a slow machine the slots may be asked for after the page view
+	before, _ := s.counts()
 	refused := s.page("/refused", SnippetOptions{}, strings.ReplaceAll(grant("measure", "context", "storage"), "true", "false"), hero)
 	b.open(refused)
 	s.waitFor("the withdrawal", func() bool { _, withdrawals := s.counts(); return withdrawals == 1 })
 	b.open(refused)
 	settle()
-	if n, withdrawals := s.counts(); n != 1 || withdrawals != 1 {
-		t.Errorf("%d beacons and %d withdrawals, want 1 and 1", n, withdrawals)
+	if n, withdrawals := s.counts(); n != before || withdrawals != 1 {
+		t.Errorf("%d beacons and %d withdrawals, want %d and 1", n, withdrawals, before)
 	}
 	if kept := eval[string](b, nothingKept); kept != "" {
 		t.Errorf("the tag kept %q", kept)

@@ -86,7 +86,7 @@ func (s *shop) page(path string, o SnippetOptions, head, body string) string {
 	o.Nonce = "n0"
 	style := "near-slot,[data-slot]{display:block;min-height:200px}"
 	if !s.hurries {
-		style += "near-slot:not([data-near]),[data-slot]:not([data-near]){animation-delay:5s}"
+		style += "near-slot:not([data-near]),[data-slot]:not([data-near]){animation-delay:20s}"
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -134,7 +134,7 @@ func (a Answers) fold(s *Signals, p *Policy, where Region, now time.Time, notes 
 		verdict: Verdict{Policy: stricter(place, s.PagePolicy)},
 		readings: [...]reading{
 			readTCF(s, a.TCF, p, today),
-			readGPP(s, a.GPP, p, today, notes),
+			readGPP(s, a.GPP, p, place, today, notes),
 			readMode(s),
 			readOwner(s),
 			readRegion(p, place, s.PagePolicy),

@@ -11,6 +11,9 @@ func gpcVetoes(s *Signals, p *Policy) Purposes {
 	return optOutVetoes(p)
 }
 
+// TakenByGPC returns what Global Privacy Control takes away under the policy.
+func (p *Policy) TakenByGPC() Purposes { return optOutVetoes(p) }
+
 // optOutVetoes returns what an opt-out takes away: GPC's, or a US section's. The
 // specification of GPC speaks of selling and sharing (https://w3c.github.io/gpc/),
 // and so do the laws of the states; a site in strict mode reads it as a refusal of

@@ -86,7 +86,7 @@ func (a *GPPAnswer) section(g *gpp.String, s *gpp.Section) sectionAnswer {
 	case s.Name != "" && s.US.IsKnown():
 		says.kind = optOutLaw
 		says.says = causesOf(&s.US)
-		says.location = s.US.Location() == gpp.NotOptedOut
+		says.location = s.US.AgreesToLocation()
 	}
 	return says
 }
@@ -193,7 +193,7 @@ func isNoAnswer(id int) bool { return id <= gppLoading && id != gppNotApplicable
 // readGPP reads the GPP string, of which a is the answer. Of several sections in
 // force the strictest decides, purpose by purpose; one that does not count leaves
 // nothing. What sections in force refuse is refused whoever grants.
-func readGPP(s *Signals, a *GPPAnswer, p *Policy, today int32, notes *[]Veto) reading {
+func readGPP(s *Signals, a *GPPAnswer, p *Policy, place Class, today int32, notes *[]Veto) reading {
 	if !gppApplies(s) {
 		return reading{}
 	}
@@ -207,7 +207,7 @@ func readGPP(s *Signals, a *GPPAnswer, p *Policy, today int32, notes *[]Veto) re
 	if len(s.GPPSections) == 0 || slices.ContainsFunc(s.GPPSections, isNoAnswer) {
 		r.reason = firstReason(r.reason, SectionsUnknown)
 		for i := range a.sections[:a.count] {
-			a.judge(&r, int(a.sections[i].id), p, today)
+			a.judge(&r, int(a.sections[i].id), p, place, today)
 		}
 		if a.count == 0 {
 			r.veto(Veto{By: "gpp", Purposes: hiddenVetoes})
@@ -215,7 +215,7 @@ func readGPP(s *Signals, a *GPPAnswer, p *Policy, today int32, notes *[]Veto) re
 	}
 	for _, id := range s.GPPSections {
 		if id > gppLoading {
-			a.judge(&r, id, p, today)
+			a.judge(&r, id, p, place, today)
 		}
 	}
 	if r.reason != "" {
@@ -225,7 +225,7 @@ func readGPP(s *Signals, a *GPPAnswer, p *Policy, today int32, notes *[]Veto) re
 }
 
 // judge narrows a reading by a section that is in force.
-func (a *GPPAnswer) judge(r *reading, id int, p *Policy, today int32) {
+func (a *GPPAnswer) judge(r *reading, id int, p *Policy, place Class, today int32) {
 	section := a.find(id)
 	switch section.kind {
 	case asksConsent:
@@ -241,8 +241,10 @@ func (a *GPPAnswer) judge(r *reading, id int, p *Policy, today int32) {
 		r.grants &= granted
 		r.veto(Veto{By: "gpp", Section: id, Purposes: All &^ granted})
 	case optOutLaw:
-		granted := p.defaults(USOptOut)
-		if section.location {
+		// The platform's word on the law stands for the page's policy; the place has
+		// its own.
+		granted := p.defaults(USOptOut) & p.defaults(place)
+		if section.location && place == USOptOut {
 			granted |= Geo
 		}
 		r.grants &= granted

@@ -3,6 +3,7 @@
 package consent
 
 import (
+	"strings"
 	"testing"
 	"time"
 )
@@ -20,7 +21,8 @@ func TestGPPSections(t *testing.T) {
 		reason  Reason
 	}{
 		{"a US section without an opt-out grants the defaults of its law", gppText(usca(0, 0, 0, 0, false)), []int{8}, defaults, ""},
-		{"and the precise location that was agreed to", gppText(allowed), []int{8}, defaults | Geo, ""},
+		{"and the precise location that was agreed to", gppText(section{9, "BAoAAhA"}), []int{9}, defaults | Geo, ""},
+		{"not the one that was not opted out of", gppText(allowed), []int{8}, defaults, ""},
 		{"not the one that was refused", gppText(usca(2, 2, 1, 0, false)), []int{8}, defaults, ""},
 		{"an opt-out of sale takes share", gppText(usca(1, 2, 0, 0, false)), []int{8}, defaults &^ Share, ""},
 		{"an opt-out of sharing takes share", gppText(usca(2, 1, 0, 0, false)), []int{8}, defaults &^ Share, ""},
@@ -35,7 +37,7 @@ func TestGPPSections(t *testing.T) {
 		{"a section in force that is not in the string", gppText(allowed), []int{7}, 0, SectionMissing},
 		{"one of two that is not in the string", gppText(allowed), []int{8, 9}, 0, SectionMissing},
 		{"a section in force that cannot be read here", gppText(section{28, "AAAA"}), []int{28}, 0, SectionNotKnown},
-		{"one beside it that cannot be read does not count", gppText(allowed, section{28, "AAAA"}), []int{8}, defaults | Geo, ""},
+		{"one beside it that cannot be read does not count", gppText(allowed, section{28, "AAAA"}), []int{8}, defaults, ""},
 		{"no list of what is in force", gppText(allowed), nil, 0, SectionsUnknown},
 		{"a platform that is loading", gppText(allowed), []int{0}, 0, SectionsUnknown},
 		{"a platform that is loading beside a section", gppText(allowed), []int{0, 8}, 0, SectionsUnknown},
@@ -99,5 +101,31 @@ func TestGPPVetoesWhoeverGrants(t *testing.T) {
 	strict := Signals{Claimed: All, GDPR: Yes, TCF: agreed().text(), GPP: gppText(uscaText(1, 0, 0, 0, false)), GPPSections: []int{8}}
 	if got := Evaluate(&strict, &Policy{StrictGPC: true}, france, testNow); got.Granted != All&^(Share|Profile|Personalise) {
 		t.Errorf("in strict mode an opt-out leaves %v", got.Granted)
+	}
+}
+
+// The page's platform may say that US law holds, which stands for the page's policy
+// and for no place's: it adds nothing to what silence allows there but a location
+// that was agreed to.
+func TestAUSSectionOpensNoPlace(t *testing.T) {
+	for _, where := range []Region{{}, {Country: "DE"}, {Country: "GB"}, {Country: "JP"}, {Country: "US"}, {"US", "CA"}, {"US", "AL"}} {
+		for _, text := range []string{gppText(uscaText(2, 2, 2, 0, false)), gppText(uscaText(1, 1, 1, 0, true)), gppText(section{6, "1NNN"}), gppText(section{9, "BAoAAhA"})} {
+			ids := []int{8}
+			switch {
+			case strings.Contains(text, "~1"):
+				ids = []int{6}
+			case strings.Contains(text, "BAoAAhA"):
+				ids = []int{9}
+			}
+			for _, gdpr := range []Tri{Unset, No} {
+				silent := Signals{Claimed: All, PagePolicy: USOptOut, GDPR: gdpr}
+				told := silent
+				told.PagePolicy, told.GPP, told.GPPSections = Strict, text, ids
+				before, after := Evaluate(&silent, &Policy{}, where, testNow), Evaluate(&told, &Policy{}, where, testNow)
+				if added := after.Granted &^ before.Granted; added != 0 && (added != Geo || where.Country != "US") {
+					t.Errorf("in %v %s adds %v to %v", where, text, added, before.Granted)
+				}
+			}
+		}
 	}
 }

@@ -82,6 +82,9 @@ func randomWorld(r *rand.Rand) world {
 	if w.s.GPP != "" && sometimes(2) || sometimes(12) {
 		w.s.GPPSections = [][]int{{-1}, {0}, {7}, {-1, 8}, {8}, {8}, {8}, {2}}[r.IntN(8)]
 	}
+	if w.us != nil && sometimes(3) { // where a US section decides
+		w.s.Owner, w.s.Mode, w.s.GPPSections, w.where = Choice{}, Mode{}, []int{8}, Region{"US", "CA"}
+	}
 	w.p = Policy{
 		StrictGPC:           sometimes(3),
 		TCF:                 []TCFReading{ByPurpose, ByPurpose, ByPublisher, 7}[r.IntN(4)],

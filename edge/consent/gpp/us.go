@@ -182,6 +182,20 @@ func (u *US) HasGPC() bool {
 // string was made.
 func (u *US) GPC() bool { return u.HasGPC() && packed.Bits(u.optional, valueBits, 1) == 1 }
 
+// AgreesToLocation reports whether the visitor agreed to the precise location: its
+// value is 2, where that is consent. In California, Utah and Iowa sensitive data
+// may be opted out of and is never asked for: 2 is there who did nothing.
+func (u *US) AgreesToLocation() bool {
+	if u.layout == nil {
+		return false
+	}
+	switch u.layout.name {
+	case "usca", "usut", "usia":
+		return false
+	}
+	return u.Location() == NotOptedOut
+}
+
 // Location is the SensitiveDataProcessing value for the precise location: 1 no
 // consent (or opted out), 2 consent, 0 where it does not apply or the section
 // does not ask.
