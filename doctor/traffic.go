@@ -16,7 +16,8 @@ import (
 
 // Bounds of what is noted of a page.
 const (
-	maxNoted = 5000 // requests
+	maxNoted = 5000 // requests, and documents
+	maxURL   = 2000 // of a request's address
 	maxLines = 200  // of the console
 )
 
@@ -116,7 +117,8 @@ func (t *traffic) begin(e *network.EventRequestWillBeSent) {
 		t.byID[e.RequestID] = r
 		t.requests = append(t.requests, r)
 	}
-	r.method, r.url = e.Request.Method, e.Request.URL
+	r.method, r.url = e.Request.Method, clip(e.Request.URL, maxURL)
+	t.count(int64(len(e.Request.URL))) // data: is sent in it
 	if isBeacon.MatchString(r.url) {
 		t.open[e.RequestID], t.last = true, time.Now()
 	}
@@ -126,18 +128,25 @@ func (t *traffic) respond(e *network.EventResponseReceived) {
 	if r := t.byID[e.RequestID]; r != nil {
 		r.status = int(e.Response.Status)
 	}
-	if e.Type == network.ResourceTypeDocument && string(e.RequestID) == string(e.LoaderID) {
+	if e.Type == network.ResourceTypeDocument && string(e.RequestID) == string(e.LoaderID) && len(t.mains) < maxNoted {
 		t.mains[string(e.LoaderID)] = &response{url: e.Response.URL, kind: e.Response.MimeType, status: int(e.Response.Status), headers: e.Response.Headers}
 	}
 }
 
 func (t *traffic) receive(e *network.EventDataReceived) {
-	t.bytes += e.DataLength
+	t.count(e.DataLength)
 	document := t.mains[string(e.RequestID)]
-	if document != nil {
-		document.bytes += e.DataLength
+	if document == nil {
+		return
 	}
-	if t.bytes > maxTrafficBytes || document != nil && document.bytes > maxDocumentBytes {
+	if document.bytes += e.DataLength; document.bytes > maxDocumentBytes {
+		t.cause = causeTooLarge
+	}
+}
+
+// count counts bytes of the page's traffic, and stops the page at too many.
+func (t *traffic) count(bytes int64) {
+	if t.bytes += bytes; t.bytes > maxTrafficBytes {
 		t.cause = causeTooLarge
 	}
 }

@@ -131,7 +131,11 @@
     const hadFocus = prompt.contains(document.activeElement);
     prompt.hidden = true;
     // Who was in the prompt goes on where they came from, not at the page's top.
-    if (hadFocus) (opener?.isConnected ? opener : document.querySelector("main,[role=main]") || document.body).focus({ preventScroll: true });
+    if (!hadFocus) return;
+    const to = opener?.isConnected ? opener : document.querySelector("main,[role=main]");
+    if (!to) return;
+    if (to !== opener && !to.hasAttribute("tabindex")) to.tabIndex = -1;
+    to.focus({ preventScroll: true });
   };
 
   const answer = (names) => {
@@ -179,10 +183,18 @@
     if (from) reopen(from);
   });
 
-  if (keeper === "storage") {
+  /** Takes up the answer that is kept, which another page or tab may have changed. */
+  const resume = () => {
+    cancel();
     granted = read();
+    prompt.hidden = !!granted;
     if (granted) near("consent", Object.fromEntries(NAMES.map((name) => [name, granted.includes(name)])));
-    else prompt.hidden = false;
+  };
+
+  if (keeper === "storage") {
+    resume();
+    addEventListener("storage", (event) => event.key === key && resume());
+    addEventListener("pageshow", (event) => event.persisted && resume());
   }
   if (!prompt.hidden) tell("shown");
 })();

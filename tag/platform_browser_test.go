@@ -35,7 +35,7 @@ func TestPlatformsAreRead(t *testing.T) {
 		{"TCF comes before Consent Mode and the owner, whose refusal is a veto", "", tcData + endTCData +
 			`near("consent",{measure:true,device:false});gtag("consent","default",{analytics_storage:"denied",wait_for_update:9000})`, all - device, "tcf"},
 		{"purpose 1 is storage, and profiles need it", "", tcData + `tc.purpose.consents[1]=false` + endTCData, all - storage - profile - personalise, "tcf"},
-		{"where purpose 1 is not asked, storage needs no consent", "", tcData + `tc.purpose.consents[1]=false;tc.purposeOneTreatment=true` + endTCData, all, "tcf"},
+		{"where purpose 1 is not asked nobody has agreed to storage", "", tcData + `tc.purpose.consents[1]=false;tc.purposeOneTreatment=true` + endTCData, all &^ (1 | 8 | 16), "tcf"},
 		{"purposes 8 and 9 are measure, and share needs it", "", tcData + `tc.purpose.consents[9]=false` + endTCData, all - measure - share, "tcf"},
 		{"measure takes a legitimate interest", "", tcData + `tc.purpose.consents[8]=tc.purpose.consents[9]=false;tc.purpose.legitimateInterests={8:true,9:true}` + endTCData, all, "tcf"},
 		{"purpose 11 or 6 is context", "", tcData + `tc.purpose.consents[11]=false` + endTCData, all, "tcf"},

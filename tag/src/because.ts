@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import type { Decision } from "./wire";
 import { build } from "./kinds";
+import type { Decision } from "./wire";
 import { data } from "./script";
 
 /** What lets a visitor ask why a slot shows what it shows, where data-why has words for it. */

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { consentMode, readConsentMode, watchConsentMode } from "./gcm";
-import { type Signals, Purpose, names, pack } from "./wire";
+import { consentMode, readConsentMode, unanswered, watchConsentMode } from "./gcm";
 import { data } from "./script";
-import { gpp, gppGrants, gppRefuses, tcf, tcfGrants, watchPlatforms } from "./platform";
 import { withdraw } from "./send";
+import { gpp, gppGrants, gppRefuses, tcf, tcfGrants, watchPlatforms } from "./platform";
+import { type Signals, Purpose, names, pack } from "./wire";
 
 const owner: Record<string, boolean> = {};
 let listen: ((before: number) => void) | undefined;
@@ -74,7 +74,7 @@ const evaluate = ({ owner, gcm, gppSid, gdpr, gpc }: Signals) => {
       grants = tcfGrants;
     }
   }
-  isResolved = authority !== "region" && grants != null;
+  isResolved = authority !== "region" && grants != null && (!HAS_PLATFORMS || authority !== unanswered);
   granted = grants! & ~(owner.refused | (HAS_PLATFORMS ? gppRefuses | narrowed : narrowed) | (gpc ? Purpose.Share : 0));
   if (!(granted & Purpose.Storage)) granted &= ~Purpose.OfProfile;
   if (!(granted & Purpose.Measure)) granted &= ~Purpose.Share;

@@ -15,8 +15,8 @@ let told = 0;
 const tellError = (message: unknown, source = "", line?: number) => {
   if (told++ >= Max.Errors) return;
   tellEvent("exception", {
-    description: ("" + message).slice(0, Max.Text),
-    source: source.replace(/[?#].*/, "").slice(0, Max.Text),
+    description: String(message).replace(/[?#]\S*/g, "").slice(0, Max.Text),
+    source: source.replace(/[?#]\S*/g, "").slice(0, Max.Text),
     line,
   });
 };

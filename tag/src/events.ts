@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { granted, isHeld } from "./consent";
 import { enqueue, resumeUnsent, schedule } from "./send";
-import { type Props, Purpose } from "./wire";
+import { granted, isHeld } from "./consent";
 import { page } from "./page";
 import { tellWhy } from "./why";
+import { type Props, Purpose } from "./wire";
 
 const enum Max {
   /** In characters; the server counts bytes, and refuses that event alone. */
@@ -26,9 +26,6 @@ export const tellEvent = (name: string, props: Props = {}) => {
   }
 };
 
-/** Takes what the visitor says of himself or herself, to a question by its name. */
-export const tellAnswer = (name: string, value: unknown) => tellEvent("answer", { [name]: value });
-
 /** Counts the page view as soon as it may be counted. */
 export const viewPage = () => {
   if (granted & Purpose.Measure && !page._isViewed) {
@@ -42,6 +39,9 @@ export const viewPage = () => {
     schedule(0);
   }
 };
+
+/** Takes what the visitor says of himself or herself, to a question by its name. */
+export const tellAnswer = (name: string, value: unknown) => tellEvent("answer", { [name]: value });
 
 /**
  * Counts the visible time since the last count, if it is a second or more; call

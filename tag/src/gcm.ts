@@ -22,6 +22,9 @@ let waits = 0;
 /** Google Consent Mode's states by type; undefined while a default waits for its update. */
 export let consentMode: Record<string, string> | undefined = {};
 
+/** The authority whose word is nobody's answer: Consent Mode, as long as it has defaults alone. */
+export let unanswered = "gcm";
+
 /** What states grant: a type never set is refused, and none is needed for context. */
 export const readConsentMode = (states: States) => {
   let granted: number = Purpose.OptOut;
@@ -32,7 +35,7 @@ export const readConsentMode = (states: States) => {
 /** Reads what the page's dataLayer holds and listens to what is pushed later. */
 export const watchConsentMode = (onChange: () => void) => {
   const layer: any[] = (window.dataLayer = window.dataLayer || []);
-  const apply = () => {
+  const apply = (_?: string) => {
     consentMode = { ...defaults, ...updates };
     onChange();
   };
@@ -56,10 +59,10 @@ export const watchConsentMode = (onChange: () => void) => {
       waits++;
       // No default shortens the wait of another.
       setTimeout(() => --waits || apply(), states.wait_for_update);
-    } else apply();
+    } else apply((unanswered = ""));
   };
   const push = layer.push;
-  layer.forEach(read);
+  layer.forEach?.(read); // some pages have an object there
   layer.push = (...entries) => {
     entries.forEach(read);
     return push.apply(layer, entries);

@@ -20,7 +20,6 @@ interface TCData {
   gdprApplies?: boolean;
   eventStatus: string;
   tcString: string;
-  purposeOneTreatment?: boolean;
   purpose?: { consents: Record<number, boolean>; legitimateInterests?: Record<number, boolean> };
   specialFeatureOptins?: Record<number, boolean>;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { granted } from "./consent";
 import { Purpose } from "./wire";
+import { granted } from "./consent";
 import { type Slot, slots } from "./slot";
 import { tellEvent } from "./events";
 
@@ -13,14 +13,6 @@ const enum Viewed {
   Millis = 1000,
 }
 
-const tellSlot = (name: string, slot: Slot) =>
-  tellEvent(name, { decision: slot._decision!.id, shown: slot._el.dataset.near });
-
-const countView = (slot: Slot) => {
-  if (!slot._decision!._isViewed) tellSlot("slot_impression", slot);
-  slot._decision!._isViewed = true;
-};
-
 /** Starts and stops the seconds; call it when what they depend on has changed. */
 export const watchViews = () =>
   slots.forEach((slot) => {
@@ -28,6 +20,14 @@ export const watchViews = () =>
       slot._timer = slot._timer || setTimeout(countView, Viewed.Millis, slot);
     } else slot._timer = clearTimeout(slot._timer) as undefined;
   });
+
+const tellSlot = (name: string, slot: Slot) =>
+  tellEvent(name, { decision: slot._decision!.id, shown: slot._el.dataset.near });
+
+const countView = (slot: Slot) => {
+  if (!slot._decision!._isViewed) tellSlot("slot_impression", slot);
+  slot._decision!._isViewed = true;
+};
 
 /** Watches how much of a slot's element is in view. */
 export const observer = /* @__PURE__ */ new IntersectionObserver(
@@ -50,8 +50,9 @@ export const watchClicks = () =>
   addEventListener(
     "click",
     (click) => {
-      const slot = slots.get((click.target as Element).closest("near-slot,[data-slot]")!);
-      if (click.isTrusted && slot?._decision?.id) {
+      // A script's click may have no element for its target.
+      const slot = slots.get((click.isTrusted && (click.target as Element).closest("near-slot,[data-slot]")) as Element);
+      if (slot?._decision?.id) {
         countView(slot);
         tellSlot("slot_click", slot);
       }

@@ -2,19 +2,19 @@
 
 import { whenNavigated } from "./spa";
 import { watchClicks, watchViews } from "./impression";
-import { tellVitals, watchVitals } from "./vitals";
-import { noteAct, restoreSlots, scanSlots, slots, watchSlots } from "./slot";
-import { Purpose } from "./wire";
-import { watchMarkup } from "./markup";
+import { watchErrors } from "./errors";
 import { keepState } from "./state";
 import { tellWhy, tellWhyNotAsked } from "./why";
-import { authority, endHold, getSignals, granted, isHeld, isResolved, tellConsent, watchConsent } from "./consent";
-import { watchErrors } from "./errors";
-import { tellAnswer, tellEngagement, tellEvent, viewPage } from "./events";
+import { noteAct, restoreSlots, scanSlots, slots, watchSlots } from "./slot";
+import { tell } from "./tell";
+import { Purpose } from "./wire";
+import { tellVitals, watchVitals } from "./vitals";
 import { page, turnPage } from "./page";
 import { openDebug } from "./open-debug";
 import { dropEvents, forgetFlights, forgetUnsent, send, sentUnder, startSending, withdraw } from "./send";
-import { tell } from "./tell";
+import { watchMarkup } from "./markup";
+import { authority, endHold, getSignals, granted, isHeld, isResolved, tellConsent, watchConsent } from "./consent";
+import { tellAnswer, tellEngagement, tellEvent, viewPage } from "./events";
 
 const enum Max {
   /** How long the first request waits for the rest of the page's slots. */

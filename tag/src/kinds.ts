@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import type { Content, Markup } from "./wire";
 import { tell } from "./tell";
 import { buildSurvey } from "./survey";
-import type { Content, Markup } from "./wire";
 
 /**
  * Builds compiled markup without a parser, so that it works where a policy

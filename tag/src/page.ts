@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { granted } from "./consent";
 import { type WireClient, type WirePage, Purpose } from "./wire";
+import { granted } from "./consent";
 
 type Facts = Pick<WirePage, "type" | "category" | "tags" | "item">;
 

@@ -25,11 +25,11 @@ export let gppRefuses = 0;
  * What TCF's purposes grant: measuring and content chosen by the request take a
  * legitimate interest too, the rest takes consent.
  */
-const readTcf = ({ purpose, purposeOneTreatment, specialFeatureOptins = {} }: TCData) => {
+const readTcf = ({ purpose, specialFeatureOptins = {} }: TCData) => {
   const { consents, legitimateInterests = {} } = purpose!;
   const may = (id: number) => consents[id] || legitimateInterests[id];
   return pack([
-    consents[1] || purposeOneTreatment,
+    consents[1],
     may(8) && may(9),
     may(11) || consents[6],
     consents[5],
@@ -58,9 +58,9 @@ export const watchPlatforms = (onChange: () => void) => {
     gpp = { gppSid: [0] };
     window.__gpp("addEventListener", (event) => {
       const ping = event?.pingData;
-      const sections = JSON.stringify(ping?.parsedSections || 0);
+      const sections = JSON.stringify(ping?.parsedSections);
       // Section 0 is the platform's own word for not knowing yet.
-      const gppSid = ping?.signalStatus === "ready" && ping.applicableSections[0] ? ping.applicableSections : [0];
+      const gppSid = ping?.signalStatus === "ready" && ping.applicableSections?.[0] ? ping.applicableSections : [0];
       gpp = { gpp: ping?.gppString, gppSid };
       // The sections of US law begin with number 6. A yes to something sensitive
       // may be one to precise location: its place in the list depends on the

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { tell } from "./tell";
+import { type Answer, type Beacon, type WireEvent, Purpose, Wire } from "./wire";
+import { keepUnsent, takeUnsent } from "./unsent";
+import { keepState } from "./state";
+import { getSignals, granted, isHeld, isResolved, narrow } from "./consent";
 import { type Slot, fillSlots, getUnasked } from "./slot";
 import { data, isCrossOrigin, script } from "./script";
-import { tellWhy } from "./why";
-import { keepUnsent, takeUnsent } from "./unsent";
-import { type Answer, type Beacon, type WireEvent, Purpose, Wire } from "./wire";
-import { tell } from "./tell";
-import { getSignals, granted, isHeld, isResolved, narrow } from "./consent";
-import { keepState } from "./state";
 import { type Page, describe, encoder, page } from "./page";
+import { tellWhy } from "./why";
 
 const enum Max {
   /** Under a half of the 64 KiB that a browser allows in flight when a page is left. */
@@ -76,7 +76,7 @@ const build = (from: Page, events: WireEvent[], slots: Slot[]) =>
     // Asking before the answer leaves it to the server whether silence grants
     // context here; the claim is only the most that it may grant.
     consent: { purposes: HAS_SLOTS ? granted || Purpose.Context : granted, ...getSignals() },
-    state: keepState(),
+    ...(granted & Purpose.Storage && { state: keepState() }),
     ...(HAS_SLOTS && { why: data.why != null }),
     sent: events[0] && Date.now(),
     events: events[0] && events,

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { observer, watchViews } from "./impression";
 import { render } from "./kinds";
+import { buildBecause } from "./because";
+import type { Decision, WireSlot } from "./wire";
+import { tellWhy } from "./why";
 import { isHeld } from "./consent";
 import { mayAsk, schedule } from "./send";
-import { buildBecause } from "./because";
-import { tellWhy } from "./why";
-import type { Decision, WireSlot } from "./wire";
+import { observer, watchViews } from "./impression";
 
 const enum Max {
   Slots = 32,

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { withdraw } from "./send";
-import { data } from "./script";
 import { type Answer, Purpose } from "./wire";
 import { granted, isResolved } from "./consent";
+import { data } from "./script";
 
 // On the site's own origin the server keeps state in a cookie that scripts
 // cannot see: an empty entry of web storage stands for it, so that a refusal on
@@ -22,8 +22,9 @@ export const keepState = (answer?: Answer): string | undefined => {
       return localStorage[key];
     }
     if (isResolved && key in localStorage) {
-      delete localStorage[key];
-      withdraw();
+      // The entry goes with the server's answer: a page may be left before that.
+      if (answer) delete localStorage[key];
+      else withdraw();
     }
   } catch {
     // Storage is blocked: the visitor is new each time.

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { build } from "./kinds";
-import type { Markup } from "./wire";
 import { tellAnswer } from "./events";
+import type { Markup } from "./wire";
 
 /** A question, as a slot of the kind json has it under "survey". Every text is in the content's language. */
 export interface Survey {

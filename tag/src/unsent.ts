@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { granted, isResolved } from "./consent";
 import { data } from "./script";
 import { Purpose, type WireEvent } from "./wire";
 import type { Page } from "./page";
-import { granted, isResolved } from "./consent";
 
 // Events that the server could not take outlive the page in the tab's web
 // storage, where storage and measure are granted. The server keeps each event

@@ -23,13 +23,6 @@ let isTold = false;
 /** The longest event of each interaction, by its number. */
 const interactions: Record<number, number> = {};
 
-const watch = (type: string, onEntry: (entry: any) => void) =>
-  // A type that the browser does not know is passed by.
-  new PerformanceObserver((list) => list.getEntries().forEach(onEntry)).observe({
-    type,
-    buffered: true,
-  });
-
 /** Starts to measure. What was before is in the browser's buffers. */
 export const watchVitals = () => {
   watch("largest-contentful-paint", ({ startTime }) => (paint = startTime));
@@ -48,6 +41,13 @@ export const watchVitals = () => {
   });
 };
 
+const watch = (type: string, onEntry: (entry: any) => void) =>
+  // A type that the browser does not know is passed by.
+  new PerformanceObserver((list) => list.getEntries().forEach(onEntry)).observe({
+    type,
+    buffered: true,
+  });
+
 /** Tells what was measured, once: when the page is first left or hidden. */
 export const tellVitals = () => {
   if (isTold) return;
@@ -59,7 +59,7 @@ export const tellVitals = () => {
   tellEvent("web_vitals", {
     lcp: since(paint),
     cls: shift && +shift.toFixed(4),
-    inp: durations[Math.floor(durations.length / Max.PerOutlier)],
+    inp: durations[(durations.length / Max.PerOutlier) | 0],
     ttfb: since(navigation?.responseStart),
   });
 };
