@@ -51,7 +51,7 @@ func TestConsentExplain(t *testing.T) {
 			outcomes{"storage": consent.Unresolved}, []string{"older than 13 months (stale)"}},
 		{"a US section", "an-opt-out-of-sale-takes-share", []string{"--country", "US", "--region", "CA"}, "gpp", "",
 			outcomes{"share": consent.Vetoed, "geo": consent.NotGranted}, []string{"taken away by gpp usca.SaleOptOut"}},
-		{"a site's own policy", "an-opt-out-of-sale-takes-share", []string{"--rules", site}, "gpp", "",
+		{"a site's own policy", "an-opt-out-of-sale-takes-share", []string{"--rules", site, "--country", "us", "--region", "ca"}, "gpp", "",
 			outcomes{"profile": consent.Vetoed}, nil},
 		{"a site that reads a vendor", "a-vendor-with-consent-has-what-the-purposes-grant", []string{"--rules", site}, "tcf", consent.VendorNotDisclosed,
 			outcomes{"measure": consent.Unresolved}, []string{"vendor_not_disclosed"}},

@@ -276,6 +276,7 @@ func TestWithdrawingEverythingExpiresTheCookie(t *testing.T) {
 	if sent := b.sent("/v1/withdraw"); len(sent) != 1 {
 		t.Errorf("withdrawals sent: %q, want exactly one", sent)
 	}
+	b.until("the answer, with which the last entry goes", `!localStorage.length`)
 	b.nothingStored()
 }
 

@@ -76,7 +76,7 @@ func (x *examination) checkVerdict(now *tagState, granted []string) {
 	switch {
 	case !now.Resolved && now.Authority == "region":
 		x.find("consent-nobody", fmt.Sprintf("nobody has answered for consent within %s, so nothing is sent", waited))
-	case !now.Resolved:
+	case !now.Resolved && now.Granted == 0:
 		x.find("consent-unresolved", fmt.Sprintf("%s has the word and has granted nothing within %s", authorityText(now.Authority), waited), "authority", now.Authority)
 	case now.Granted&uint32(consent.Context) == 0:
 		x.find("consent-no-context", fmt.Sprintf("%s has answered, and context is not granted (granted: %s)", authorityText(now.Authority), listed(granted)))

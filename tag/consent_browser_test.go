@@ -41,7 +41,7 @@ func TestWithoutAnAnswerNothingIsSentOrKept(t *testing.T) {
 		{"a GPP platform is asking", "us-optout",
 			`__gpp=(c,f)=>f({pingData:{signalStatus:"not ready",gppString:"DB",applicableSections:[7],parsedSections:{usnat:{SaleOptOut:2}}}},true)`},
 		{"a GPP section in force is not of US law", "us-optout", gppData("2,7", `{usnat:{SaleOptOut:2}}`)},
-		{"Consent Mode waits for its update", "", `gtag("consent","default",{analytics_storage:"granted",wait_for_update:5000})`},
+		{"Consent Mode waits for its update", "", `gtag("consent","default",{analytics_storage:"granted",wait_for_update:60000})`},
 	}
 	s := newShop(t)
 	var frames frameSet
