@@ -95,7 +95,7 @@ func metricsTable(t *testing.T, text string) string {
 // knownLabels are the labels of metrics. Each has a closed list of values, or
 // values that operators choose.
 var knownLabels = []string{
-	"route", "status", "code", "reason", "limit", "result", "store", "site", "module", "version", "hash", "kind", "le", "file", "family", "go", "asks", "type", "shape",
+	"route", "status", "code", "reason", "limit", "result", "store", "site", "module", "version", "hash", "kind", "le", "file", "family", "go", "asks", "type", "shape", "authority", "outcome",
 }
 
 // Every label is one that was thought about: a new one could hold what a client
