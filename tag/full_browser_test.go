@@ -28,7 +28,7 @@ func TestVitalsAreToldOnce(t *testing.T) {
 	t.Parallel()
 	s := newFullShop(t)
 	b := openTab(t, hides).open(s.page("/", SnippetOptions{}, grant("measure"), `<h1>Hats</h1><button id=slow>slow</button><div id=gap></div><p>below</p>
-		<script nonce=$>slow.onclick = () => { const end = performance.now() + 100; while (performance.now() < end); };
+		<script nonce=$>slow.onclick = () => { const end = performance.now() + 200; while (performance.now() < end); };
 		new PerformanceObserver(list => list.getEntries().forEach(e => { if (e.interactionId) window.slowest = Math.max(window.slowest || 0, e.duration) }))
 			.observe({type: "event", buffered: true});
 		setTimeout(() => gap.style.height = "200px", 700)</script>`))
@@ -41,10 +41,13 @@ func TestVitalsAreToldOnce(t *testing.T) {
 		b.waitFor(`__shift > 0`)
 	}
 	b.click("#slow")
-	// The browser tells of an interaction after its next frame, and not of every one.
-	for try := 0; measures("event") && try < 10 && !eval[bool](b, `new Promise(told => setTimeout(() => told(window.slowest >= 100), 1000))`); try++ {
+	// The browser tells of an interaction after its next frame, and Firefox not of
+	// every one that a driver makes.
+	const isHeard = `window.slowest >= 100`
+	for try := 0; measures("event") && try < 6 && !eval[bool](b, `new Promise(told => setTimeout(() => told(`+isHeard+`), 1000))`); try++ {
 		b.click("#slow")
 	}
+	heard := eval[bool](b, isHeard)
 	b.run(`hide(true); hide(false); hide(true)`)
 	e := s.waitForEvent("web_vitals")
 	for _, vital := range []struct {
@@ -55,7 +58,11 @@ func TestVitalsAreToldOnce(t *testing.T) {
 		{"ttfb", "navigation", 0.1, 60_000}, {"cls", "layout-shift", 0.0001, b.shift() + 0.0001},
 	} {
 		value, told := e.Props[vital.name].(float64)
-		if told != measures(vital.entryType) || told && (value < vital.least || value > vital.most) {
+		expected := measures(vital.entryType)
+		if vital.name == "inp" {
+			expected = heard
+		}
+		if told != expected || told && (value < vital.least || value > vital.most) {
 			t.Errorf("%s is %v", vital.name, e.Props[vital.name])
 		}
 	}
