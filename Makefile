@@ -4,6 +4,8 @@
 
 FUZZTIME ?= 30s
 SOAK     ?= 10m
+# A browser that is driven over HTTP may fail by its driver: what fails twice fails.
+once_more = $(1) || { echo "once more:"; $(1); }
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 
 help: ## List the targets
@@ -17,8 +19,8 @@ build: ## Build ./nearside as it is shipped
 
 test: deps check ## Everything CI runs: deps, check and every test
 	CI=true go test -count=1 ./...
-	CI=true NEARSIDE_TEST_BROWSER=firefox go test -count=1 ./tag
-	CI=true NEARSIDE_TEST_BROWSER=webkit go test -count=1 ./tag
+	$(call once_more,CI=true NEARSIDE_TEST_BROWSER=firefox go test -count=1 ./tag)
+	$(call once_more,CI=true NEARSIDE_TEST_BROWSER=webkit go test -count=1 ./tag)
 
 check: ## Format, vet, lint, types; built and generated files unchanged
 	@scripts/check.sh
