@@ -256,6 +256,7 @@ func TestWithdrawingContextRestoresThePageAtOnce(t *testing.T) {
 	}
 	waitFor(t, "the withdrawal to be sent", func() bool { return len(b.sent("/v1/withdraw")) > 0 })
 	time.Sleep(500 * time.Millisecond) // time for a second one
+	waitFor(t, "the withdrawal to be noted", func() bool { return len(b.sent("/v1/withdraw")) > 0 })
 	if sent := b.sent("/v1/withdraw"); len(sent) != 1 {
 		t.Errorf("withdrawals sent: %q, want exactly one", sent)
 	}

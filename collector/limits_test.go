@@ -191,6 +191,16 @@ func TestAFullHouseMakesRoom(t *testing.T) {
 	idle, busy, arriving := dial(t, h.addr), dial(t, h.addr), dial(t, h.addr)
 	_, _ = io.WriteString(idle, request("/healthz"))
 	readSome(t, idle, "ok\n")
+	waitFor(t, "the idle one to wait", func() bool { // before the other does
+		h.door.mu.Lock()
+		defer h.door.mu.Unlock()
+		for p := range h.door.open {
+			if p.waits.Load() > 0 {
+				return true
+			}
+		}
+		return false
+	})
 	_, _ = io.WriteString(busy, request("/slow"))
 	<-entered
 	read := h.metrics.bytesIn.Load()
