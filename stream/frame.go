@@ -25,8 +25,8 @@ import (
 //	         id name [transaction] json
 //	string = length:uvarint bytes
 //
-// Events of one page are much alike: packed, a group of twenty takes a quarter of
-// the room, on disk and in every copy that the server makes of it.
+// Events of one moment are much alike: packed they take a fraction of the room, on
+// disk and in every copy that the server makes of them.
 //
 // Integers are little-endian, times are milliseconds since the Unix epoch, crc
 // is CRC-32C over everything before it. The site is the message's subject and
