@@ -40,3 +40,40 @@ func (f *frameSet) open(t *testing.T, s *shop) *tab {
 	time.Sleep(700 * time.Millisecond)
 	return b
 }
+
+// A foldCase is a page with signals of consent and what the tag makes of them.
+type foldCase struct {
+	name, policy, head string
+	want               int // the purposes
+	authority          string
+}
+
+// checkFolds opens a page of each case and checks the verdict of its tag, and under
+// what each beacon was sent. sends says whether a case must send one.
+func checkFolds(t *testing.T, tests []foldCase, sends func(foldCase) bool) {
+	t.Helper()
+	s := newShop(t)
+	var frames frameSet
+	for _, tt := range tests {
+		frames.add(s, SnippetOptions{Policy: tt.policy}, tt.head, hero)
+	}
+	b := frames.open(t, s)
+	settle()
+	for i, tt := range tests {
+		now := `frames[` + itoa(i) + `].__now()`
+		if got := eval[string](b, now+`.granted + " " + `+now+`.authority`); got != itoa(tt.want)+" "+tt.authority {
+			t.Errorf("%s: granted %s, want %d %s", tt.name, got, tt.want, tt.authority)
+		}
+		n := 0
+		for _, sent := range s.sent() {
+			if strings.HasSuffix(sent.Page.URL, frames.path(i)) {
+				if n++; sent.Consent.Purposes != tt.want {
+					t.Errorf("%s: sent under %d, want %d", tt.name, sent.Consent.Purposes, tt.want)
+				}
+			}
+		}
+		if (n > 0) != sends(tt) {
+			t.Errorf("%s: %d beacons", tt.name, n)
+		}
+	}
+}

@@ -4,7 +4,6 @@ package tag
 
 import (
 	"net/http"
-	"strings"
 	"testing"
 	"time"
 )
@@ -26,11 +25,7 @@ func gppData(section, parsed string) string {
 func TestPlatformsAreRead(t *testing.T) {
 	t.Parallel()
 	const all = 255
-	tests := []struct {
-		name, policy, head string
-		want               int
-		authority          string
-	}{
+	tests := []foldCase{
 		{"TCF grants by consent", "", tcData + endTCData, all, "tcf"},
 		{"TCF comes before Consent Mode and the owner, whose refusal is a veto", "", tcData + endTCData +
 			`near("consent",{measure:true,device:false});gtag("consent","default",{analytics_storage:"denied",wait_for_update:9000})`, all - device, "tcf"},
@@ -60,30 +55,7 @@ func TestPlatformsAreRead(t *testing.T) {
 		{"Consent Mode as a list", "", `dataLayer.push(["consent","update",{analytics_storage:"granted"}])`, measure | context_, "gcm"},
 		{"Consent Mode as an object, among others", "", `dataLayer.push({event:"gtm.js"},{0:"consent",1:"default",2:{analytics_storage:"granted"}},{ecommerce:null})`, measure | context_, "gcm"},
 	}
-	s := newShop(t)
-	var frames frameSet
-	for _, tt := range tests {
-		frames.add(s, SnippetOptions{Policy: tt.policy}, tt.head, hero)
-	}
-	b := frames.open(t, s)
-	settle()
-	for i, tt := range tests {
-		now := `frames[` + itoa(i) + `].__now()`
-		if got := eval[string](b, now+`.granted + " " + `+now+`.authority`); got != itoa(tt.want)+" "+tt.authority {
-			t.Errorf("%s: granted %s, want %d %s", tt.name, got, tt.want, tt.authority)
-		}
-		n := 0
-		for _, sent := range s.sent() {
-			if strings.HasSuffix(sent.Page.URL, frames.path(i)) {
-				if n++; sent.Consent.Purposes != tt.want {
-					t.Errorf("%s: sent under %d, want %d", tt.name, sent.Consent.Purposes, tt.want)
-				}
-			}
-		}
-		if n == 0 {
-			t.Errorf("%s: nothing was sent", tt.name)
-		}
-	}
+	checkFolds(t, tests, func(foldCase) bool { return true })
 }
 
 // A platform that asks again takes nothing back: what waits goes on waiting, and
