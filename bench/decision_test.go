@@ -106,11 +106,11 @@ func (c *crowd) decides(granted consent.Purposes, keep func(*edge.Record)) func(
 	state := &edge.State{
 		Visitor: [16]byte{1}, Session: [8]byte{2}, Visits: 6,
 		First: now.Add(-10 * week), Started: now.Add(-week), Last: now.Add(-week),
-		Events: []edge.StateEvent{{At: now.Add(-week), Code: edge.StateAddToCart, Item: "shoe-3", Category: "shoes", Quantity: 2, Price: 80}},
 	}
+	state.Learn("add_to_cart", now.Add(-week), edge.ItemEvent{Item: "shoe-3", Category: "shoes", Quantity: 2, Price: 80})
 	for i := range 12 {
 		item := fmt.Sprintf("hat-%d", i)
-		state.Events = append(state.Events, edge.StateEvent{At: now.Add(-week), Code: edge.StateViewItem, Item: item, Category: "hats", Quantity: 1, Price: 49})
+		state.Learn("view_item", now.Add(-week), edge.ItemEvent{Item: item, Category: "hats", Price: 49})
 	}
 	beacon := &edge.Beacon{
 		Site:    "shop",

@@ -153,14 +153,13 @@ func (d dice) state(at time.Time) *edge.State {
 	for i := range s.Visitor {
 		s.Visitor[i] = byte(d.Uint32())
 	}
-	for range d.IntN(edge.MaxStateEvents + 1) {
-		code := edge.StateViewItem
+	for range d.IntN(17) {
+		name := "view_item"
 		if d.chance(30) {
-			code = edge.StateCode(1 + d.IntN(4))
+			name = d.one([]string{"view_item", "add_to_cart", "remove_from_cart", "purchase"})
 		}
-		s.Events = append(s.Events, edge.StateEvent{
-			At: at.Add(-ago), Code: code, Item: d.sku(), Category: d.one(words.categories),
-			Quantity: uint8(1 + d.IntN(3)), Price: float64(5 + d.IntN(150)),
+		s.Learn(name, at.Add(-ago), edge.ItemEvent{
+			Item: d.sku(), Category: d.one(words.categories), Quantity: uint8(1 + d.IntN(3)), Price: float64(5 + d.IntN(150)),
 		})
 	}
 	return s

@@ -296,7 +296,7 @@ func TestAStateOfOneCustomerEndsWhereAnotherComes(t *testing.T) {
 		return kept[len(kept)-1]
 	}
 	a, first := decide(usual, say{"profile": "c-1", "events": viewed("a")})
-	if first == nil || !first.Customer || len(first.Events) != 1 {
+	if first == nil || !first.Customer || len(first.Items) != 1 {
 		t.Fatalf("state %+v", first)
 	}
 	_, second := decide(usual, say{"profile": "c-2", "state": *a.State, "events": viewed("b")})
@@ -305,8 +305,8 @@ func TestAStateOfOneCustomerEndsWhereAnotherComes(t *testing.T) {
 		t.Fatal("the first customer's state goes on for the second")
 	case second.VisitorID() != sealer.ProfileID("demo", "c-2"), !second.Customer:
 		t.Errorf("the second customer is %s", second.VisitorID())
-	case len(second.Events) != 1 || second.Events[0].Item != "hat-b":
-		t.Errorf("the second customer's history is %+v", second.Events)
+	case len(second.Items) != 1 || second.Items[0].ID != "hat-b":
+		t.Errorf("the second customer's history is %+v", second.Items)
 	}
 	if ev := lastKept(); strings.Contains(ev, first.VisitorID()) || !strings.Contains(ev, `"id":"`+second.VisitorID()+`"`) {
 		t.Errorf("the second customer's event %s names the first", ev)
@@ -325,7 +325,7 @@ func TestAStateOfOneCustomerEndsWhereAnotherComes(t *testing.T) {
 	// began for nobody goes on for whoever signs in.
 	for _, more := range []say{{"profile": "c-1"}, {}} {
 		more["state"], more["events"] = *a.State, viewed("e"+strconv.Itoa(len(more)))
-		if _, same := decide(usual, more); same == nil || same.VisitorID() != first.VisitorID() || len(same.Events) != 2 || !same.Customer {
+		if _, same := decide(usual, more); same == nil || same.VisitorID() != first.VisitorID() || len(same.Items) != 2 || !same.Customer {
 			t.Errorf("%v: state %+v", more["profile"], same)
 		}
 	}

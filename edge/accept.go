@@ -11,7 +11,7 @@ import (
 )
 
 // acceptEvents sorts the beacon's events into those that may be believed and
-// those that are refused, and remembers the commerce events in the state.
+// those that are refused, and has the state learn of them.
 // Without measure nothing of them is believed.
 func (e *Engine) acceptEvents(d *decider, b *Beacon, r *Request, out *Outcome) {
 	for i := range b.Events {
@@ -33,17 +33,15 @@ func (e *Engine) acceptEvents(d *decider, b *Beacon, r *Request, out *Outcome) {
 	if d.visit.State == nil {
 		return
 	}
-	if !d.granted.Has(consent.Storage | consent.Profile | consent.Measure) {
+	const needs = consent.Storage | consent.Profile | consent.Personalise
+	if !d.granted.Has(needs | consent.Measure) {
 		d.untold = b.Events
 	}
-	d.visit.Untold = slices.ContainsFunc(d.untold, func(ev BeaconEvent) bool { return stateCode(ev.Name) != 0 })
-	if !d.granted.Has(consent.Storage | consent.Profile) {
-		return
+	d.visit.Untold = slices.ContainsFunc(d.untold, func(ev BeaconEvent) bool { return hasItems(ev.Name) })
+	d.visit.UntoldActs = slices.ContainsFunc(d.untold, func(ev BeaconEvent) bool { return learns(ev.Name) })
+	if d.granted.Has(needs) {
+		d.learn(b, r.Now)
 	}
-	for i := range d.events {
-		d.remember(&d.events[i], eventTime(b, &d.events[i], r.Now))
-	}
-	d.countEvents(b, r.Now)
 }
 
 // refuse returns the code and field for which an event is refused, or "".
@@ -98,35 +96,3 @@ func tellable(name string) bool {
 }
 
 func slotEvent(name string) bool { return name == "slot_impression" || name == "slot_click" }
-
-// remember notes a commerce event's items in the state.
-func (d *decider) remember(ev *BeaconEvent, at time.Time) {
-	code := stateCode(ev.Name)
-	if code == 0 {
-		return
-	}
-	members(ev.Props, func(key, value []byte) bool {
-		if string(key) != "items" {
-			return true
-		}
-		elements(value, func(item []byte) bool {
-			e := StateEvent{Key: eventKey(ev.ID), At: at, Code: code, Quantity: 1}
-			members(item, func(key, value []byte) bool {
-				switch string(key) {
-				case "item_id":
-					e.Item = parseValue(TypeString, value).Str
-				case "item_category":
-					e.Category = parseValue(TypeString, value).Str
-				case "price":
-					e.Price = parseValue(TypeFloat, value).Float
-				case "quantity":
-					e.Quantity = uint8(max(1, min(parseValue(TypeInt, value).Int, 255)))
-				}
-				return true
-			})
-			d.changed = d.visit.State.add(e) || d.changed
-			return true
-		})
-		return false
-	})
-}

@@ -236,7 +236,7 @@ func (a *acceptance) openState(d *decider, ev *BatchEvent, at time.Time) (code, 
 	if err != nil {
 		return RejectedState, "state"
 	}
-	if a.now.Sub(state.Last) >= StateMaxAge || a.engine.isAnothers(state, a.release.Site(), ev.Profile) {
+	if state.isOver(a.now, a.release.doc.Settings.StateEpoch) || a.engine.isAnothers(state, a.release.Site(), ev.Profile) {
 		return "", ""
 	}
 	if at.Before(state.PreviousLast) {

@@ -232,7 +232,7 @@ func TestAProfilesNameTellsNothing(t *testing.T) {
 // A person is found by one key, whichever of the ids an event has.
 func TestAServersEventsAreFoundByTheirPerson(t *testing.T) {
 	engine, sealer := batchEngine(t), caseSealer(t)
-	state := &edge.State{Visitor: [16]byte{1}, Visits: 1, Last: batchNow}
+	state := &edge.State{Visitor: [16]byte{1}, Visits: 1, First: batchNow, Last: batchNow}
 	sealed := sealer.SealState("shop", state)
 	profile := sealer.ProfileID("shop", "c")
 	for _, tt := range []struct {

@@ -16,11 +16,14 @@ func (e *Engine) openState(d *decider, r *Request, out *Outcome) {
 	}
 	if r.State != "" {
 		state, err := e.sealer.openState(&d.space, d.release.Site(), r.State)
-		if err == nil && r.Now.Sub(state.Last) < StateMaxAge && !e.isAnothers(state, d.release.Site(), r.Profile) {
+		if err == nil && !state.isOver(r.Now, d.live.doc.Settings.StateEpoch) && !e.isAnothers(state, d.release.Site(), r.Profile) {
 			d.visit.State = state
 		} else {
 			out.DropState = true
 		}
+	}
+	if d.visit.State != nil && !d.granted.Has(consent.Personalise) {
+		d.changed = d.visit.State.forgetHistory() // to write less needs no purpose
 	}
 	if !d.granted.Has(consent.Profile) {
 		if d.visit.State != nil {
@@ -33,13 +36,14 @@ func (e *Engine) openState(d *decider, r *Request, out *Outcome) {
 	}
 	if d.visit.State == nil {
 		d.space.state.begin(r.Now)
+		d.space.state.Epoch = d.live.doc.Settings.StateEpoch
 		if r.Profile != "" {
 			d.space.state.Visitor, d.space.state.Customer = e.sealer.profileID(d.release.Site(), r.Profile), true
 		}
 		d.visit.State, d.changed, d.isNew = &d.space.state, true, true
 		return
 	}
-	d.changed = d.visit.State.touch(r.Now)
+	d.changed = d.visit.State.touch(r.Now) || d.changed
 }
 
 // isAnothers reports whether a state began for another customer than the one who is

@@ -276,8 +276,8 @@ func caseState(t testing.TB, which string) string {
 	week := 7 * 24 * time.Hour
 	s := &edge.State{
 		Visitor: [16]byte{1, 2, 3}, Session: [8]byte{4}, First: caseNow.Add(-week), Started: caseNow.Add(-week), Last: caseNow.Add(-week), Visits: 1,
-		Events: []edge.StateEvent{{At: caseNow.Add(-week), Code: edge.StateViewItem, Item: "hat-1", Category: "hats", Quantity: 1, Price: 49}},
 	}
+	s.Learn("view_item", caseNow.Add(-week), edge.ItemEvent{Item: "hat-1", Category: "hats", Price: 49})
 	sealed := caseSealer(t).SealState("shop", s)
 	if which == "tampered" {
 		sealed = sealed[:30] + "AAAA" + sealed[34:]

@@ -31,9 +31,6 @@ const (
 	daySlack = 7
 	// maxCountDays bounds the days of a counter: the longest window and the slack.
 	maxCountDays = MaxWindowDays + daySlack
-	// minCountedKeys is how many counted events are remembered by key at least.
-	// All those of the latest beacon are, for it is what is sent again.
-	minCountedKeys = 16
 )
 
 // An EventCount is how often an event happened, by day.
@@ -212,51 +209,6 @@ func (s *State) keepCounters(c *counting, clock countClock, isNew bool) (began b
 		slices.SortFunc(s.Counters, func(a, b EventCount) int { return cmp.Compare(a.Event, b.Event) })
 	}
 	return began
-}
-
-// count counts an event on the day it happened, once, and reports whether the
-// state changed. counted is how many of the latest Counted are of this beacon.
-func (s *State) count(c *counting, clock countClock, event string, e countedEvent) (changed bool, counted int) {
-	counter := s.counter(event)
-	if counter == nil {
-		return false, 0
-	}
-	if i := slices.Index(s.Counted, e.key); i >= 0 {
-		s.Counted = append(slices.Delete(s.Counted, i, i+1), e.key)
-		return false, 1
-	}
-	if !counter.add(dayOf(e.at, clock.zone)) {
-		return false, 0
-	}
-	counter.forget(clock.today - Day(c.longest(event)) + 1) // it may have come very late
-	s.Counted = append(s.Counted, e.key)
-	return true, 1
-}
-
-// A countedEvent is an event by the key of its id and when it happened.
-type countedEvent struct {
-	key uint32
-	at  time.Time
-}
-
-// countEvents counts the accepted events of a beacon in the state.
-func (d *decider) countEvents(b *Beacon, now time.Time) {
-	s, c := d.visit.State, d.live.counting
-	if len(s.Counters) == 0 && (c == nil || len(c.events) == 0) {
-		return
-	}
-	clock := newCountClock(d.live.zone, now)
-	d.changed = s.keepCounters(c, clock, d.isNew) || d.changed
-	latest := 0
-	for i := range d.events {
-		ev := &d.events[i]
-		changed, n := s.count(c, clock, ev.Name, countedEvent{eventKey(ev.ID), eventTime(b, ev, now)})
-		d.changed = changed || d.changed
-		latest += n
-	}
-	if n := len(s.Counted) - max(latest, minCountedKeys); n > 0 {
-		s.Counted = slices.Delete(s.Counted, 0, n)
-	}
 }
 
 // fillCounts says what is known of the windows that the release's rules use. A

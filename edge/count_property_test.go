@@ -133,7 +133,7 @@ func (w *walk) beacon() []BeaconEvent {
 		if w.random.IntN(8) == 0 {
 			ev.AtMillis -= w.random.Int64N(MaxEventAge.Milliseconds())
 		}
-		if stateCode(ev.Name) != 0 {
+		if hasItems(ev.Name) {
 			item := strings.Repeat("i", 1+w.random.IntN(maxStateItem))
 			ev.Props = fmt.Appendf(nil, `{"items":[{"item_id":%q,"item_category":"category-%d","price":%d}]}`, item, w.random.IntN(50), w.random.IntN(1e6))
 		}

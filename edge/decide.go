@@ -45,6 +45,7 @@ func (e *Engine) Decide(b *Beacon, r *Request, out *Outcome) error {
 	d.visit.place(place.Coarsen(d.granted), release.zone)
 
 	e.openState(d, r, out)
+	d.keepReceipt(b, r.Now)
 	e.acceptEvents(d, b, r, out)
 	release.fillOwn(&d.visit, d.events)
 	release.fillCounts(&d.visit, d.untold)

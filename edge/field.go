@@ -79,6 +79,15 @@ const (
 	FieldNow
 	FieldVisitorID
 	FieldCounts
+	FieldStage
+	FieldIntent
+	FieldDayInterests
+	FieldHourInterests
+	FieldDayCounters
+	FieldHourCounters
+	FieldOrders
+	FieldDaysSinceOrder
+	FieldSessionMinutes
 
 	builtinFields
 )
@@ -119,8 +128,8 @@ var fields = [builtinFields]Field{
 	{FieldReturning, "visitor.returning", TypeBool, consent.Storage, "whether an earlier session of this browser is known", (*Visit).returning},
 	{FieldVisits, "visitor.visits", TypeInt, consent.Storage, "sessions of this browser so far, this one included", (*Visit).visits},
 	{FieldDaysSince, "visitor.days_since", TypeInt, consent.Storage, "whole days since the previous session of this browser", (*Visit).daysSince},
-	{FieldInterests, "interests", TypeMap, consent.Personalise, "categories looked at, with how often among the latest events", (*Visit).interests},
-	{FieldCounters, "counters", TypeMap, consent.Personalise, "events by name, with how often among the latest events", (*Visit).counters},
+	{FieldInterests, "interests", TypeMap, consent.Personalise, "categories looked at, each view halved every fourteen days", (*Visit).interests},
+	{FieldCounters, "counters", TypeMap, consent.Personalise, "events by name, each halved every fourteen days", (*Visit).counters},
 	{FieldRecent, "recent", TypeList, consent.Personalise, "items looked at, latest first", (*Visit).recent},
 	{FieldBought, "bought", TypeList, consent.Personalise, "items bought, latest first", (*Visit).bought},
 	{FieldCart, "cart", TypeItems, consent.Personalise, "items put in the cart and not taken out or bought", (*Visit).cart},
@@ -137,6 +146,15 @@ var fields = [builtinFields]Field{
 	{FieldNow, "now", TypeTime, 0, "moment of the page view", func(v *Visit, to *Value) { to.Type, to.Int = TypeTime, v.Now.UnixMilli() }},
 	{FieldVisitorID, "visitor.id", TypeString, consent.Storage, "random id of this browser, with which rules draw lots (hash) and nothing else", (*Visit).visitorID},
 	{FieldCounts, "counts", TypeMap, consent.Personalise, "how often events happened in windows of days that the site's rules use", (*Visit).counts},
+	{FieldStage, "stage", TypeString, consent.Personalise, "stage of the journey: unaware, browsing, comparing, intent, abandoned, customer, repeat or lapsing", (*Visit).stage},
+	{FieldIntent, "intent", TypeString, consent.Personalise, "what was begun and is not done, in the stages intent and abandoned: cart or form", (*Visit).intent},
+	{FieldDayInterests, "day.interests", TypeMap, consent.Personalise, "categories looked at, halved every day", (*Visit).dayInterests},
+	{FieldHourInterests, "hour.interests", TypeMap, consent.Personalise, "categories looked at, halved every hour", (*Visit).hourInterests},
+	{FieldDayCounters, "day.counters", TypeMap, consent.Personalise, "events by name, halved every day", (*Visit).dayCounters},
+	{FieldHourCounters, "hour.counters", TypeMap, consent.Personalise, "events by name, halved every hour", (*Visit).hourCounters},
+	{FieldOrders, "orders", TypeInt, consent.Personalise, "number of purchases in this browser", (*Visit).orders},
+	{FieldDaysSinceOrder, "orders.days_since", TypeInt, consent.Personalise, "days since the last purchase", (*Visit).daysSinceOrder},
+	{FieldSessionMinutes, "visitor.session_minutes", TypeInt, consent.Personalise, "minutes since this session began", (*Visit).sessionMinutes},
 }
 
 // Fields returns the built-in fields in number order. The slice is a copy.

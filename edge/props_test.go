@@ -106,8 +106,13 @@ func TestAResentEventCountsOnceInTheState(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(got.Events) != 2 {
-		t.Errorf("the state remembers %d events, want 2: %+v", len(got.Events), got.Events)
+	for _, item := range got.Items {
+		if item.Quantity != 1 {
+			t.Errorf("%s is in the cart %d times, want once", item.ID, item.Quantity)
+		}
+	}
+	if len(got.Items) != 2 || got.Activity[0].Values != [3]float32{1, 1, 1} {
+		t.Errorf("the state remembers %+v and %+v, want two items and one event", got.Items, got.Activity)
 	}
 }
 

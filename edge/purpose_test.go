@@ -141,7 +141,8 @@ func withdraw(t *testing.T, purpose consent.Purposes) (*watcher, *edge.Outcome) 
 	given.Granted, given.Refused = (consent.All &^ purpose).Names(), purpose.Names()
 	given.Raw = []caseEvent{{ID: "p1.1", Name: "page_view"}, {ID: "p1.2", Name: "add_to_cart",
 		Props: json.RawMessage(`{"items":[{"item_id":"hat-2","item_category":"caps"}]}`)},
-		{ID: "p1.3", Name: "purchase", Props: json.RawMessage(`{"transaction_id":"t1","items":[{"item_id":"hat-3"}]}`)}}
+		{ID: "p1.3", Name: "purchase", Props: json.RawMessage(`{"transaction_id":"t1","items":[{"item_id":"hat-3"}]}`)},
+		{ID: "p1.4", Name: "form_start"}}
 	beacon, request = given.message(t)
 	request.State = state
 	out.Reset()
@@ -197,7 +198,7 @@ func TestAWithdrawnPurposeTakesItsFieldsWithIt(t *testing.T) {
 // checkUnlocked checks what a purpose unlocks beside fields.
 func checkUnlocked(t *testing.T, purpose consent.Purposes, out, all *edge.Outcome) {
 	t.Helper()
-	if all.State == "" || len(all.Events) != 3 {
+	if all.State == "" || len(all.Events) != 4 {
 		t.Fatal("full consent writes no state or no event: the test proves nothing")
 	}
 	switch purpose {
@@ -211,8 +212,8 @@ func checkUnlocked(t *testing.T, purpose consent.Purposes, out, all *edge.Outcom
 			}
 		}
 	case consent.Measure:
-		if len(out.Events) != 0 || len(out.Rejected) != 3 || out.Rejected[0].Code != edge.RejectedNoConsent {
-			t.Errorf("%d events, rejected %+v; want none and both rejected", len(out.Events), out.Rejected)
+		if len(out.Events) != 0 || len(out.Rejected) != 4 || out.Rejected[0].Code != edge.RejectedNoConsent {
+			t.Errorf("%d events, rejected %+v; want none and all rejected", len(out.Events), out.Rejected)
 		}
 	case consent.Profile:
 		if out.State != "" || out.DropState {

@@ -64,6 +64,22 @@ func ValidPrompt(version string) bool {
 	return ValidSite(version) && len(version) <= MaxPromptBytes
 }
 
+// isGrant reports whether a prompt's answer granted anything.
+func (b *Beacon) isGrant() bool {
+	return b.Prompt.Answer == PromptAccepted || b.Prompt.Answer == PromptChosen
+}
+
+// keepReceipt has the state remember the receipt of a grant.
+func (d *decider) keepReceipt(b *Beacon, now time.Time) {
+	if d.visit.State == nil || !d.granted.Has(consent.Storage|consent.Profile) || !b.isGrant() ||
+		b.Prompt.ID == "" || len(b.Prompt.ID) > maxReceiptID {
+		return
+	}
+	receipt := StateReceipt{b.Prompt.ID, minuteOf(now), d.granted, b.Prompt.Version}
+	d.changed = d.visit.State.Receipt != receipt || d.changed
+	d.visit.State.Receipt = receipt
+}
+
 // makeReceipts appends what a beacon's prompt leaves behind.
 func (e *Engine) makeReceipts(d *decider, b *Beacon, r *Request, out *Outcome) {
 	p := &b.Prompt
@@ -74,7 +90,7 @@ func (e *Engine) makeReceipts(d *decider, b *Beacon, r *Request, out *Outcome) {
 	if slices.Contains(d.release.doc.Settings.Prompts, p.Version) {
 		m.count(out, p.Answer)
 	}
-	if granted := out.Verdict.Granted; granted != 0 && (p.Answer == PromptAccepted || p.Answer == PromptChosen) {
+	if granted := out.Verdict.Granted; granted != 0 && b.isGrant() {
 		if !d.isNew { // one that begins with the receipt is nobody's yet
 			m.key, m.session = d.person(), d.visit.State
 		}

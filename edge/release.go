@@ -59,6 +59,9 @@ type Settings struct {
 	// RetainDays is how long an event may be read; 0 means DefaultRetainDays.
 	// Its bytes leave the disk within hours of when it has been stored that long.
 	RetainDays int `json:"retainDays,omitempty"`
+	// StateEpoch ends what browsers carry: a state that began under a smaller one
+	// is dropped, and its visitor starts fresh. Raise it by one.
+	StateEpoch uint32 `json:"stateEpoch,omitempty"`
 	// Why lets a page ask for an explanation of each decision.
 	Why bool `json:"why,omitempty"`
 	// SecondPerson lets nobody publish alone: another person must approve.

@@ -6,18 +6,22 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"hash/fnv"
-	"slices"
+	"math"
+	"sync"
 	"time"
+
+	"github.com/nearside/nearside/edge/consent"
 )
 
 // State limits and times. SessionGap is GA4's default of thirty minutes.
 const (
-	SessionGap     = 30 * time.Minute
-	StateMaxAge    = 180 * 24 * time.Hour
-	MaxStateEvents = 16
-	maxStateItem   = 64 // bytes of an item id
-	maxStateWord   = 48 // bytes of a category
-	maxStatePrice  = 1e12
+	SessionGap = 30 * time.Minute
+	// StateMaxAge is after how long without a visit a state is not opened any more,
+	// StateMaxLife after how long whatever the visits: thirteen months, the longest
+	// that consent itself may be relied on. Then the visitor starts fresh.
+	StateMaxAge  = 180 * 24 * time.Hour
+	StateMaxLife = DefaultRetainDays * 24 * time.Hour
+
 	stateGrain     = time.Minute // Last moves in steps, so that quiet beacons leave the state as it is
 	maxSealedPlain = (MaxStateBytes*3)/4 - sealOverhead
 	visitorIDBytes = 16
@@ -34,6 +38,8 @@ type State struct {
 	// Customer says that the state began for a customer who was known to be there,
 	// whose ProfileID the Visitor is then.
 	Customer bool
+	// Epoch is the site's Settings.StateEpoch when the state began.
+	Epoch uint32
 	// First and Last are when the browser was first and last seen; Last is
 	// exact to a minute.
 	First, Last time.Time
@@ -44,56 +50,40 @@ type State struct {
 	Started time.Time
 	// PreviousLast is when the session before this one ended, zero without one.
 	PreviousLast time.Time
-	// Events are the latest commerce events, oldest first.
-	Events []StateEvent
+	// Receipt is that of the latest grant through a prompt.
+	Receipt StateReceipt
+	// Counted are the keys of the events learned of last, latest last: one that is
+	// sent again must not count twice.
+	Counted []uint32
+
+	// What follows is the visitor's history: it is there only as long as personalise
+	// is granted.
+
+	// Items are the items looked at, in the cart or bought, in the order in which
+	// they were first met or last looked at.
+	Items []StateItem
+	// Interests are the categories looked at and put in the cart.
+	Interests []Interest
+	// Activity is what happened how often lately.
+	Activity []Activity
+	Journey  Journey
 	// Counters count the events that the site's rules count, by name, by days of
 	// the time zone whose name has the key CountZone.
 	Counters  []EventCount
 	CountZone uint32
-	// Counted are the keys of the events counted last, latest last: one that is
-	// sent again must not count twice.
-	Counted []uint32
 
+	ids         []byte // of items, that are put together
 	visitor     string // as text, once it was asked for: a view of visitorText
 	visitorText [visitorTextBytes]byte
 }
 
-// A StateEvent is one commerce event remembered in the state.
-type StateEvent struct {
-	// Key is a hash of the event's id: a tag that got no answer sends an event
-	// again, and it must not count twice.
-	Key      uint32
-	At       time.Time
-	Code     StateCode
-	Item     string
-	Category string
-	Quantity uint8
-	Price    float64
-}
-
-// A StateCode names the events a state remembers. The numbers are stored.
-type StateCode uint8
-
-// The remembered events.
-const (
-	StateViewItem StateCode = iota + 1
-	StateAddToCart
-	StateRemoveFromCart
-	StatePurchase
-)
-
-var stateCodes = [...]string{
-	StateViewItem: "view_item", StateAddToCart: "add_to_cart",
-	StateRemoveFromCart: "remove_from_cart", StatePurchase: "purchase",
-}
-
-func stateCode(name string) StateCode {
-	for c, n := range stateCodes {
-		if c > 0 && n == name {
-			return StateCode(c)
-		}
-	}
-	return 0
+// A StateReceipt is what a state remembers of a consent receipt. The zero value is
+// none.
+type StateReceipt struct {
+	ID       string // of the ReceiptEvent
+	At       Minute
+	Purposes consent.Purposes
+	Prompt   string // the prompt's version
 }
 
 // newState starts the history of a browser not seen before.
@@ -113,14 +103,30 @@ func (s *State) begin(now time.Time) {
 
 // reset empties s and keeps its lists' memory, but no text that was in them.
 func (s *State) reset() {
-	clear(s.Events)
+	s.forgetHistory()
+	clear(s.ids)
+	*s = State{
+		Items: s.Items, Interests: s.Interests, Activity: s.Activity, Counters: s.Counters, Counted: s.Counted[:0],
+		ids: s.ids[:0],
+	}
+}
+
+// forgetHistory drops what is there under personalise, keeps the lists' memory, and
+// reports whether there was anything.
+func (s *State) forgetHistory() bool {
+	had := len(s.Items)+len(s.Interests)+len(s.Activity)+len(s.Counters) > 0 || s.Journey != (Journey{})
+	clear(s.Items)
+	clear(s.Interests)
 	for i := range s.Counters {
 		s.Counters[i] = EventCount{Days: s.Counters[i].Days[:0]}
 	}
-	*s = State{Events: s.Events[:0], Counters: s.Counters[:0], Counted: s.Counted[:0]}
+	s.Items, s.Interests, s.Activity, s.Counters = s.Items[:0], s.Interests[:0], s.Activity[:0], s.Counters[:0]
+	s.Journey, s.CountZone = Journey{}, 0
+	return had
 }
 
 func (s *State) startSession(now time.Time) {
+	s.Journey.newSession(minuteOf(s.Last), minuteOf(now))
 	s.PreviousLast = s.Last
 	s.Visits++
 	s.Started, s.Last = now, now
@@ -149,33 +155,34 @@ func (s *State) look(now time.Time) {
 	s.Session = session
 }
 
-// eventKey is FNV-1a (32 bit): 16 remembered events collide once in about
-// thirty million.
+// isOver reports whether a state is too old to be used, or of an epoch that the
+// site has ended.
+func (s *State) isOver(now time.Time, epoch uint32) bool {
+	return now.Sub(s.Last) >= StateMaxAge || now.Sub(s.First) >= StateMaxLife || s.Epoch < epoch
+}
+
+// eventKey is FNV-1a (32 bit): the remembered events collide once in many
+// millions.
 func eventKey(id string) uint32 {
 	h := fnv.New32a()
 	h.Write([]byte(id))
 	return h.Sum32()
 }
 
-// add remembers e, dropping the oldest event when there are too many. It
-// reports whether the state changed: an event that is known changes nothing.
-func (s *State) add(e StateEvent) bool {
-	if e.Item == "" || len(e.Item) > maxStateItem {
-		return false
+// minuteOf returns a moment's minute, 0 for none.
+func minuteOf(t time.Time) Minute {
+	if t.IsZero() {
+		return 0
 	}
-	for i := range s.Events {
-		if known := &s.Events[i]; e.Key != 0 && known.Key == e.Key && known.Item == e.Item && known.Code == e.Code {
-			return false
-		}
+	return Minute(max(0, min(t.Unix()/60, math.MaxUint32)))
+}
+
+// Time returns the minute's beginning, the zero Time for 0.
+func (m Minute) Time() time.Time {
+	if m == 0 {
+		return time.Time{}
 	}
-	if len(e.Category) > maxStateWord {
-		e.Category = ""
-	}
-	if len(s.Events) >= MaxStateEvents {
-		s.Events = slices.Delete(s.Events, 0, len(s.Events)-MaxStateEvents+1)
-	}
-	s.Events = append(s.Events, e)
-	return true
+	return time.Unix(int64(m)*60, 0).UTC()
 }
 
 // VisitorID returns the visitor id as text, for buckets and events. It is written
@@ -196,15 +203,22 @@ func (s *State) appendSessionID(b []byte) []byte {
 	return base64.RawURLEncoding.AppendEncode(b, s.Session[:])
 }
 
-// SealState returns the state sealed for a site.
+// SealState returns the state sealed for a site. What is too much for a sealed state
+// is dropped from state.
 func (s *Sealer) SealState(site string, state *State) string {
 	return string(s.appendState(nil, site, state))
 }
 
+// plains are the work spaces of plain forms.
+var plains = sync.Pool{New: func() any { return new([MaxStateBytes]byte) }}
+
 // appendState appends the state sealed for a site.
 func (s *Sealer) appendState(dst []byte, site string, state *State) []byte {
-	var space [MaxStateBytes]byte
-	return s.appendSealed(dst, sealedState, site, appendState(space[:0], state))
+	space := plains.Get().(*[MaxStateBytes]byte)
+	defer plains.Put(space)
+	plain := appendState(space[:0], state)
+	defer clear(plain)
+	return s.appendSealed(dst, sealedState, site, plain)
 }
 
 // OpenState returns the state that was sealed for a site. A tampered state, or

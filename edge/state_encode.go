@@ -4,101 +4,238 @@ package edge
 
 import (
 	"encoding/binary"
-	"errors"
 	"math"
 	"slices"
 	"time"
 )
 
 // The plain form of a state, which is sealed. Integers of no stated size are
-// varints, texts have their length before them.
+// varints, texts have their length before them, lists their count.
 //
-//	state    = version:u8 visitor:16 session:8 first last started previous visits:u32
-//	           n:u8 n×event n:u8 [zone:u32 n×counter n:u8 n×key:u32]
-//	event    = key:u32 at:u32 code:u8 quantity:u8 cents item category
-//	counter  = name from n:u8 n×(day count)
+//	state    = version:u8 visitor:16 session:8 first last started previous visits epoch
+//	           parts:u8 [items] [interests] [activity] [journey] [counters] [keys] [receipt]
+//	item     = has:u8 rest word [viewed] [bought] [cart quantity:u8 cents]
+//	interest = word decayed
+//	activity = event:u8 decayed
+//	journey  = views:u8 intent:u8 [progress] orders [first last]
+//	counters = zone:u32 n:u8 n×counter
+//	counter  = event:u8 [name] from n:u8 n×(day count)
+//	keys     = n:u8 n×key:u32
+//	receipt  = id at purposes prompt
+//	decayed  = at n×value
 //
-// Times are Unix seconds, which fit 32 bits until 2106, 0 for none. A category that
-// an event before has too is 0x80 + that event's number. A counter's first day
-// counts from its from, every other from the day before. Without counters there
-// is neither zone nor keys. The version's highest bit says that the state began for
-// a customer.
+// First, last, started and previous are Unix seconds of 32 bits, which last until
+// 2106, 0 for none. Other times are minutes before last, in zigzag. A word is a
+// category: 0 for none, the number of one that was met before, counted from 1, or
+// the next number and the text. Values are in sixty-fourths. parts and has tell what
+// is there; what would be empty is not. An intent's highest bit says that items were
+// compared. A counter's first day counts from its from, every other from the day
+// before. The version's highest bit says that the state began for a customer.
 const (
-	stateVersion    = 2
+	stateVersion    = 3
 	stateOfCustomer = 0x80
+	hasCompared     = 0x80
 
-	sameCategory = 0x80
 	maxDay       = 1 << 17 // in the year 2328
+	maxWords     = MaxStateItems + MaxStateInterests
+	maxReceiptID = 32
 )
 
-// appendState appends the state's plain form. The oldest events are left out until
-// the sealed form fits MaxStateBytes, then whole counters from the last on: each
-// begins anew, and knows nothing until its window fills.
+// The parts of a state.
+const (
+	partItems = 1 << iota
+	partInterests
+	partActivity
+	partJourney
+	partCounters
+	partKeys
+	partReceipt
+)
+
+// What an item has, and where what it shares begins.
+const (
+	itemViewed = 1 << iota
+	itemBought
+	itemCart
+
+	maxHas      = itemViewed | itemBought | itemCart
+	sharedShift = 3
+	maxShared   = 0xff >> sharedShift
+)
+
+// appendState appends the state's plain form. As long as the sealed form would not
+// fit MaxStateBytes, s drops what it can do without; see State.drop.
 func appendState(dst []byte, s *State) []byte {
-	events, counters := s.Events, s.Counters
 	for {
-		out := appendStateOf(dst, s, events, counters)
-		switch {
-		case len(out)-len(dst) <= maxSealedPlain:
-			return out
-		case len(events) > 0:
-			events = events[1:]
-		default:
-			counters = counters[:len(counters)-1] // without any it fits
+		w := stateWriter{b: dst, last: minuteOf(s.Last)}
+		w.state(s)
+		if len(w.b)-len(dst) <= maxSealedPlain || !s.drop() {
+			return w.b
 		}
 	}
 }
 
-func appendStateOf(dst []byte, s *State, events []StateEvent, counters []EventCount) []byte {
+// A stateWriter writes one state.
+type stateWriter struct {
+	b     []byte
+	last  Minute
+	words [maxWords]string
+	met   int    // of words
+	id    string // of the item before
+}
+
+func (w *stateWriter) state(s *State) {
 	version := byte(stateVersion)
 	if s.Customer {
 		version |= stateOfCustomer
 	}
-	dst = append(dst, version)
-	dst = append(dst, s.Visitor[:]...)
-	dst = append(dst, s.Session[:]...)
+	w.b = append(w.b, version)
+	w.b = append(w.b, s.Visitor[:]...)
+	w.b = append(w.b, s.Session[:]...)
 	for _, t := range [...]time.Time{s.First, s.Last, s.Started, s.PreviousLast} {
-		dst = appendSeconds(dst, t)
+		w.b = appendSeconds(w.b, t)
 	}
-	dst = binary.LittleEndian.AppendUint32(dst, s.Visits)
-	dst = append(dst, byte(len(events)))
-	for i := range events {
-		dst = appendStateEvent(dst, events, i)
-	}
-	dst = append(dst, byte(len(counters)))
-	if len(counters) == 0 {
-		return dst
-	}
-	dst = binary.LittleEndian.AppendUint32(dst, s.CountZone)
-	for i := range counters {
-		dst = appendCounter(dst, &counters[i])
-	}
-	dst = append(dst, byte(len(s.Counted)))
-	for _, key := range s.Counted {
-		dst = binary.LittleEndian.AppendUint32(dst, key)
-	}
-	return dst
-}
-
-func appendStateEvent(dst []byte, events []StateEvent, i int) []byte {
-	e := &events[i]
-	dst = binary.LittleEndian.AppendUint32(dst, e.Key)
-	dst = appendSeconds(dst, e.At)
-	dst = append(dst, byte(e.Code), e.Quantity)
-	dst = binary.AppendUvarint(dst, uint64(math.Round(max(0, min(e.Price, maxStatePrice))*100)))
-	dst = append(append(dst, byte(len(e.Item))), e.Item...)
-	if e.Category != "" {
-		for j := range i {
-			if events[j].Category == e.Category {
-				return append(dst, sameCategory|byte(j))
-			}
+	w.uvarint(uint64(s.Visits))
+	w.uvarint(uint64(s.Epoch))
+	at := len(w.b)
+	w.b = append(w.b, 0)
+	parts := w.history(s)
+	if len(s.Counted) > 0 {
+		parts |= partKeys
+		w.b = append(w.b, byte(len(s.Counted)))
+		for _, key := range s.Counted {
+			w.b = binary.LittleEndian.AppendUint32(w.b, key)
 		}
 	}
-	return append(append(dst, byte(len(e.Category))), e.Category...)
+	if s.Receipt != (StateReceipt{}) {
+		parts |= partReceipt
+		w.text(s.Receipt.ID)
+		w.minute(s.Receipt.At)
+		w.uvarint(uint64(s.Receipt.Purposes))
+		w.text(s.Receipt.Prompt)
+	}
+	w.b[at] = parts
 }
 
+// history writes what is there under personalise and returns which parts that are.
+func (w *stateWriter) history(s *State) (parts byte) {
+	if len(s.Items) > 0 {
+		parts |= partItems
+		w.b = append(w.b, byte(len(s.Items)))
+		for i := range s.Items {
+			w.item(&s.Items[i])
+		}
+	}
+	if len(s.Interests) > 0 {
+		parts |= partInterests
+		w.b = append(w.b, byte(len(s.Interests)))
+		for i := range s.Interests {
+			w.word(s.Interests[i].Category)
+			w.decayed(&s.Interests[i].Decayed)
+		}
+	}
+	if len(s.Activity) > 0 {
+		parts |= partActivity
+		w.b = append(w.b, byte(len(s.Activity)))
+		for i := range s.Activity {
+			w.b = append(w.b, byte(s.Activity[i].Event))
+			w.decayed(&s.Activity[i].Decayed)
+		}
+	}
+	if s.Journey != (Journey{}) {
+		parts |= partJourney
+		w.journey(&s.Journey)
+	}
+	if len(s.Counters) > 0 {
+		parts |= partCounters
+		w.b = binary.LittleEndian.AppendUint32(w.b, s.CountZone)
+		w.b = append(w.b, byte(len(s.Counters)))
+		for i := range s.Counters {
+			w.b = appendCounter(w.b, &s.Counters[i])
+		}
+	}
+	return parts
+}
+
+func (w *stateWriter) item(i *StateItem) {
+	shared := 0
+	for shared < min(len(i.ID), len(w.id), maxShared) && i.ID[shared] == w.id[shared] {
+		shared++
+	}
+	w.id = i.ID
+	at := len(w.b)
+	w.b = append(w.b, byte(shared)<<sharedShift)
+	w.text(i.ID[shared:])
+	w.word(i.Category)
+	if i.Viewed > 0 {
+		w.b[at] |= itemViewed
+		w.minute(i.Viewed)
+	}
+	if i.Bought > 0 {
+		w.b[at] |= itemBought
+		w.minute(i.Bought)
+	}
+	if i.Cart > 0 {
+		w.b[at] |= itemCart
+		w.minute(i.Cart)
+		w.b = append(w.b, i.Quantity)
+		w.uvarint(i.Cents)
+	}
+}
+
+func (w *stateWriter) journey(j *Journey) {
+	intent := byte(j.Intent)
+	if j.Compared {
+		intent |= hasCompared
+	}
+	w.b = append(w.b, j.Views, intent)
+	if j.Intent != IntentNone {
+		w.minute(j.IntentAt)
+	}
+	w.uvarint(uint64(j.Orders))
+	if j.Orders > 0 {
+		w.minute(j.FirstOrder)
+		w.minute(j.LastOrder)
+	}
+}
+
+func (w *stateWriter) decayed(d *Decayed) {
+	w.minute(d.At)
+	for _, v := range d.Values {
+		w.uvarint(uint64(math.Round(float64(v) * grain)))
+	}
+}
+
+// word writes a category.
+func (w *stateWriter) word(text string) {
+	if text == "" {
+		w.b = append(w.b, 0)
+		return
+	}
+	if i := slices.Index(w.words[:w.met], text); i >= 0 {
+		w.b = append(w.b, byte(i+1))
+		return
+	}
+	w.words[w.met] = text
+	w.met++
+	w.b = append(w.b, byte(w.met))
+	w.text(text)
+}
+
+func (w *stateWriter) minute(m Minute) {
+	w.b = binary.AppendVarint(w.b, int64(w.last)-int64(m))
+}
+
+func (w *stateWriter) uvarint(n uint64) { w.b = binary.AppendUvarint(w.b, n) }
+
+func (w *stateWriter) text(s string) { w.b = append(append(w.b, byte(len(s))), s...) }
+
 func appendCounter(dst []byte, c *EventCount) []byte {
-	dst = append(append(dst, byte(len(c.Event))), c.Event...)
+	code := activityCode(c.Event)
+	dst = append(dst, byte(code))
+	if code == 0 {
+		dst = append(append(dst, byte(len(c.Event))), c.Event...)
+	}
 	dst = binary.AppendUvarint(dst, uint64(c.From))
 	dst = append(dst, byte(len(c.Days)))
 	before := c.From
@@ -115,178 +252,4 @@ func appendSeconds(dst []byte, t time.Time) []byte {
 		return append(dst, 0, 0, 0, 0)
 	}
 	return binary.LittleEndian.AppendUint32(dst, uint32(t.Unix()))
-}
-
-var errState = errors.New("state is malformed")
-
-// parseState reads the plain form of a state, of this version or the one before.
-// It shares plain's memory.
-func parseState(plain []byte) (*State, error) {
-	s := &State{}
-	if err := readState(s, plain); err != nil {
-		return nil, err
-	}
-	return s, nil
-}
-
-// readState is parseState in the memory of s, whatever was in it. After an error s
-// means nothing.
-func readState(s *State, plain []byte) error {
-	s.reset()
-	r := byteReader{b: plain}
-	version := r.byte()
-	if version == stateVersion|stateOfCustomer {
-		version, s.Customer = stateVersion, true
-	}
-	if version != stateVersion && version != stateVersion1 {
-		return errState
-	}
-	copy(s.Visitor[:], r.take(visitorIDBytes))
-	copy(s.Session[:], r.take(sessionIDBytes))
-	s.First, s.Last, s.Started, s.PreviousLast = r.time(), r.time(), r.time(), r.time()
-	s.Visits = r.uint32()
-	n := int(r.byte())
-	if n > MaxStateEvents {
-		return errState
-	}
-	s.Events = slices.Grow(s.Events, n)
-	for range n {
-		var e StateEvent
-		if version == stateVersion1 {
-			e = r.eventVersion1()
-		} else {
-			e = r.event(s.Events)
-		}
-		if e.Code == 0 || int(e.Code) >= len(stateCodes) || e.Price > maxStatePrice || len(e.Item) > maxStateItem || len(e.Category) > maxStateWord {
-			return errState
-		}
-		s.Events = append(s.Events, e)
-	}
-	if version == stateVersion {
-		r.counters(s)
-	}
-	if r.bad || len(r.b) > 0 {
-		return errState
-	}
-	return nil
-}
-
-// event reads an event that follows those before it.
-func (r *byteReader) event(before []StateEvent) StateEvent {
-	e := StateEvent{Key: r.uint32(), At: r.time(), Code: StateCode(r.byte()), Quantity: r.byte()}
-	e.Price = float64(r.uvarint()) / 100
-	e.Item = r.text()
-	n := int(r.byte())
-	if same := n - sameCategory; same < 0 {
-		e.Category = textOf(r.take(n))
-	} else if same < len(before) {
-		e.Category = before[same].Category
-	} else {
-		r.bad = true
-	}
-	return e
-}
-
-// counters reads the state's counters and the keys of what they counted.
-func (r *byteReader) counters(s *State) {
-	n := int(r.byte())
-	if n == 0 {
-		return
-	}
-	if n > MaxEventWindows {
-		r.bad = true
-		return
-	}
-	s.CountZone = r.uint32()
-	s.Counters = slices.Grow(s.Counters, n)
-	for i := range n {
-		s.Counters = s.Counters[:i+1] // its days' memory may be there already
-		c := &s.Counters[i]
-		r.counter(c)
-		if !validEventName(c.Event) || i > 0 && s.Counters[i-1].Event >= c.Event {
-			r.bad = true
-			return
-		}
-	}
-	if n = int(r.byte()); n > MaxEvents {
-		r.bad = true
-		return
-	}
-	for range n {
-		s.Counted = append(s.Counted, r.uint32())
-	}
-}
-
-func (r *byteReader) counter(c *EventCount) {
-	*c = EventCount{Event: r.text(), Days: c.Days[:0]}
-	day := Day(min(r.uvarint(), maxDay))
-	c.From = day
-	n := int(r.byte())
-	if n > maxCountDays || n > len(r.b) {
-		r.bad = true
-		return
-	}
-	c.Days = slices.Grow(c.Days, n)
-	for i := range n {
-		step, count := r.uvarint(), r.uvarint()
-		day += Day(min(step, maxDay))
-		if i > 0 && step == 0 || day > maxDay || count == 0 || count > math.MaxUint32 {
-			r.bad = true
-			return
-		}
-		c.Days = append(c.Days, DayCount{day, uint32(count)})
-	}
-}
-
-// A byteReader reads b from the front. What is read after the end is zero, and
-// sets bad.
-type byteReader struct {
-	b   []byte
-	bad bool
-}
-
-func (r *byteReader) take(n int) []byte {
-	if n > len(r.b) {
-		r.bad = true
-		r.b = nil
-		return nil
-	}
-	b := r.b[:n]
-	r.b = r.b[n:]
-	return b
-}
-
-func (r *byteReader) byte() byte {
-	if b := r.take(1); b != nil {
-		return b[0]
-	}
-	return 0
-}
-
-func (r *byteReader) uint32() uint32 {
-	if b := r.take(4); b != nil {
-		return binary.LittleEndian.Uint32(b)
-	}
-	return 0
-}
-
-func (r *byteReader) uvarint() uint64 {
-	n, size := binary.Uvarint(r.b)
-	if size <= 0 {
-		r.bad, r.b = true, nil
-		return 0
-	}
-	r.b = r.b[size:]
-	return n
-}
-
-// text reads a text; it is a view of b.
-func (r *byteReader) text() string { return textOf(r.take(int(r.byte()))) }
-
-func (r *byteReader) time() time.Time {
-	seconds := r.uint32()
-	if seconds == 0 {
-		return time.Time{}
-	}
-	return time.Unix(int64(seconds), 0).UTC()
 }

@@ -2,11 +2,7 @@
 
 package edge
 
-import (
-	"slices"
-
-	"github.com/nearside/nearside/edge/consent"
-)
+import "github.com/nearside/nearside/edge/consent"
 
 // The fields below are read from the state. Without a state they are unknown,
 // never zero: a rule must be able to tell "new here" from "refused". With one,
@@ -47,18 +43,28 @@ func (v *Visit) counts(to *Value) {
 	}
 }
 
-// told reports whether the lists and maps are known.
-func (v *Visit) told() bool { return v.State != nil && !v.Untold }
+// told reports whether what the state knows of items is known, toldActs whether
+// what it knows of any event is.
+func (v *Visit) told() bool     { return v.State != nil && !v.Untold }
+func (v *Visit) toldActs() bool { return v.State != nil && !v.UntoldActs }
 
-// interests counts the remembered views and cart additions by category.
-func (v *Visit) interests(to *Value) {
+// minute is the page view's.
+func (v *Visit) minute() Minute { return minuteOf(v.Now) }
+
+func (v *Visit) interests(to *Value)     { v.faded(halfFortnight, to) }
+func (v *Visit) dayInterests(to *Value)  { v.faded(halfDay, to) }
+func (v *Visit) hourInterests(to *Value) { v.faded(halfHour, to) }
+
+// faded lists the categories by what is left of their views and cart additions.
+func (v *Visit) faded(life int, to *Value) {
 	if !v.told() {
 		return
 	}
 	out := to.Map[:0]
-	for i := range v.State.Events {
-		if e := &v.State.Events[i]; e.Category != "" && (e.Code == StateViewItem || e.Code == StateAddToCart) {
-			out = counted(out, e.Category)
+	for i := range v.State.Interests {
+		n := &v.State.Interests[i]
+		if left := n.value(life, v.minute()); left > 0 {
+			out = append(out, Entry{Key: n.Category, Value: left, Purpose: consent.Personalise})
 		}
 	}
 	for i := range out { // they are few
@@ -69,91 +75,100 @@ func (v *Visit) interests(to *Value) {
 	to.Type, to.Map = TypeMap, out
 }
 
-// counted adds one to a key's entry.
-func counted(entries []Entry, key string) []Entry {
-	for i := range entries {
-		if entries[i].Key == key {
-			entries[i].Value++
-			return entries
-		}
-	}
-	return append(entries, Entry{Key: key, Value: 1, Purpose: consent.Personalise})
-}
+func (v *Visit) counters(to *Value)     { v.activity(halfFortnight, to) }
+func (v *Visit) dayCounters(to *Value)  { v.activity(halfDay, to) }
+func (v *Visit) hourCounters(to *Value) { v.activity(halfHour, to) }
 
-// counterOrder are the remembered events, sorted by name.
-var counterOrder = [...]StateCode{StateAddToCart, StatePurchase, StateRemoveFromCart, StateViewItem}
-
-// counters counts the remembered events by name.
-func (v *Visit) counters(to *Value) {
-	if !v.told() {
+// activity lists the events by what is left of them, sorted by name.
+func (v *Visit) activity(life int, to *Value) {
+	if !v.toldActs() {
 		return
 	}
-	var times [len(stateCodes)]int
-	for i := range v.State.Events {
-		if code := v.State.Events[i].Code; int(code) < len(times) {
-			times[code]++
-		}
+	var at [len(activityNames)]*Activity
+	for i := range v.State.Activity {
+		at[v.State.Activity[i].Event] = &v.State.Activity[i]
 	}
 	to.Type, to.Map = TypeMap, to.Map[:0]
-	for _, code := range counterOrder {
-		if times[code] > 0 {
-			to.Map = append(to.Map, Entry{Key: stateCodes[code], Value: float64(times[code]), Purpose: consent.Personalise})
+	for _, code := range activityOrder {
+		if a := at[code]; a != nil {
+			if left := a.value(life, v.minute()); left > 0 {
+				to.Map = append(to.Map, Entry{Key: activityNames[code], Value: left, Purpose: consent.Personalise})
+			}
 		}
 	}
 }
 
-func (v *Visit) recent(to *Value) { v.latest(StateViewItem, to) }
-func (v *Visit) bought(to *Value) { v.latest(StatePurchase, to) }
+func (v *Visit) stage(to *Value) {
+	if v.toldActs() {
+		to.setText(v.State.Journey.stage(v.minute()).String())
+	}
+}
 
-// latest lists the items of one kind of event, latest first, each once.
-func (v *Visit) latest(code StateCode, to *Value) {
+func (v *Visit) intent(to *Value) {
+	if v.toldActs() {
+		if stage := v.State.Journey.stage(v.minute()); stage == StageIntent || stage == StageAbandoned {
+			to.setText(intentNames[v.State.Journey.Intent])
+		}
+	}
+}
+
+func (v *Visit) orders(to *Value) {
+	if v.told() {
+		to.setInt(int64(v.State.Journey.Orders))
+	}
+}
+
+func (v *Visit) daysSinceOrder(to *Value) {
+	if v.told() && v.State.Journey.Orders > 0 {
+		to.setInt(int64((v.minute() - min(v.minute(), v.State.Journey.LastOrder)) / (24 * 60)))
+	}
+}
+
+func (v *Visit) sessionMinutes(to *Value) {
+	if v.State != nil {
+		to.setInt(max(0, int64(v.Now.Sub(v.State.Started).Minutes())))
+	}
+}
+
+func (v *Visit) recent(to *Value) { v.latest(to, func(i *StateItem) Minute { return i.Viewed }) }
+func (v *Visit) bought(to *Value) { v.latest(to, func(i *StateItem) Minute { return i.Bought }) }
+
+// latest lists the items that have a time, latest first; of two with the same the
+// one that is later in the state.
+func (v *Visit) latest(to *Value, timeOf func(*StateItem) Minute) {
 	if !v.told() {
 		return
 	}
-	out := to.List[:0]
-	for i := len(v.State.Events) - 1; i >= 0; i-- {
-		if e := &v.State.Events[i]; e.Code == code && !holds(out, e.Item) {
-			out = append(out, e.Item)
+	var order [MaxStateItems]uint8
+	n := 0
+	items := v.State.Items
+	for i := range items {
+		at := timeOf(&items[i])
+		if at == 0 {
+			continue
 		}
+		j := n
+		for ; j > 0 && timeOf(&items[order[j-1]]) <= at; j-- {
+			order[j] = order[j-1]
+		}
+		order[j] = uint8(i)
+		n++
 	}
-	to.Type, to.List = TypeList, out
+	to.Type, to.List = TypeList, to.List[:0]
+	for _, i := range order[:n] {
+		to.List = append(to.List, items[i].ID)
+	}
 }
 
-// holds reports whether a text is in a list. The items of a site are often equal but
-// for their last character, so that is compared first.
-func holds(list []string, text string) bool {
-	last := len(text) - 1
-	for _, s := range list {
-		if len(s) == len(text) && (last < 0 || s[last] == text[last] && s == text) {
-			return true
-		}
-	}
-	return false
-}
-
-// cart replays what was put in, taken out and bought.
+// cart lists what is in the cart.
 func (v *Visit) cart(to *Value) {
 	if !v.told() {
 		return
 	}
 	out := to.Items[:0]
-	for i := range v.State.Events {
-		e := &v.State.Events[i]
-		if e.Code == StateViewItem {
-			continue
-		}
-		at := slices.IndexFunc(out, func(x Item) bool { return x.ID == e.Item })
-		switch {
-		case e.Code == StateAddToCart && at < 0:
-			out = append(out, Item{ID: e.Item, Quantity: int64(e.Quantity), Price: e.Price, Purpose: consent.Personalise})
-		case e.Code == StateAddToCart:
-			out[at].Quantity += int64(e.Quantity)
-		case e.Code == StateRemoveFromCart && at >= 0:
-			if out[at].Quantity -= int64(e.Quantity); out[at].Quantity <= 0 {
-				out = slices.Delete(out, at, at+1)
-			}
-		case e.Code == StatePurchase && at >= 0:
-			out = slices.Delete(out, at, at+1)
+	for i := range v.State.Items {
+		if item := &v.State.Items[i]; item.Quantity > 0 {
+			out = append(out, Item{ID: item.ID, Quantity: int64(item.Quantity), Price: float64(item.Cents) / 100, Purpose: consent.Personalise})
 		}
 	}
 	to.Type, to.Items = TypeItems, out

@@ -5,6 +5,7 @@ package edge_test
 import (
 	"encoding/json"
 	"testing"
+	"time"
 
 	"github.com/nearside/nearside/edge"
 	"github.com/nearside/nearside/edge/consent"
@@ -89,14 +90,16 @@ func TestEventsHoldNothingEmpty(t *testing.T) {
 // A visit whose list, items and map fields all hold something, two of a type with
 // other things in them.
 func visitWithHistory() *edge.Visit {
+	now := time.Date(2026, 11, 22, 9, 30, 0, 0, time.UTC)
+	state := &edge.State{Visits: 2, Started: now}
+	state.Learn("view_item", now, edge.ItemEvent{Item: "hat-1", Category: "hats"})
+	state.Learn("view_item", now, edge.ItemEvent{Item: "hat-2", Category: "hats"})
+	state.Learn("add_to_cart", now, edge.ItemEvent{Item: "shoe-1", Category: "shoes", Quantity: 2, Price: 80})
+	state.Learn("purchase", now, edge.ItemEvent{Item: "sock-1", Category: "socks", Price: 4})
 	return &edge.Visit{
-		Page: edge.Page{Path: "/hats", Tags: []string{"felt", "wool"}},
-		State: &edge.State{Visits: 2, Events: []edge.StateEvent{
-			{Code: edge.StateViewItem, Item: "hat-1", Category: "hats"},
-			{Code: edge.StateViewItem, Item: "hat-2", Category: "hats"},
-			{Code: edge.StateAddToCart, Item: "shoe-1", Category: "shoes", Quantity: 2, Price: 80},
-			{Code: edge.StatePurchase, Item: "sock-1", Category: "socks", Quantity: 1, Price: 4},
-		}},
+		Now:    now,
+		Page:   edge.Page{Path: "/hats", Tags: []string{"felt", "wool"}},
+		State:  state,
 		Counts: []edge.Entry{{Key: "view_item/7d", Value: 2}},
 	}
 }

@@ -104,6 +104,9 @@ type Visit struct {
 	// this page view that the visitor does not let the state learn of. Then nothing
 	// is known of those it holds: a refusal must not make "not bought" true.
 	Untold bool
+	// UntoldActs says the same of any event that the state would learn of, for what
+	// it knows beside items.
+	UntoldActs bool
 	// Own are the site's own fields, in its release's order.
 	Own []OwnValue
 }

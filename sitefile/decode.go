@@ -123,6 +123,7 @@ func (d *decoder) settings(n *node) {
 	s.Origins, s.Languages = n.strs("origins"), n.strs("languages")
 	s.Currency, s.TimeZone = n.str("currency"), n.str("timezone")
 	s.RetainDays, s.Prompts = n.number("retainDays"), n.strs("prompts")
+	s.StateEpoch = uint32(n.number("stateEpoch"))
 	s.Why, s.SecondPerson = n.yes("why"), n.yes("secondPerson")
 	policy := n.get("consent")
 	s.Consent.StrictGPC, s.Consent.ContextBeforeAnswer = policy.yes("strictGpc"), policy.yes("contextBeforeAnswer")

@@ -70,6 +70,7 @@ var settingsShape = &shape{name: "settings", kind: mapping, says: "The site's ow
 	{"consent", consentShape, false},
 	{"prompts", listOf(named(namePattern, "A version, like 2026-11."), "The versions of the site's consent prompt whose answers are counted, without a trace of who gave them."), false},
 	{"retainDays", &shape{kind: whole, least: 1, most: edge.MaxRetainDays, says: "How many days an event may be read."}, false},
+	{"stateEpoch", &shape{kind: whole, least: 1, most: 1_000_000, says: "What browsers carry that began under a smaller epoch is dropped: raise it by one to start everybody fresh."}, false},
 	{"why", yes("Lets a page ask for an explanation of each decision."), false},
 	{"secondPerson", yes("Lets nobody publish alone: another person must approve."), false},
 }}

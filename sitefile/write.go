@@ -128,6 +128,7 @@ func (r *renderer) settings() pairs {
 		out.set("prompts", textItems(s.Prompts))
 	}
 	out.put("retainDays", s.RetainDays)
+	out.put("stateEpoch", int(s.StateEpoch))
 	out.put("why", s.Why)
 	out.put("secondPerson", s.SecondPerson)
 	return out

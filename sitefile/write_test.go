@@ -174,7 +174,7 @@ func (m maker) document() *edge.ReleaseDocument {
 		Settings: edge.Settings{
 			Origins: []string{"https://shop.example", "http://127.0.0.1:8080"}, Languages: []string{m.of([]string{"no", "en"}), "zh-Hans"}, Currency: "NOK", TimeZone: "Europe/Oslo",
 			Consent: consent.Policy{StrictGPC: m.IntN(2) == 0, TCF: []consent.TCFReading{consent.ByPurpose, consent.ByPublisher, 1, 755, consent.MaxTCFVendor}[m.IntN(5)], PurposeOneTreatment: m.IntN(2) == 0, ContextBeforeAnswer: m.IntN(2) == 0, Open: consent.Openings{Elsewhere: m.set()}},
-			Prompts: []string{"2026-11", "2026-12"}[:m.IntN(3)], RetainDays: m.IntN(edge.MaxRetainDays), Why: m.IntN(2) == 0, SecondPerson: m.IntN(2) == 0,
+			Prompts: []string{"2026-11", "2026-12"}[:m.IntN(3)], RetainDays: m.IntN(edge.MaxRetainDays), StateEpoch: m.Uint32N(3), Why: m.IntN(2) == 0, SecondPerson: m.IntN(2) == 0,
 		},
 	}
 	if m.IntN(2) == 0 {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nearside/nearside/edge"
 	"github.com/nearside/nearside/edge/consent"
@@ -419,9 +420,10 @@ func TestARefusedValueCannotBeFound(t *testing.T) {
 	le.PutUint64(text[:], secret)
 	visit := &edge.Visit{
 		Place: edge.Place{City: string(text[:]), Postcode: string(text[:])},
-		State: &edge.State{Events: []edge.StateEvent{{Code: edge.StateViewItem, Item: string(text[:])}}},
+		State: &edge.State{},
 		Own:   []edge.OwnValue{{Value: edge.Value{Type: edge.TypeString, Str: string(text[:])}, Purpose: consent.Share}},
 	}
+	visit.State.Learn("view_item", time.Now(), edge.ItemEvent{Item: string(text[:])})
 	for _, tt := range []struct {
 		granted consent.Purposes
 		want    int64

@@ -96,8 +96,8 @@ func visitors(sealer *edge.Sealer, slots []string) []visitor {
 		if i%2 == 0 {
 			state := &edge.State{
 				Visitor: [16]byte{byte(i)}, First: now.Add(-48 * time.Hour), Started: now.Add(-48 * time.Hour), Last: now.Add(-48 * time.Hour), Visits: 3,
-				Events: []edge.StateEvent{{At: now.Add(-48 * time.Hour), Code: edge.StateAddToCart, Item: fmt.Sprintf("sku-%d", i), Quantity: uint8(i%5 + 1), Price: 12}},
 			}
+			state.Learn("add_to_cart", state.Last, edge.ItemEvent{Item: fmt.Sprintf("sku-%d", i), Quantity: uint8(i%5 + 1), Price: 12})
 			r.State = sealer.SealState("shop", state)
 		}
 		all = append(all, visitor{b, r})

@@ -49,10 +49,18 @@ func typicalVisit() *edge.Visit {
 		State:  &edge.State{Visits: 4, First: now.Add(-90 * 24 * time.Hour), Last: now, Started: now, PreviousLast: now.Add(-48 * time.Hour)},
 	}
 	v.Counts = []edge.Entry{{Key: "view_item/7d", Value: 3, Purpose: consent.Personalise}}
-	v.State.Events = []edge.StateEvent{
-		{Code: edge.StateViewItem, Item: "sku-1", Category: "hats"}, {Code: edge.StateViewItem, Item: "sku-2", Category: "hats"},
-		{Code: edge.StateViewItem, Item: "sku-3", Category: "socks"}, {Code: edge.StateAddToCart, Item: "sku-2", Category: "hats", Quantity: 2, Price: 12.5},
-		{Code: edge.StatePurchase, Item: "sku-1", Category: "hats", Quantity: 1, Price: 30},
+	for _, e := range []struct {
+		name string
+		item edge.ItemEvent
+	}{
+		{"view_item", edge.ItemEvent{Item: "sku-1", Category: "hats"}},
+		{"view_item", edge.ItemEvent{Item: "sku-2", Category: "hats"}},
+		{"view_item", edge.ItemEvent{Item: "sku-3", Category: "socks"}},
+		{"add_to_cart", edge.ItemEvent{Item: "sku-2", Category: "hats", Quantity: 2, Price: 12.5}},
+		{"purchase", edge.ItemEvent{Item: "sku-1", Category: "hats", Price: 30}},
+		{"form_start", edge.ItemEvent{}},
+	} {
+		v.State.Learn(e.name, now, e.item)
 	}
 	return v
 }

@@ -5,6 +5,7 @@ package wasmrules
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/nearside/nearside/edge"
 	"github.com/nearside/nearside/edge/consent"
@@ -106,19 +107,22 @@ func TestByDevice(t *testing.T) {
 }
 
 func TestOfferByHistory(t *testing.T) {
-	view := func(item, category string) edge.StateEvent {
-		return edge.StateEvent{Code: edge.StateViewItem, Item: item, Category: category}
+	type happened struct {
+		name string
+		item edge.ItemEvent
 	}
-	add := func(item string, quantity uint8) edge.StateEvent {
-		return edge.StateEvent{Code: edge.StateAddToCart, Item: item, Category: "hats", Quantity: quantity}
+	view := func(item, category string) happened {
+		return happened{"view_item", edge.ItemEvent{Item: item, Category: category}}
 	}
-	buy := func(item string) edge.StateEvent {
-		return edge.StateEvent{Code: edge.StatePurchase, Item: item, Quantity: 1}
+	add := func(item string, quantity uint8) happened {
+		return happened{"add_to_cart", edge.ItemEvent{Item: item, Category: "hats", Quantity: quantity}}
 	}
+	buy := func(item string) happened { return happened{"purchase", edge.ItemEvent{Item: item}} }
+	now := time.Date(2026, 11, 22, 9, 30, 0, 0, time.UTC)
 	tests := []struct {
 		name    string
 		visits  uint32
-		events  []edge.StateEvent
+		events  []happened
 		want    string
 		because string
 		score   int64
@@ -126,22 +130,25 @@ func TestOfferByHistory(t *testing.T) {
 		{"a first visit has no answer", 1, nil, "", "", 0},
 		{"a return is welcomed", 4, nil, "welcome-back", "This is your visit number 4", 104},
 		{"many returns count no more than fifty", 900, nil, "welcome-back", "This is your visit number 900", 150},
-		{"a thing looked at", 1, []edge.StateEvent{view("a", "hats")}, "recently-viewed", "You looked at 1 thing and have not bought it", 310},
-		{"things looked at", 2, []edge.StateEvent{view("a", "hats"), view("b", "socks")}, "recently-viewed", "You looked at 2 things and have not bought them", 320},
-		{"a habit beats a glance", 1, []edge.StateEvent{view("a", "hats"), view("a", "hats"), view("a", "hats"), view("a", "hats"), view("a", "hats")},
+		{"a thing looked at", 1, []happened{view("a", "hats")}, "recently-viewed", "You looked at 1 thing and have not bought it", 310},
+		{"things looked at", 2, []happened{view("a", "hats"), view("b", "socks")}, "recently-viewed", "You looked at 2 things and have not bought them", 320},
+		{"a habit beats a glance", 1, []happened{view("a", "hats"), view("a", "hats"), view("a", "hats"), view("a", "hats"), view("a", "hats")},
 			"favourite-category", "You often look at hats", 325},
-		{"the favourite is the most frequent", 1, []edge.StateEvent{view("a", "boots"), view("b", "шапки"), view("b", "шапки"), view("b", "шапки"), view("b", "шапки"), view("b", "шапки")},
+		{"the favourite is the most frequent", 1, []happened{view("a", "boots"), view("b", "шапки"), view("b", "шапки"), view("b", "шапки"), view("b", "шапки"), view("b", "шапки")},
 			"favourite-category", "You often look at шапки", 325},
-		{"a cart beats everything", 9, []edge.StateEvent{view("b", "hats"), add("a", 1)}, "complete-cart", "1 thing waits in your cart", 520},
-		{"a fuller cart", 9, []edge.StateEvent{add("a", 2), add("b", 1)}, "complete-cart", "3 things wait in your cart", 560},
-		{"what was bought is not looked at", 1, []edge.StateEvent{view("a", ""), buy("a")}, "", "", 0},
-		{"what was bought does not count among others", 1, []edge.StateEvent{view("a", ""), view("b", ""), buy("a")}, "recently-viewed", "You looked at 1 thing and have not bought it", 310},
-		{"what was bought and put in the cart again", 1, []edge.StateEvent{buy("a"), add("a", 1)}, "", "", 0},
+		{"a cart beats everything", 9, []happened{view("b", "hats"), add("a", 1)}, "complete-cart", "1 thing waits in your cart", 520},
+		{"a fuller cart", 9, []happened{add("a", 2), add("b", 1)}, "complete-cart", "3 things wait in your cart", 560},
+		{"what was bought is not looked at", 1, []happened{view("a", ""), buy("a")}, "", "", 0},
+		{"what was bought does not count among others", 1, []happened{view("a", ""), view("b", ""), buy("a")}, "recently-viewed", "You looked at 1 thing and have not bought it", 310},
+		{"what was bought and put in the cart again", 1, []happened{buy("a"), add("a", 1)}, "", "", 0},
 	}
 	r := embedded(t, "offer-by-history", "")
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			visit := &edge.Visit{State: &edge.State{Visits: tt.visits, Events: tt.events}}
+			visit := &edge.Visit{Now: now, State: &edge.State{Visits: tt.visits}}
+			for _, e := range tt.events {
+				visit.State.Learn(e.name, now, e.item)
+			}
 			got, answer := choose(t, r, visit, consent.Storage|consent.Personalise)
 			if got != tt.want || answer.Because != tt.because || answer.Score != tt.score {
 				t.Errorf("got %q (%d, %q), want %q (%d, %q)", got, answer.Score, answer.Because, tt.want, tt.score, tt.because)

@@ -73,8 +73,9 @@ func TestRulesWithoutCodeExplainAndReplayUnderEveryConsent(t *testing.T) {
 		t.Fatal(err)
 	}
 	now := time.Date(2026, 11, 22, 19, 30, 0, 0, time.UTC) // when the campaign named over is over
-	state := sealer.SealState("shop", &edge.State{Visitor: [16]byte{1, 2, 3}, First: now.Add(-time.Hour), Last: now.Add(-time.Hour), Visits: 1,
-		Events: []edge.StateEvent{{At: now.Add(-time.Hour), Code: edge.StateViewItem, Item: "hat-1", Category: "hats", Quantity: 1}}})
+	history := &edge.State{Visitor: [16]byte{1, 2, 3}, First: now.Add(-time.Hour), Last: now.Add(-time.Hour), Visits: 1}
+	history.Learn("view_item", now.Add(-time.Hour), edge.ItemEvent{Item: "hat-1", Category: "hats"})
+	state := sealer.SealState("shop", history)
 	rules := map[string]int{}
 	for granted := consent.Purposes(0); granted <= consent.All; granted++ {
 		b := &edge.Beacon{Site: "shop", Why: true, Slots: []edge.BeaconSlot{{Name: "hero"}, {Name: "offer"}, {Name: "place"}}}

@@ -56,9 +56,9 @@ export const VISITOR_RETURNING: IntField = 23;
 export const VISITOR_VISITS: IntField = 24;
 /** visitor.days_since: whole days since the previous session of this browser. Needs storage. */
 export const VISITOR_DAYS_SINCE: IntField = 25;
-/** interests: categories looked at, with how often among the latest events. Needs personalise. */
+/** interests: categories looked at, each view halved every fourteen days. Needs personalise. */
 export const INTERESTS: MapField = 26;
-/** counters: events by name, with how often among the latest events. Needs personalise. */
+/** counters: events by name, each halved every fourteen days. Needs personalise. */
 export const COUNTERS: MapField = 27;
 /** recent: items looked at, latest first. Needs personalise. */
 export const RECENT: ListField = 28;
@@ -90,3 +90,21 @@ export const PAGE_HOST: TextField = 40;
 export const NOW: IntField = 41;
 /** counts: how often events happened in windows of days that the site's rules use. Needs personalise. */
 export const COUNTS: MapField = 43;
+/** stage: stage of the journey: unaware, browsing, comparing, intent, abandoned, customer, repeat or lapsing. Needs personalise. */
+export const STAGE: TextField = 44;
+/** intent: what was begun and is not done, in the stages intent and abandoned: cart or form. Needs personalise. */
+export const INTENT: TextField = 45;
+/** day.interests: categories looked at, halved every day. Needs personalise. */
+export const DAY_INTERESTS: MapField = 46;
+/** hour.interests: categories looked at, halved every hour. Needs personalise. */
+export const HOUR_INTERESTS: MapField = 47;
+/** day.counters: events by name, halved every day. Needs personalise. */
+export const DAY_COUNTERS: MapField = 48;
+/** hour.counters: events by name, halved every hour. Needs personalise. */
+export const HOUR_COUNTERS: MapField = 49;
+/** orders: number of purchases in this browser. Needs personalise. */
+export const ORDERS: IntField = 50;
+/** orders.days_since: days since the last purchase. Needs personalise. */
+export const ORDERS_DAYS_SINCE: IntField = 51;
+/** visitor.session_minutes: minutes since this session began. Needs personalise. */
+export const VISITOR_SESSION_MINUTES: IntField = 52;

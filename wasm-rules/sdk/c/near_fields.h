@@ -54,9 +54,9 @@
 #define NEAR_VISITOR_VISITS ((near_int_field){24})
 // visitor.days_since: whole days since the previous session of this browser. Needs storage.
 #define NEAR_VISITOR_DAYS_SINCE ((near_int_field){25})
-// interests: categories looked at, with how often among the latest events. Needs personalise.
+// interests: categories looked at, each view halved every fourteen days. Needs personalise.
 #define NEAR_INTERESTS ((near_map_field){26})
-// counters: events by name, with how often among the latest events. Needs personalise.
+// counters: events by name, each halved every fourteen days. Needs personalise.
 #define NEAR_COUNTERS ((near_map_field){27})
 // recent: items looked at, latest first. Needs personalise.
 #define NEAR_RECENT ((near_list_field){28})
@@ -88,3 +88,21 @@
 #define NEAR_NOW ((near_int_field){41})
 // counts: how often events happened in windows of days that the site's rules use. Needs personalise.
 #define NEAR_COUNTS ((near_map_field){43})
+// stage: stage of the journey: unaware, browsing, comparing, intent, abandoned, customer, repeat or lapsing. Needs personalise.
+#define NEAR_STAGE ((near_text_field){44})
+// intent: what was begun and is not done, in the stages intent and abandoned: cart or form. Needs personalise.
+#define NEAR_INTENT ((near_text_field){45})
+// day.interests: categories looked at, halved every day. Needs personalise.
+#define NEAR_DAY_INTERESTS ((near_map_field){46})
+// hour.interests: categories looked at, halved every hour. Needs personalise.
+#define NEAR_HOUR_INTERESTS ((near_map_field){47})
+// day.counters: events by name, halved every day. Needs personalise.
+#define NEAR_DAY_COUNTERS ((near_map_field){48})
+// hour.counters: events by name, halved every hour. Needs personalise.
+#define NEAR_HOUR_COUNTERS ((near_map_field){49})
+// orders: number of purchases in this browser. Needs personalise.
+#define NEAR_ORDERS ((near_int_field){50})
+// orders.days_since: days since the last purchase. Needs personalise.
+#define NEAR_ORDERS_DAYS_SINCE ((near_int_field){51})
+// visitor.session_minutes: minutes since this session began. Needs personalise.
+#define NEAR_VISITOR_SESSION_MINUTES ((near_int_field){52})

@@ -60,9 +60,9 @@ const (
 	VisitorVisits IntField = 24
 	// visitor.days_since: whole days since the previous session of this browser. Needs storage.
 	VisitorDaysSince IntField = 25
-	// interests: categories looked at, with how often among the latest events. Needs personalise.
+	// interests: categories looked at, each view halved every fourteen days. Needs personalise.
 	Interests MapField = 26
-	// counters: events by name, with how often among the latest events. Needs personalise.
+	// counters: events by name, each halved every fourteen days. Needs personalise.
 	Counters MapField = 27
 	// recent: items looked at, latest first. Needs personalise.
 	Recent ListField = 28
@@ -94,4 +94,22 @@ const (
 	Now IntField = 41
 	// counts: how often events happened in windows of days that the site's rules use. Needs personalise.
 	Counts MapField = 43
+	// stage: stage of the journey: unaware, browsing, comparing, intent, abandoned, customer, repeat or lapsing. Needs personalise.
+	Stage TextField = 44
+	// intent: what was begun and is not done, in the stages intent and abandoned: cart or form. Needs personalise.
+	Intent TextField = 45
+	// day.interests: categories looked at, halved every day. Needs personalise.
+	DayInterests MapField = 46
+	// hour.interests: categories looked at, halved every hour. Needs personalise.
+	HourInterests MapField = 47
+	// day.counters: events by name, halved every day. Needs personalise.
+	DayCounters MapField = 48
+	// hour.counters: events by name, halved every hour. Needs personalise.
+	HourCounters MapField = 49
+	// orders: number of purchases in this browser. Needs personalise.
+	Orders IntField = 50
+	// orders.days_since: days since the last purchase. Needs personalise.
+	OrdersDaysSince IntField = 51
+	// visitor.session_minutes: minutes since this session began. Needs personalise.
+	VisitorSessionMinutes IntField = 52
 )

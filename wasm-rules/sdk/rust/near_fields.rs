@@ -56,9 +56,9 @@ pub const VISITOR_RETURNING: BoolField = BoolField::number(23);
 pub const VISITOR_VISITS: IntField = IntField::number(24);
 /// visitor.days_since: whole days since the previous session of this browser. Needs storage.
 pub const VISITOR_DAYS_SINCE: IntField = IntField::number(25);
-/// interests: categories looked at, with how often among the latest events. Needs personalise.
+/// interests: categories looked at, each view halved every fourteen days. Needs personalise.
 pub const INTERESTS: MapField = MapField::number(26);
-/// counters: events by name, with how often among the latest events. Needs personalise.
+/// counters: events by name, each halved every fourteen days. Needs personalise.
 pub const COUNTERS: MapField = MapField::number(27);
 /// recent: items looked at, latest first. Needs personalise.
 pub const RECENT: ListField = ListField::number(28);
@@ -90,3 +90,21 @@ pub const PAGE_HOST: TextField = TextField::number(40);
 pub const NOW: IntField = IntField::number(41);
 /// counts: how often events happened in windows of days that the site's rules use. Needs personalise.
 pub const COUNTS: MapField = MapField::number(43);
+/// stage: stage of the journey: unaware, browsing, comparing, intent, abandoned, customer, repeat or lapsing. Needs personalise.
+pub const STAGE: TextField = TextField::number(44);
+/// intent: what was begun and is not done, in the stages intent and abandoned: cart or form. Needs personalise.
+pub const INTENT: TextField = TextField::number(45);
+/// day.interests: categories looked at, halved every day. Needs personalise.
+pub const DAY_INTERESTS: MapField = MapField::number(46);
+/// hour.interests: categories looked at, halved every hour. Needs personalise.
+pub const HOUR_INTERESTS: MapField = MapField::number(47);
+/// day.counters: events by name, halved every day. Needs personalise.
+pub const DAY_COUNTERS: MapField = MapField::number(48);
+/// hour.counters: events by name, halved every hour. Needs personalise.
+pub const HOUR_COUNTERS: MapField = MapField::number(49);
+/// orders: number of purchases in this browser. Needs personalise.
+pub const ORDERS: IntField = IntField::number(50);
+/// orders.days_since: days since the last purchase. Needs personalise.
+pub const ORDERS_DAYS_SINCE: IntField = IntField::number(51);
+/// visitor.session_minutes: minutes since this session began. Needs personalise.
+pub const VISITOR_SESSION_MINUTES: IntField = IntField::number(52);

@@ -1,0 +1,340 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package edge
+
+import (
+	"encoding/binary"
+	"errors"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/nearside/nearside/edge/consent"
+)
+
+var errState = errors.New("state is malformed")
+
+// parseState reads the plain form of a state, of this version or one before. It
+// shares plain's memory.
+func parseState(plain []byte) (*State, error) {
+	s := &State{}
+	if err := readState(s, plain); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// readState is parseState in the memory of s, whatever was in it. After an error s
+// means nothing.
+func readState(s *State, plain []byte) error {
+	s.reset()
+	r := stateReader{byteReader: byteReader{b: plain}}
+	version := r.byte()
+	if version >= stateVersion2 && version&stateOfCustomer != 0 {
+		version, s.Customer = version&^stateOfCustomer, true
+	}
+	copy(s.Visitor[:], r.take(visitorIDBytes))
+	copy(s.Session[:], r.take(sessionIDBytes))
+	s.First, s.Last, s.Started, s.PreviousLast = r.time(), r.time(), r.time(), r.time()
+	switch version {
+	case stateVersion:
+		r.last = minuteOf(s.Last)
+		r.rest(s)
+	case stateVersion1, stateVersion2:
+		r.oldRest(s, version)
+	default:
+		return errState
+	}
+	if r.bad || len(r.b) > 0 {
+		return errState
+	}
+	return nil
+}
+
+// A stateReader reads one state.
+type stateReader struct {
+	byteReader
+	last  Minute
+	words [maxWords]string
+	met   int // of words
+}
+
+func (r *stateReader) rest(s *State) {
+	s.Visits, s.Epoch = r.uint32Varint(), r.uint32Varint()
+	parts := r.byte()
+	if parts&partItems != 0 {
+		if s.ids == nil {
+			s.ids = make([]byte, 0, MaxStateItems*maxStateItem)
+		}
+		for range r.count(MaxStateItems) {
+			s.Items = append(s.Items, r.item(s))
+		}
+	}
+	if parts&partInterests != 0 {
+		for range r.count(MaxStateInterests) {
+			s.Interests = append(s.Interests, Interest{r.word(), r.decayed()})
+		}
+	}
+	if parts&partActivity != 0 {
+		for range r.count(len(activityNames) - 1) {
+			code := ActivityCode(r.byte())
+			r.fail(code == 0 || int(code) >= len(activityNames) ||
+				slices.ContainsFunc(s.Activity, func(a Activity) bool { return a.Event == code }))
+			s.Activity = append(s.Activity, Activity{code, r.decayed()})
+		}
+	}
+	if parts&partJourney != 0 {
+		s.Journey = r.journey()
+	}
+	if parts&partCounters != 0 {
+		s.CountZone = r.uint32()
+		r.counters(s, r.count(MaxEventWindows), false)
+	}
+	if parts&partKeys != 0 {
+		r.keys(s, r.count(MaxEvents))
+	}
+	if parts&partReceipt != 0 {
+		s.Receipt = StateReceipt{r.text(), r.minute(), consent.Purposes(r.uint32Varint()) & consent.All, r.text()}
+		r.fail(len(s.Receipt.ID) > maxReceiptID || len(s.Receipt.Prompt) > MaxPromptBytes)
+	}
+	r.fail(parts>>7 != 0)
+}
+
+// fail notes that what was read cannot be.
+func (r *byteReader) fail(is bool) {
+	if is {
+		r.bad, r.b = true, nil
+	}
+}
+
+// count reads how many there are of what follows, 1 to most: lists that are there
+// are not empty.
+func (r *byteReader) count(most int) int {
+	n := int(r.byte())
+	r.fail(n == 0 || n > most || n > len(r.b))
+	if r.bad {
+		return 0
+	}
+	return n
+}
+
+func (r *byteReader) uint32Varint() uint32 {
+	n := r.uvarint()
+	r.fail(n > math.MaxUint32)
+	return uint32(n)
+}
+
+// item reads an item that follows those in s.
+func (r *stateReader) item(s *State) StateItem {
+	has := r.byte()
+	i := StateItem{ID: r.id(s, int(has>>sharedShift)), Category: r.word()}
+	r.fail(has&maxHas == 0)
+	if has&itemViewed != 0 {
+		i.Viewed = r.minute()
+	}
+	if has&itemBought != 0 {
+		i.Bought = r.minute()
+	}
+	if has&itemCart != 0 {
+		i.Cart, i.Quantity, i.Cents = r.minute(), r.byte(), r.uvarint()
+		r.fail(i.Cents > maxStateCents)
+	}
+	r.fail(has&itemViewed != 0 && i.Viewed == 0 || has&itemBought != 0 && i.Bought == 0 || has&itemCart != 0 && i.Cart == 0)
+	return i
+}
+
+// id reads an item's id, of which so many bytes are the last item's. It is a view of
+// s.ids, which has room for those of a whole state.
+func (r *stateReader) id(s *State, shared int) string {
+	rest, before := r.text(), ""
+	if n := len(s.Items); n > 0 {
+		before = s.Items[n-1].ID
+	}
+	r.fail(shared > len(before) || shared+len(rest) == 0 || shared+len(rest) > maxStateItem)
+	if r.bad {
+		return ""
+	}
+	if shared == 0 {
+		return rest
+	}
+	from := len(s.ids)
+	s.ids = append(append(s.ids, before[:shared]...), rest...)
+	return textOf(s.ids[from:])
+}
+
+func (r *stateReader) journey() (j Journey) {
+	j.Views = r.byte()
+	intent := r.byte()
+	j.Compared = intent&hasCompared != 0
+	j.Intent = Intent(intent &^ hasCompared)
+	r.fail(int(j.Intent) >= len(intentNames))
+	if j.Intent != IntentNone {
+		j.IntentAt = r.minute()
+	}
+	if j.Orders = r.uint32Varint(); j.Orders > 0 {
+		j.FirstOrder, j.LastOrder = r.minute(), r.minute()
+		r.fail(j.FirstOrder > j.LastOrder)
+	}
+	return j
+}
+
+func (r *stateReader) decayed() (d Decayed) {
+	d.At = r.minute()
+	for i := range d.Values {
+		v := r.uvarint()
+		r.fail(v > maxDecayed*grain)
+		d.Values[i] = float32(v) / grain
+	}
+	return d
+}
+
+// word reads a category.
+func (r *stateReader) word() string {
+	switch n := int(r.byte()); {
+	case n == 0:
+		return ""
+	case n <= r.met:
+		return r.words[n-1]
+	case n == r.met+1 && n <= len(r.words):
+		text := r.text()
+		r.fail(text == "" || len(text) > maxStateWord || slices.Contains(r.words[:r.met], text))
+		r.words[r.met] = text
+		r.met++
+		return text
+	}
+	r.fail(true)
+	return ""
+}
+
+// minute reads a time.
+func (r *stateReader) minute() Minute {
+	zigzag := r.uvarint()
+	before := int64(zigzag>>1) ^ -int64(zigzag&1)
+	at := int64(r.last) - before
+	if zigzag > 2*math.MaxUint32+1 || at < 0 || at > math.MaxUint32 {
+		r.fail(true)
+		return 0
+	}
+	return Minute(at)
+}
+
+// counters reads n counters; named says that no event is told by its code.
+func (r *byteReader) counters(s *State, n int, named bool) {
+	s.Counters = slices.Grow(s.Counters, n)
+	for i := range n {
+		s.Counters = s.Counters[:i+1] // its days' memory may be there already
+		c := &s.Counters[i]
+		r.counter(c, named)
+		r.fail(!validEventName(c.Event) || i > 0 && s.Counters[i-1].Event >= c.Event)
+		if r.bad {
+			return
+		}
+	}
+}
+
+// keys reads n keys of events.
+func (r *byteReader) keys(s *State, n int) {
+	for range n {
+		s.Counted = append(s.Counted, r.uint32())
+	}
+}
+
+// event reads the name of a counted event.
+func (r *byteReader) event() string {
+	code := int(r.byte())
+	if code == 0 {
+		return r.text()
+	}
+	r.fail(code >= len(activityNames))
+	if r.bad {
+		return ""
+	}
+	return activityNames[code]
+}
+
+func (r *byteReader) counter(c *EventCount, named bool) {
+	*c = EventCount{Days: c.Days[:0]}
+	if named {
+		c.Event = r.text()
+	} else {
+		c.Event = r.event()
+	}
+	day := Day(min(r.uvarint(), maxDay))
+	c.From = day
+	n := int(r.byte())
+	if n > maxCountDays || n > len(r.b) {
+		r.bad = true
+		return
+	}
+	c.Days = slices.Grow(c.Days, n)
+	for i := range n {
+		step, count := r.uvarint(), r.uvarint()
+		day += Day(min(step, maxDay))
+		if i > 0 && step == 0 || day > maxDay || count == 0 || count > math.MaxUint32 {
+			r.bad = true
+			return
+		}
+		c.Days = append(c.Days, DayCount{day, uint32(count)})
+	}
+}
+
+// A byteReader reads b from the front. What is read after the end is zero, and
+// sets bad.
+type byteReader struct {
+	b   []byte
+	bad bool
+}
+
+func (r *byteReader) take(n int) []byte {
+	if n > len(r.b) {
+		r.bad = true
+		r.b = nil
+		return nil
+	}
+	b := r.b[:n]
+	r.b = r.b[n:]
+	return b
+}
+
+func (r *byteReader) byte() byte {
+	if len(r.b) == 0 {
+		r.bad = true
+		return 0
+	}
+	b := r.b[0]
+	r.b = r.b[1:]
+	return b
+}
+
+func (r *byteReader) uint32() uint32 {
+	if b := r.take(4); b != nil {
+		return binary.LittleEndian.Uint32(b)
+	}
+	return 0
+}
+
+func (r *byteReader) uvarint() uint64 {
+	if len(r.b) > 0 && r.b[0] < 0x80 { // most are small
+		n := r.b[0]
+		r.b = r.b[1:]
+		return uint64(n)
+	}
+	n, size := binary.Uvarint(r.b)
+	if size <= 0 {
+		r.bad, r.b = true, nil
+		return 0
+	}
+	r.b = r.b[size:]
+	return n
+}
+
+// text reads a text; it is a view of b.
+func (r *byteReader) text() string { return textOf(r.take(int(r.byte()))) }
+
+func (r *byteReader) time() time.Time {
+	seconds := r.uint32()
+	if seconds == 0 {
+		return time.Time{}
+	}
+	return time.Unix(int64(seconds), 0).UTC()
+}
