@@ -23,7 +23,8 @@ func (e *Engine) openState(d *decider, r *Request, out *Outcome) {
 		}
 	}
 	if d.visit.State != nil && !d.granted.Has(consent.Personalise) {
-		d.changed = d.visit.State.forgetHistory() // to write less needs no purpose
+		d.changed = !d.visit.State.isEmpty() // to write less needs no purpose
+		d.visit.State.History.reset()
 	}
 	if !d.granted.Has(consent.Profile) {
 		if d.visit.State != nil {

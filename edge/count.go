@@ -168,10 +168,10 @@ func newCountClock(zone *time.Location, now time.Time) countClock {
 }
 
 // counter returns the counter of an event, nil without one.
-func (s *State) counter(event string) *EventCount {
-	for i := range s.Counters {
-		if s.Counters[i].Event == event {
-			return &s.Counters[i]
+func (h *History) counter(event string) *EventCount {
+	for i := range h.Counters {
+		if h.Counters[i].Event == event {
+			return &h.Counters[i]
 		}
 	}
 	return nil

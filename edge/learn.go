@@ -49,12 +49,12 @@ func (d *decider) learn(b *Beacon, now time.Time) {
 	}
 }
 
-// learn adds an event to the history and reports whether the state changed.
-func (s *State) learn(ev *BeaconEvent, at Minute) bool {
+// learn adds an event to the history and reports whether that changed.
+func (h *History) learn(ev *BeaconEvent, at Minute) bool {
 	if !learns(ev.Name) {
 		return false
 	}
-	changed := s.note(ev.Name, at)
+	changed := h.note(ev.Name, at)
 	if !hasItems(ev.Name) {
 		return changed
 	}
@@ -63,7 +63,7 @@ func (s *State) learn(ev *BeaconEvent, at Minute) bool {
 			return true
 		}
 		elements(value, func(item []byte) bool {
-			changed = s.add(ev.Name, at, parseItem(item)) || changed
+			changed = h.add(ev.Name, at, parseItem(item)) || changed
 			return true
 		})
 		return false

@@ -56,9 +56,16 @@ type State struct {
 	// sent again must not count twice.
 	Counted []uint32
 
-	// What follows is the visitor's history: it is there only as long as personalise
-	// is granted.
+	// History is there only as long as personalise is granted.
+	History
 
+	ids         []byte // of items, that are put together
+	visitor     string // as text, once it was asked for: a view of visitorText
+	visitorText [visitorTextBytes]byte
+}
+
+// A History is what somebody did lately.
+type History struct {
 	// Items are the items looked at, in the cart or bought, in the order in which
 	// they were first met or last looked at.
 	Items []StateItem
@@ -72,9 +79,7 @@ type State struct {
 	Counters  []EventCount
 	CountZone uint32
 
-	ids         []byte // of items, that are put together
-	visitor     string // as text, once it was asked for: a view of visitorText
-	visitorText [visitorTextBytes]byte
+	session Minute // when the session of what is learned next began
 }
 
 // A StateReceipt is what a state remembers of a consent receipt. The zero value is
@@ -103,26 +108,24 @@ func (s *State) begin(now time.Time) {
 
 // reset empties s and keeps its lists' memory, but no text that was in them.
 func (s *State) reset() {
-	s.forgetHistory()
+	s.History.reset()
 	clear(s.ids)
-	*s = State{
-		Items: s.Items, Interests: s.Interests, Activity: s.Activity, Counters: s.Counters, Counted: s.Counted[:0],
-		ids: s.ids[:0],
-	}
+	*s = State{History: s.History, Counted: s.Counted[:0], ids: s.ids[:0]}
 }
 
-// forgetHistory drops what is there under personalise, keeps the lists' memory, and
-// reports whether there was anything.
-func (s *State) forgetHistory() bool {
-	had := len(s.Items)+len(s.Interests)+len(s.Activity)+len(s.Counters) > 0 || s.Journey != (Journey{})
-	clear(s.Items)
-	clear(s.Interests)
-	for i := range s.Counters {
-		s.Counters[i] = EventCount{Days: s.Counters[i].Days[:0]}
+// isEmpty reports whether nothing is in the history.
+func (h *History) isEmpty() bool {
+	return len(h.Items)+len(h.Interests)+len(h.Activity)+len(h.Counters) == 0 && h.Journey == (Journey{})
+}
+
+// reset empties h and keeps its lists' memory, but no text that was in them.
+func (h *History) reset() {
+	clear(h.Items)
+	clear(h.Interests)
+	for i := range h.Counters {
+		h.Counters[i] = EventCount{Days: h.Counters[i].Days[:0]}
 	}
-	s.Items, s.Interests, s.Activity, s.Counters = s.Items[:0], s.Interests[:0], s.Activity[:0], s.Counters[:0]
-	s.Journey, s.CountZone = Journey{}, 0
-	return had
+	*h = History{Items: h.Items[:0], Interests: h.Interests[:0], Activity: h.Activity[:0], Counters: h.Counters[:0]}
 }
 
 func (s *State) startSession(now time.Time) {
@@ -130,6 +133,7 @@ func (s *State) startSession(now time.Time) {
 	s.PreviousLast = s.Last
 	s.Visits++
 	s.Started, s.Last = now, now
+	s.session = minuteOf(now)
 	rand.Read(s.Session[:])
 }
 

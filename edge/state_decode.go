@@ -36,6 +36,7 @@ func readState(s *State, plain []byte) error {
 	copy(s.Visitor[:], r.take(visitorIDBytes))
 	copy(s.Session[:], r.take(sessionIDBytes))
 	s.First, s.Last, s.Started, s.PreviousLast = r.time(), r.time(), r.time(), r.time()
+	s.session = minuteOf(s.Started)
 	switch version {
 	case stateVersion:
 		r.last = minuteOf(s.Last)

@@ -64,7 +64,7 @@ const (
 )
 
 // appendState appends the state's plain form. As long as the sealed form would not
-// fit MaxStateBytes, s drops what it can do without; see State.drop.
+// fit MaxStateBytes, s drops what it can do without; see History.drop.
 func appendState(dst []byte, s *State) []byte {
 	for {
 		w := stateWriter{b: dst, last: minuteOf(s.Last)}
@@ -99,7 +99,7 @@ func (w *stateWriter) state(s *State) {
 	w.uvarint(uint64(s.Epoch))
 	at := len(w.b)
 	w.b = append(w.b, 0)
-	parts := w.history(s)
+	parts := w.history(&s.History)
 	if len(s.Counted) > 0 {
 		parts |= partKeys
 		w.b = append(w.b, byte(len(s.Counted)))
@@ -118,40 +118,40 @@ func (w *stateWriter) state(s *State) {
 }
 
 // history writes what is there under personalise and returns which parts that are.
-func (w *stateWriter) history(s *State) (parts byte) {
-	if len(s.Items) > 0 {
+func (w *stateWriter) history(h *History) (parts byte) {
+	if len(h.Items) > 0 {
 		parts |= partItems
-		w.b = append(w.b, byte(len(s.Items)))
-		for i := range s.Items {
-			w.item(&s.Items[i])
+		w.b = append(w.b, byte(len(h.Items)))
+		for i := range h.Items {
+			w.item(&h.Items[i])
 		}
 	}
-	if len(s.Interests) > 0 {
+	if len(h.Interests) > 0 {
 		parts |= partInterests
-		w.b = append(w.b, byte(len(s.Interests)))
-		for i := range s.Interests {
-			w.word(s.Interests[i].Category)
-			w.decayed(&s.Interests[i].Decayed)
+		w.b = append(w.b, byte(len(h.Interests)))
+		for i := range h.Interests {
+			w.word(h.Interests[i].Category)
+			w.decayed(&h.Interests[i].Decayed)
 		}
 	}
-	if len(s.Activity) > 0 {
+	if len(h.Activity) > 0 {
 		parts |= partActivity
-		w.b = append(w.b, byte(len(s.Activity)))
-		for i := range s.Activity {
-			w.b = append(w.b, byte(s.Activity[i].Event))
-			w.decayed(&s.Activity[i].Decayed)
+		w.b = append(w.b, byte(len(h.Activity)))
+		for i := range h.Activity {
+			w.b = append(w.b, byte(h.Activity[i].Event))
+			w.decayed(&h.Activity[i].Decayed)
 		}
 	}
-	if s.Journey != (Journey{}) {
+	if h.Journey != (Journey{}) {
 		parts |= partJourney
-		w.journey(&s.Journey)
+		w.journey(&h.Journey)
 	}
-	if len(s.Counters) > 0 {
+	if len(h.Counters) > 0 {
 		parts |= partCounters
-		w.b = binary.LittleEndian.AppendUint32(w.b, s.CountZone)
-		w.b = append(w.b, byte(len(s.Counters)))
-		for i := range s.Counters {
-			w.b = appendCounter(w.b, &s.Counters[i])
+		w.b = binary.LittleEndian.AppendUint32(w.b, h.CountZone)
+		w.b = append(w.b, byte(len(h.Counters)))
+		for i := range h.Counters {
+			w.b = appendCounter(w.b, &h.Counters[i])
 		}
 	}
 	return parts

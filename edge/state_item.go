@@ -10,7 +10,7 @@ import (
 )
 
 // Limits of a visitor's history. What is dropped beyond them is explained at
-// State.drop.
+// History.drop.
 const (
 	MaxStateItems     = 40
 	maxCartItems      = 16
@@ -88,66 +88,66 @@ type ItemEvent struct {
 
 // Learn adds an event and its items to the history, as the engine does with those
 // of a beacon. It does not ask whether the event is known already.
-func (s *State) Learn(name string, at time.Time, items ...ItemEvent) {
+func (h *History) Learn(name string, at time.Time, items ...ItemEvent) {
 	minute := minuteOf(at)
-	s.note(name, minute)
+	h.note(name, minute)
 	for _, e := range items {
-		s.add(name, minute, e)
+		h.add(name, minute, e)
 	}
 }
 
 // learns reports whether an event of that name has a part in the history.
 func learns(name string) bool { return activityCode(name) != 0 || progress[name] != IntentNone }
 
-// note adds an event and nothing of its items. It reports whether the state changed.
-func (s *State) note(name string, at Minute) bool {
-	changed := s.Journey.note(name, at)
+// note adds an event and nothing of its items. It reports whether the history changed.
+func (h *History) note(name string, at Minute) bool {
+	changed := h.Journey.note(name, at)
 	code := activityCode(name)
 	if code == 0 {
 		return changed
 	}
-	i := slices.IndexFunc(s.Activity, func(a Activity) bool { return a.Event == code })
+	i := slices.IndexFunc(h.Activity, func(a Activity) bool { return a.Event == code })
 	if i < 0 {
-		i = len(s.Activity)
-		s.Activity = append(s.Activity, Activity{Event: code})
+		i = len(h.Activity)
+		h.Activity = append(h.Activity, Activity{Event: code})
 	}
-	s.Activity[i].add(at)
-	s.Activity[i].round()
+	h.Activity[i].add(at)
+	h.Activity[i].round()
 	return true
 }
 
-// add adds an item's part in an event and reports whether the state changed.
-func (s *State) add(name string, at Minute, e ItemEvent) bool {
+// add adds an item's part in an event and reports whether the history changed.
+func (h *History) add(name string, at Minute, e ItemEvent) bool {
 	if e.Item == "" || len(e.Item) > maxStateItem || !hasItems(name) {
 		return false
 	}
 	if len(e.Category) > maxStateWord {
 		e.Category = ""
 	}
-	i := slices.IndexFunc(s.Items, func(known StateItem) bool { return known.ID == e.Item })
+	i := slices.IndexFunc(h.Items, func(known StateItem) bool { return known.ID == e.Item })
 	if i < 0 {
 		if name == "remove_from_cart" {
 			return false
 		}
-		i = len(s.Items)
-		s.Items = append(s.Items, StateItem{ID: e.Item})
+		i = len(h.Items)
+		h.Items = append(h.Items, StateItem{ID: e.Item})
 	}
 	if e.Category != "" {
-		s.Items[i].Category = e.Category
+		h.Items[i].Category = e.Category
 	}
 	switch name {
 	case "view_item":
-		s.view(i, at)
+		h.view(i, at)
 	case "add_to_cart":
-		s.interest(s.Items[i].Category, at)
-		s.Items[i].put(&e, at)
+		h.interest(h.Items[i].Category, at)
+		h.Items[i].put(&e, at)
 	case "remove_from_cart":
-		s.Items[i].take(&e, at)
-		s.emptied(at)
+		h.Items[i].take(&e, at)
+		h.emptied(at)
 	case "purchase":
-		s.Items[i].buy(at)
+		h.Items[i].buy(at)
 	}
-	s.limit()
+	h.limit()
 	return true
 }
 
@@ -157,17 +157,17 @@ func hasItems(name string) bool {
 }
 
 // view notes that the item at a place was looked at.
-func (s *State) view(i int, at Minute) {
-	item := s.Items[i]
-	if item.Category != "" && slices.ContainsFunc(s.Items, func(other StateItem) bool {
-		return other.Category == item.Category && other.Viewed > 0 && other.Viewed >= minuteOf(s.Started)
+func (h *History) view(i int, at Minute) {
+	item := h.Items[i]
+	if item.Category != "" && slices.ContainsFunc(h.Items, func(other StateItem) bool {
+		return other.Category == item.Category && other.Viewed > 0 && other.Viewed >= h.session
 	}) {
-		s.Journey.Compared = true
+		h.Journey.Compared = true
 	}
-	s.interest(item.Category, at)
+	h.interest(item.Category, at)
 	if at >= item.Viewed {
 		item.Viewed = at
-		s.Items = append(slices.Delete(s.Items, i, i+1), item)
+		h.Items = append(slices.Delete(h.Items, i, i+1), item)
 	}
 }
 
@@ -198,39 +198,47 @@ func (i *StateItem) buy(at Minute) {
 }
 
 // emptied ends the intent of a cart in which nothing is left.
-func (s *State) emptied(at Minute) {
-	if s.Journey.Intent == IntentCart && at >= s.Journey.IntentAt &&
-		!slices.ContainsFunc(s.Items, func(i StateItem) bool { return i.Quantity > 0 }) {
-		s.Journey.Intent, s.Journey.IntentAt = IntentNone, 0
+func (h *History) emptied(at Minute) {
+	if h.Journey.Intent == IntentCart && at >= h.Journey.IntentAt &&
+		!slices.ContainsFunc(h.Items, func(i StateItem) bool { return i.Quantity > 0 }) {
+		h.Journey.Intent, h.Journey.IntentAt = IntentNone, 0
 	}
 }
 
 // interest counts a category, in place of the one of the least interest where there
 // are too many.
-func (s *State) interest(category string, at Minute) {
+func (h *History) interest(category string, at Minute) {
 	if category == "" {
 		return
 	}
-	i := slices.IndexFunc(s.Interests, func(known Interest) bool { return known.Category == category })
+	i := slices.IndexFunc(h.Interests, func(known Interest) bool { return known.Category == category })
 	if i < 0 {
-		if len(s.Interests) >= MaxStateInterests {
-			s.dropInterest(at)
+		if len(h.Interests) >= MaxStateInterests {
+			h.dropInterest(at)
 		}
-		i = len(s.Interests)
-		s.Interests = append(s.Interests, Interest{Category: category})
+		i = len(h.Interests)
+		h.Interests = append(h.Interests, Interest{Category: category})
 	}
-	s.Interests[i].add(at)
-	s.Interests[i].round()
+	h.Interests[i].add(at)
+	h.Interests[i].round()
 }
 
-func (s *State) dropInterest(now Minute) {
+func (h *History) dropInterest(now Minute) {
 	least := 0
-	for i := range s.Interests {
-		if s.Interests[i].value(halfFortnight, now) < s.Interests[least].value(halfFortnight, now) {
+	for i := range h.Interests {
+		if h.Interests[i].value(halfFortnight, now) < h.Interests[least].value(halfFortnight, now) {
 			least = i
 		}
 	}
-	s.Interests = slices.Delete(s.Interests, least, least+1)
+	h.Interests = slices.Delete(h.Interests, least, least+1)
+}
+
+// last is the newest time of an interest.
+func (h *History) last() (at Minute) {
+	for i := range h.Interests {
+		at = max(at, h.Interests[i].At)
+	}
+	return at
 }
 
 // The classes of items, the first to be dropped first.
@@ -255,49 +263,49 @@ func (i *StateItem) class() (class int, at Minute) {
 }
 
 // limit drops items beyond the limits.
-func (s *State) limit() {
+func (h *History) limit() {
 	var have [classCart + 1]int
-	for i := range s.Items {
-		class, _ := s.Items[i].class()
+	for i := range h.Items {
+		class, _ := h.Items[i].class()
 		have[class]++
 	}
 	switch {
 	case have[classCart] > maxCartItems:
-		s.dropItem(classCart)
+		h.dropItem(classCart)
 	case have[classBought] > maxBoughtItems:
-		s.dropItem(classBought)
-	case len(s.Items) > MaxStateItems:
-		s.dropItem(classTaken)
+		h.dropItem(classBought)
+	case len(h.Items) > MaxStateItems:
+		h.dropItem(classTaken)
 	}
 }
 
 // dropItem drops the oldest item of the first class from least on that has any.
-func (s *State) dropItem(least int) {
+func (h *History) dropItem(least int) {
 	drop, dropClass, dropAt := -1, 0, Minute(0)
-	for i := range s.Items {
-		class, at := s.Items[i].class()
+	for i := range h.Items {
+		class, at := h.Items[i].class()
 		if class >= least && (drop < 0 || class < dropClass || class == dropClass && at < dropAt) {
 			drop, dropClass, dropAt = i, class, at
 		}
 	}
 	if drop >= 0 {
-		s.Items = slices.Delete(s.Items, drop, drop+1)
+		h.Items = slices.Delete(h.Items, drop, drop+1)
 	}
 }
 
-// drop makes the state smaller and reports whether it could: the oldest items go
+// drop makes the history smaller and reports whether it could: the oldest items go
 // first, those that were only looked at before those that were bought, and those
 // before what is in the cart; then interests, the least first, and then whole
 // counters from the last on: each begins anew, and knows nothing until its window
 // fills.
-func (s *State) drop() bool {
+func (h *History) drop() bool {
 	switch {
-	case len(s.Items) > 0:
-		s.dropItem(classTaken)
-	case len(s.Interests) > 0:
-		s.dropInterest(minuteOf(s.Last))
-	case len(s.Counters) > 0:
-		s.Counters = s.Counters[:len(s.Counters)-1]
+	case len(h.Items) > 0:
+		h.dropItem(classTaken)
+	case len(h.Interests) > 0:
+		h.dropInterest(h.last())
+	case len(h.Counters) > 0:
+		h.Counters = h.Counters[:len(h.Counters)-1]
 	default:
 		return false
 	}

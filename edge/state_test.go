@@ -46,7 +46,7 @@ func busyState(now time.Time) *State {
 // equal reports whether two states say the same.
 func equal(a, b *State) bool {
 	x, y := *a, *b
-	x.ids, y.ids = nil, nil // memory
+	x.ids, y.ids, x.session, y.session = nil, nil, 0, 0 // memory, and what follows from the rest
 	return reflect.DeepEqual(x, y)
 }
 
@@ -432,7 +432,7 @@ func TestStateSpaceForgets(t *testing.T) {
 	sealer := testSealer(t)
 	var space stateSpace
 	for range 2 {
-		for _, want := range []*State{busyState(now), newState(now), {First: now, Last: now, Items: []StateItem{{ID: "a", Bought: 7}}}} {
+		for _, want := range []*State{busyState(now), newState(now), {First: now, Last: now, History: History{Items: []StateItem{{ID: "a", Bought: 7}}}}} {
 			got, err := sealer.openState(&space, "shop", sealer.SealState("shop", want))
 			if err != nil {
 				t.Fatal(err)
