@@ -94,6 +94,8 @@ func (d *Decoder) beacon(b *edge.Beacon) fault {
 			f = d.events(b)
 		case "slots":
 			f = d.slots(b)
+		case "shown":
+			b.Shown, f = d.texts(b.Shown, edge.MaxBeaconShown, edge.MaxStateBytes)
 		default:
 			s.skip()
 			continue

@@ -78,6 +78,8 @@ func (d *Decoder) decide(b *edge.Beacon, a *ask) fault {
 			f = d.events(b)
 		case "slots":
 			f = d.slots(b)
+		case "shown":
+			b.Shown, f = d.texts(b.Shown, edge.MaxBeaconShown, edge.MaxStateBytes)
 		default:
 			if f = d.asked(a, string(key)); f == faultNotHere {
 				s.skip()

@@ -135,6 +135,10 @@ func checkLimits(t *testing.T, b *edge.Beacon, rejected []edge.Rejection) {
 	atMost("sections", len(b.Consent.GPPSections), consent.MaxGPPSections)
 	atMost("state", len(b.State), edge.MaxStateBytes)
 	atMost("slots", len(b.Slots), edge.MaxSlots)
+	atMost("shown", len(b.Shown), edge.MaxBeaconShown)
+	for _, id := range b.Shown {
+		atMost("shown id", len(id), edge.MaxStateBytes)
+	}
 	for _, slot := range b.Slots {
 		atMost("slot", len(slot.Name), edge.MaxNameBytes)
 		atMost("slot item", len(slot.Item), edge.MaxWordBytes)

@@ -158,6 +158,8 @@ func TestLimits(t *testing.T) {
 		{"state", edge.MaxStateBytes, "state", text, "too_long", ""},
 		{"a prompt's version", edge.MaxPromptBytes, "prompt.version", text, "too_long", ""},
 		{"slots", edge.MaxSlots, "slots", list("hero"), "too_many", ""},
+		{"decisions shown", edge.MaxBeaconShown, "shown", list("AQ"), "too_many", ""},
+		{"a decision shown", edge.MaxStateBytes, "shown", func(n int) any { return []any{strings.Repeat("a", n)} }, "too_long", "shown[0]"},
 		{"a slot's name", edge.MaxNameBytes, "slots", func(n int) any { return []any{strings.Repeat("a", n)} }, "too_long", "slots[0]"},
 		{"a slot's item", edge.MaxWordBytes, "slots", func(n int) any {
 			return []any{map[string]any{"name": "a", "item": strings.Repeat("a", n)}}

@@ -18,6 +18,9 @@ func (e *Engine) acceptEvents(d *decider, b *Beacon, r *Request, out *Outcome) {
 		ev := &b.Events[i]
 		if code, field := d.refuse(b, i); code != "" {
 			out.Rejected = append(out.Rejected, Rejection{ID: ev.ID, Code: code, Field: field})
+			if code == RejectedTooOld && b.SentMillis-ev.AtMillis < StateMaxAge.Milliseconds() {
+				d.late = append(d.late, *ev) // the log has it, if the beacon that had it first came; the state may not
+			}
 			continue
 		}
 		var shown DecisionID
@@ -33,8 +36,8 @@ func (e *Engine) acceptEvents(d *decider, b *Beacon, r *Request, out *Outcome) {
 	if d.visit.State == nil {
 		return
 	}
-	const needs = consent.Storage | consent.Profile | consent.Personalise
-	if !d.granted.Has(needs | consent.Measure) {
+	const needs = consent.Storage | consent.Profile
+	if !d.granted.Has(needs | consent.Measure | consent.Personalise) {
 		d.untold = b.Events
 	}
 	d.visit.Untold = slices.ContainsFunc(d.untold, func(ev BeaconEvent) bool { return hasItems(ev.Name) })

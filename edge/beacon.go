@@ -64,6 +64,9 @@ type Beacon struct {
 	Prompt BeaconPrompt
 	Events []BeaconEvent
 	Slots  []BeaconSlot
+	// Shown are the ids of decisions that were in view in this document, for a
+	// visitor who lets nothing of them be kept.
+	Shown []string
 }
 
 // A BeaconPrompt tells what became of a consent prompt on the page.
@@ -116,11 +119,13 @@ func (b *Beacon) Reset() {
 	clear(b.Client.Langs)
 	clear(b.Events)
 	clear(b.Slots)
+	clear(b.Shown)
 	*b = Beacon{
 		Page:    BeaconPage{Tags: b.Page.Tags[:0]},
 		Client:  BeaconClient{Langs: b.Client.Langs[:0]},
 		Consent: consent.Signals{GPPSections: b.Consent.GPPSections[:0]},
 		Events:  b.Events[:0],
 		Slots:   b.Slots[:0],
+		Shown:   b.Shown[:0],
 	}
 }

@@ -108,6 +108,7 @@ func (d *decider) tryCodeless(s *slot, w *rungCodeless) attempt {
 	if held == nil {
 		return got
 	}
+	back := ReasonDefault
 	for i, of := range w.bits {
 		for word := of & held.Bits[i]; word != 0; word &= word - 1 {
 			n := i<<6 + bits.TrailingZeros64(word)
@@ -116,14 +117,21 @@ func (d *decider) tryCodeless(s *slot, w *rungCodeless) attempt {
 				continue
 			}
 			next := choice{c.rule, c.variant, Answer{Variant: n + 1, Score: held.Scores[n]}}
-			if got.choice.rule == nil || next.beats(&got.choice) {
-				got.choice = next
+			if got.choice.rule != nil && !next.beats(&got.choice) {
+				continue
 			}
+			if reason := d.holdBack(c.rule, c.variant, n+1, nil); reason != ReasonDefault {
+				back = worse(back, reason)
+				continue
+			}
+			got.choice = next
 		}
 	}
 	switch {
 	case got.choice.rule != nil:
 		got.answer, got.reason = got.choice.answer, ReasonRule
+	case back != ReasonDefault:
+		got.reason = back
 	case d.refused(s, w):
 		got.reason = ReasonNoConsent
 	default:

@@ -37,7 +37,7 @@ var (
 var reservedWords = []string{
 	"v", "id", "name", "at", "site", "node", "received", "view", "visitor", "session", "profile",
 	"system", "origin", "origins", "purposes", "consent", "release", "bot", "decision", "items", "value", "currency", "props",
-	"lang", "surface", "viewport", "screen", "tz", "interests", "counters", "recent", "bought", "cart", "now", "counts",
+	"stage", "intent", "orders", "day", "hour", "lang", "surface", "viewport", "screen", "tz", "interests", "counters", "recent", "bought", "cart", "now", "counts",
 }
 
 const validityLayout = "2006-01-02T15:04"
@@ -79,9 +79,7 @@ type compiler struct {
 	bound   map[string]int       // field numbers of the site's own fields
 	refs    map[string]ModuleRef // by name@version, and by name where it has one version
 	rules   map[string]Rule      // by name@version and settings
-	// campaigns are when each campaign's rules take part, by name.
-	campaigns map[string]*period
-	errs      []error
+	errs    []error
 	// partly lets a module that cannot be loaded cost its own rules only; missing
 	// says which and why.
 	partly  bool
@@ -133,6 +131,7 @@ func (c *compiler) settings() {
 	if n := len(doc.Settings.Prompts); n > maxPrompts {
 		c.bad("settings.prompts: %d, at most %d", n, maxPrompts)
 	}
+	c.caps()
 	for _, version := range doc.Settings.Prompts {
 		if !ValidPrompt(version) {
 			c.bad("settings.prompts: %.64q is not lower-case words joined by dashes, at most %d characters", version, MaxPromptBytes)

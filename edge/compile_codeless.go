@@ -9,19 +9,23 @@ import (
 
 // plans checks the campaigns.
 func (c *compiler) plans() {
-	c.campaigns = map[string]*period{}
+	campaigns := map[string]*campaign{}
+	c.release.campaigns = campaigns
 	if n := len(c.release.doc.Campaigns); n > maxCampaigns {
 		c.bad("campaigns: %d, at most %d", n, maxCampaigns)
 		return
 	}
 	for i := range c.release.doc.Campaigns {
 		spec := &c.release.doc.Campaigns[i]
-		if !validName(spec.Name) || c.campaigns[spec.Name] != nil {
+		if !validName(spec.Name) || campaigns[spec.Name] != nil {
 			c.bad("campaigns: %q is taken or not lower-case words joined by dashes", spec.Name)
 			continue
 		}
-		p := c.period("campaigns: "+spec.Name, spec.State, spec.From, spec.Until)
-		c.campaigns[spec.Name] = &p
+		at := "campaigns: " + spec.Name
+		campaigns[spec.Name] = &campaign{
+			period: c.period(at, spec.State, spec.From, spec.Until), transactional: spec.Transactional,
+			limit: c.limit(at, spec.Cap, capCampaign, spec.Name), quiet: c.quiet(at, spec.Quiet),
+		}
 	}
 }
 
@@ -71,7 +75,7 @@ func (c *compiler) candidates(s *slot, spec *SlotSpec, variants map[string]*vari
 	for n, at := range spec.Candidates() {
 		from := &spec.Ladder[at.Rung].Rules[at.Rule]
 		if at.Show == 0 {
-			rule = &boundRule{id: from.Name, spec: *from, order: at.Rule, campaign: c.campaigns[from.Campaign]}
+			rule = &boundRule{id: from.Name, spec: *from, order: at.Rule, campaign: c.release.campaigns[from.Campaign]}
 		}
 		s.candidates = append(s.candidates, candidate{rule: rule, variant: variants[from.Show[at.Show].Variant]})
 		for _, ladder := range [][]rung{s.ladder, s.shadow} {

@@ -20,6 +20,7 @@ func (c *compiler) variants() map[string]map[string]*variant {
 		kindOf[s.Name], _ = ParseKind(s.Kind)
 	}
 	out := map[string]map[string]*variant{}
+	r.variants = out
 	for i := range r.doc.Variants {
 		spec := &r.doc.Variants[i]
 		at := spec.Slot + "/" + spec.Name
@@ -34,6 +35,7 @@ func (c *compiler) variants() map[string]map[string]*variant {
 		}
 		v := &variant{name: spec.Name, period: c.period("variants: "+at, spec.State, spec.From, spec.Until)}
 		v.texts = c.texts(at, kind, spec)
+		v.promotes, v.limit = c.promotes(at, spec.Promotes), c.limit("variants: "+at, spec.Cap, capVariant, at)
 		for _, t := range v.texts {
 			if t.template != nil {
 				v.reads = v.reads.Or(t.template.reads)

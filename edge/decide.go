@@ -25,7 +25,7 @@ func (e *Engine) Decide(b *Beacon, r *Request, out *Outcome) error {
 	if !ok {
 		return ErrUnknownSite
 	}
-	isPreview, live := false, release
+	live, isPreview := release, false
 	if r.Preview != "" {
 		if p := e.preview(b.Site, r.Preview, release, r.Now); p != nil {
 			release, isPreview = p, true
@@ -38,7 +38,7 @@ func (e *Engine) Decide(b *Beacon, r *Request, out *Outcome) error {
 	out.Verdict = e.answers.evaluate(&b.Consent, &release.doc.Settings.Consent,
 		consent.Region{Country: place.Country, Subdivision: place.Region}, r.Now)
 	d.begin(release, out.Verdict.Granted, b.Why)
-	d.asked, d.live = b.Slots, live
+	d.asked, d.live, d.isPreview = b.Slots, live, isPreview
 	d.isPromptOnly = b.Prompt.Answer != 0 && len(b.Events)+len(b.Slots) == 0
 	d.visit.begin(b, r)
 	d.visit.Source.Channel = r.Source.ChannelFor(d.granted)
@@ -47,6 +47,7 @@ func (e *Engine) Decide(b *Beacon, r *Request, out *Outcome) error {
 	e.openState(d, r, out)
 	d.keepReceipt(b, r.Now)
 	e.acceptEvents(d, b, r, out)
+	e.hearShown(d, b)
 	release.fillOwn(&d.visit, d.events)
 	release.fillCounts(&d.visit, d.untold)
 	if !r.Ahead {
@@ -87,29 +88,34 @@ type decider struct {
 	passing
 	visit  Visit
 	events []BeaconEvent // those of the beacon that were accepted
+	late   []BeaconEvent // those that were refused for their age, and that the state may learn of
 	shown  []DecisionID  // of events, by number, what a slot event's token says
 	tokens []byte        // texts of shown
 	space  stateSpace    // of the visit's state
 	views  []View        // one for each distinct set of fields, shared by rules
 	// tries are what the decisions were made of; nil while they are not kept.
-	tries []tried
-	rules []*boundRule // that the tries are of, each once
+	tries     []tried
+	rules     []*boundRule // that the tries are of, each once
+	backs     []heldBack   // answers that were not shown
+	promised  []uint32     // keys of the limits that this answer's decisions count against
+	shownHere []ShownTimes // in this document, where the state does not say
 	// holding is what the rules without code answer, once they were asked.
 	holding holding
 }
 
 // passing is what a decider forgets with its request.
 type passing struct {
-	release *Release
-	live    *Release // release but in a preview; the state is kept by what it counts
-	granted consent.Purposes
-	allowed Mask
-	why     bool
-	values  []Value       // by field number, in place of the visit's, for a sample
-	untold  []BeaconEvent // those that the state may not learn of
-	key     [16]byte      // see person
-	changed bool          // the state is not the one the browser carries
-	isNew   bool          // there was none before
+	release   *Release
+	live      *Release // release but in a preview; the state is kept by what it counts
+	granted   consent.Purposes
+	allowed   Mask
+	why       bool
+	isPreview bool
+	values    []Value       // by field number, in place of the visit's, for a sample
+	untold    []BeaconEvent // those that the state may not learn of
+	key       [16]byte      // see person
+	changed   bool          // the state is not the one the browser carries
+	isNew     bool          // there was none before
 	// isPromptOnly means that the beacon tells of a prompt and of nothing else.
 	isPromptOnly bool
 	fuel         int64        // spent by the rules so far
@@ -151,6 +157,7 @@ func (d *decider) free() {
 	d.passing = passing{}
 	d.visit.free()
 	clear(d.events)
+	clear(d.late)
 	clear(d.shown)
 	clear(d.tokens)
 	d.space.free()
@@ -161,8 +168,10 @@ func (d *decider) free() {
 	clear(d.tries)
 	clear(d.rules)
 	d.holding.free()
+	d.late = d.late[:0]
 	d.events, d.shown, d.tokens, d.views = d.events[:0], d.shown[:0], d.tokens[:0], d.views[:0]
 	d.tries, d.rules = d.tries[:0], d.rules[:0]
+	d.backs, d.promised, d.shownHere = d.backs[:0], d.promised[:0], d.shownHere[:0]
 	deciders.Put(d)
 }
 
@@ -228,6 +237,9 @@ func (d *decider) walk(s *slot, ladder []rung, limit int, why *Why) Decision {
 	for i := range ladder {
 		chosen, reason := d.climb(s, &ladder[i], i, why)
 		if chosen.rule != nil {
+			if d.tries != nil {
+				d.promise(&chosen)
+			}
 			decision := d.answer(s, &chosen, limit, why)
 			decision.Why = why
 			if why != nil {
@@ -334,7 +346,11 @@ func (d *decider) try(rule *boundRule) attempt {
 	case answer.Variant == 0, !rule.variants[answer.Variant-1].includes(d.visit.Now):
 		got.reason = ReasonNoAnswer
 	default:
-		got.choice, got.reason = choice{rule, rule.variants[answer.Variant-1], answer}, ReasonRule
+		v := rule.variants[answer.Variant-1]
+		if got.reason = d.holdBack(rule, v, answer.Variant, answer.Items); got.reason == ReasonDefault {
+			answer.Items = d.promotable(answer.Items)
+			got.choice, got.reason = choice{rule, v, answer}, ReasonRule
+		}
 	}
 	return got
 }
@@ -417,7 +433,7 @@ func itemsContent(items []AnswerItem) json.RawMessage {
 
 // worse returns the reason that tells more about why a slot has no answer.
 func worse(a, b Reason) Reason {
-	for _, r := range [...]Reason{ReasonFailed, ReasonBudget, ReasonNoConsent, ReasonNoAnswer} {
+	for _, r := range [...]Reason{ReasonFailed, ReasonBudget, ReasonSuppressed, ReasonCapped, ReasonNoConsent, ReasonNoAnswer} {
 		if a == r || b == r {
 			return r
 		}

@@ -57,7 +57,9 @@ func (d *decider) explainCandidate(s *slot, rg *rung, n int) Try {
 		reason = ReasonFailed
 	case t.Outside != "":
 	case held.has(n):
-		reason = ReasonRule
+		if reason = d.wasHeldBack(ruleAt{d.at.rung, codelessPlace}, n+1); reason == ReasonDefault {
+			reason = ReasonRule
+		}
 	case len(t.Withheld) > 0:
 		reason = ReasonNoConsent
 	}

@@ -20,7 +20,7 @@ func (r *Release) Inputs() map[string]SlotInputs {
 		in := inputs{release: r}
 		for i := range s.ladder {
 			for j := range s.ladder[i].rules {
-				in.rule(&s.ladder[i].rules[j])
+				in.rule(s, &s.ladder[i].rules[j])
 			}
 		}
 		in.codeless(s)
@@ -54,7 +54,7 @@ func (in *inputs) bucket(salt string) {
 
 // rule adds a rule with a module, and the one before its roll-out. A module does
 // not run without what it needs.
-func (in *inputs) rule(rule *boundRule) {
+func (in *inputs) rule(s *slot, rule *boundRule) {
 	in.purposes |= rule.needs
 	in.fields(rule.mask)
 	if rule.partial() {
@@ -62,9 +62,10 @@ func (in *inputs) rule(rule *boundRule) {
 	}
 	for _, v := range rule.variants {
 		in.variant(v)
+		in.holdBack(s, nil, v)
 	}
 	if rule.before != nil {
-		in.rule(rule.before)
+		in.rule(s, rule.before)
 	}
 }
 
@@ -87,13 +88,45 @@ func (in *inputs) codeless(s *slot) {
 			in.bucket(ShowSalt(s.name, c.rule.id))
 		}
 		if c.rule.campaign != nil {
-			in.period(c.rule.campaign)
+			in.period(&c.rule.campaign.period)
 		}
 		in.variant(c.variant)
+		in.holdBack(s, c.rule.campaign, c.variant)
 	}
 	for n := reads.Next(0); n >= 0; n = reads.Next(n + 1) {
 		in.purposes |= in.release.field(n).Purpose
 	}
+}
+
+// How SlotInputs calls what is no field: how often something was shown, and whether a
+// complaint is open.
+const (
+	inputShown     = "shown"
+	inputComplaint = "complaint"
+)
+
+// holdBack adds what may keep back a variant of a campaign, nil for none.
+func (in *inputs) holdBack(s *slot, c *campaign, v *variant) {
+	if c != nil && c.quiet != nil {
+		in.purposes |= fields[FieldHour].Purpose
+		in.reads = append(in.reads, fields[FieldHour].Name)
+	}
+	if isPromotion(c, v) {
+		in.purposes |= consent.Personalise
+		in.reads = append(in.reads, inputComplaint)
+	}
+	if len(v.promotes) > 0 || s.kind == KindItems {
+		in.fields(Mask{}.With(FieldBought).With(FieldCart))
+	}
+	for surface := range in.release.surfaceLimits {
+		in.release.eachLimit(c, v, surface, in.limit)
+	}
+	in.release.eachLimit(c, v, "", in.limit)
+}
+
+func (in *inputs) limit(*limit) {
+	in.purposes |= consent.Storage
+	in.reads = append(in.reads, inputShown)
 }
 
 // variant adds what a variant's being served and its content depend on.

@@ -64,7 +64,18 @@ type Journey struct {
 	// Orders counts purchases; the first and the last were at these times.
 	Orders                uint32
 	FirstOrder, LastOrder Minute
+	// Complaint is since when a complaint is open, 0 for none; Settled is when the
+	// last one was settled.
+	Complaint, Settled Minute
 }
+
+// maxClockSkew is how far apart the clocks of two nodes may be.
+const maxClockSkew = Minute(5)
+
+// isLate reports whether something became known after what it happened before. Within
+// maxClockSkew two nodes' clocks do not tell, and the order of arrival counts: a
+// browser tells things in the order in which they happened.
+func isLate(at, known Minute) bool { return at+maxClockSkew < known }
 
 // progress names the events that begin an intent or carry it on.
 var progress = map[string]Intent{
@@ -76,10 +87,10 @@ var progress = map[string]Intent{
 // an emptied cart are the state's to tell.
 func (j *Journey) note(name string, at Minute) (changed bool) {
 	if intent := progress[name]; intent != IntentNone {
-		if at < j.LastOrder && intent == IntentCart || at < j.IntentAt {
-			return false // it became known late: the purchase was after it
+		if isLate(at, j.IntentAt) || intent == IntentCart && isLate(at, j.LastOrder) {
+			return false
 		}
-		j.Intent, j.IntentAt = intent, at
+		j.Intent, j.IntentAt = intent, max(at, j.IntentAt)
 		return true
 	}
 	switch name {
@@ -89,7 +100,7 @@ func (j *Journey) note(name string, at Minute) (changed bool) {
 		}
 		j.Views++
 	case "form_submit":
-		if j.Intent != IntentForm || at < j.IntentAt {
+		if j.Intent != IntentForm || isLate(at, j.IntentAt) {
 			return false
 		}
 		j.Intent, j.IntentAt = IntentNone, 0
@@ -99,14 +110,31 @@ func (j *Journey) note(name string, at Minute) (changed bool) {
 			j.FirstOrder = at
 		}
 		j.LastOrder = max(j.LastOrder, at)
-		if j.Intent == IntentCart && at >= j.IntentAt {
+		if j.Intent == IntentCart && !isLate(at, j.IntentAt) {
 			j.Intent, j.IntentAt = IntentNone, 0
+		}
+	case ComplaintOpened:
+		if isLate(at, j.Settled) {
+			return false
+		}
+		j.Complaint = max(1, at)
+	case ComplaintSettled:
+		j.Settled = max(j.Settled, at)
+		if !isLate(at, j.Complaint) {
+			j.Complaint = 0
 		}
 	default:
 		return false
 	}
 	return true
 }
+
+// The events of a complaint, usually told by a site's customer service. From the
+// one to the other nothing is promoted.
+const (
+	ComplaintOpened  = "complaint_opened"
+	ComplaintSettled = "complaint_settled"
+)
 
 // stage returns the stage at a time.
 func (j *Journey) stage(now Minute) Stage {

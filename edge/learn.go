@@ -5,6 +5,8 @@ package edge
 import (
 	"slices"
 	"time"
+
+	"github.com/nearside/nearside/edge/consent"
 )
 
 // minCountedKeys is how many events a state knows again by key at least. It knows
@@ -12,40 +14,62 @@ import (
 // not read.
 const minCountedKeys = 8
 
-// learn has the state learn of the accepted events of a beacon, of each once.
+// learn has the state learn of the accepted events of a beacon, of each once. Without
+// personalise that is only which capped variants were shown.
 func (d *decider) learn(b *Beacon, now time.Time) {
 	s, c := d.visit.State, d.live.counting
 	var clock countClock
-	if len(s.Counters) > 0 || c != nil && len(c.events) > 0 {
+	if d.granted.Has(consent.Personalise) && (len(s.Counters) > 0 || c != nil && len(c.events) > 0) {
 		clock = newCountClock(d.live.zone, now)
 		d.changed = s.keepCounters(c, clock, d.isNew) || d.changed
 	}
-	latest := 0
+	l := learning{d: d, beacon: b, now: now, clock: clock}
 	for i := range d.events {
-		ev := &d.events[i]
-		counter := s.counter(ev.Name)
-		if counter == nil && !learns(ev.Name) {
-			continue
-		}
-		key := eventKey(ev.ID)
-		if at := slices.Index(s.Counted, key); at >= 0 {
-			s.Counted = append(slices.Delete(s.Counted, at, at+1), key)
-			latest++
-			continue
-		}
-		at := eventTime(b, ev, now)
-		isNews := counter != nil && counter.add(dayOf(at, clock.zone))
-		if isNews {
-			counter.forget(clock.today - Day(c.longest(ev.Name)) + 1) // it may have come very late
-		}
-		if s.learn(ev, minuteOf(at)) || isNews {
-			d.changed = true
-			s.Counted = append(s.Counted, key)
-			latest++
-		}
+		l.event(&d.events[i], &d.shown[i])
 	}
-	if n := len(s.Counted) - max(latest, minCountedKeys); n > 0 {
+	for i := range d.late {
+		l.event(&d.late[i], &DecisionID{})
+	}
+	if n := len(s.Counted) - max(l.latest, minCountedKeys); n > 0 {
 		s.Counted = slices.Delete(s.Counted, 0, n)
+	}
+}
+
+// A learning is a state's learning of one beacon.
+type learning struct {
+	d      *decider
+	beacon *Beacon
+	now    time.Time
+	clock  countClock
+	latest int // of the keys in Counted those of this beacon
+}
+
+// event has the state learn of an event, of whose decision shown tells.
+func (l *learning) event(ev *BeaconEvent, shown *DecisionID) {
+	d, s := l.d, l.d.visit.State
+	isPersonal := d.granted.Has(consent.Personalise)
+	counter := s.counter(ev.Name)
+	isShown := ev.Name == "slot_impression" && shown.Variant != "" && wasShown(ev)
+	if counter == nil && !isShown && !(isPersonal && learns(ev.Name)) {
+		return
+	}
+	key := eventKey(ev.ID)
+	if at := slices.Index(s.Counted, key); at >= 0 {
+		s.Counted = append(slices.Delete(s.Counted, at, at+1), key)
+		l.latest++
+		return
+	}
+	at := eventTime(l.beacon, ev, l.now)
+	isNews := counter != nil && counter.add(dayOf(at, l.clock.zone))
+	if isNews {
+		counter.forget(l.clock.today - Day(d.live.counting.longest(ev.Name)) + 1) // it may have come very late
+	}
+	isNews = isShown && d.learnShown(shown, minuteOf(at)) || isNews
+	isNews = isPersonal && s.learn(ev, minuteOf(at)) || isNews
+	if isNews {
+		d.changed = true
+		s.Counted = append(s.Counted, key)
+		l.latest++
 	}
 }
 
@@ -88,4 +112,10 @@ func parseItem(item []byte) ItemEvent {
 		return true
 	})
 	return e
+}
+
+// wasShown reports whether a slot_impression is of the variant that was decided.
+func wasShown(ev *BeaconEvent) bool {
+	shown, ok := stringMember(ev.Props, "shown")
+	return !ok || shown == "variant"
 }

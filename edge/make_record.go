@@ -16,7 +16,8 @@ import (
 //	rule     = id mark:u64
 //	view     = words:u8 word:u64… packed
 //	decision = slot reason:u8 variant rule key tries
-//	try      = rung:u8 place:u8 rule view what:u8 [variant:u8 score fuel] [output:u64]
+//	try      = rung:u8 place:u8 rule view what:u8 [variant:u8 score fuel] [output:u64] [back]
+//	back     = n×(variant:u8 reason:u8)
 //
 // Lists have their count before them. builtins is how many built-in fields there
 // were: the site's own are numbered after them, in masks as in the record a rule
@@ -24,13 +25,13 @@ import (
 // the zero words at the end, and the record as the rule received it, packed. A
 // try's rule is a number in rules, its view one more than a number in views, 0 when
 // the rule did not run; what is its reason and whether it has an answer and an
-// output, which are 0 otherwise. key is the beginning of the decision's id.
+// output, which are 0 otherwise, and whether answers were held back and why. key is the beginning of the decision's id.
 //
 // A rung's rules without code are one try, whose place is codelessPlace: its rule
 // is what they were compiled to, its variant one more than the number of the
 // candidate that won and its output a checksum of all that held in the slot.
 //
-// Until version 2 a rule was id module:32 bytes settings:32 bytes, a view mask:32
+// Until version 3 nothing was held back. Until version 2 a rule was id module:32 bytes settings:32 bytes, a view mask:32
 // bytes and the record as it was, and a try had all its members:
 //
 //	try      = rung:u8 place:u8 rule view reason:u8 variant:u8 score fuel output:u64
@@ -38,11 +39,12 @@ import (
 // Version 1 had no rules without code and did not tell builtins, which were
 // FirstBuiltinFields.
 const (
-	recordVersion    = 3
+	recordVersion    = 4
 	decisionKeyChars = 16 // 80 bits of the id's nonce
 
 	tryAnswers = 0x80 // in what: variant, score and fuel follow
 	trySays    = 0x40 // in what: output follows
+	tryBack    = 0x20 // in what: answers that were held back follow
 
 	// maxUnpacked bounds what a record's views are together, unpacked.
 	maxUnpacked = 1 << 20
@@ -137,14 +139,14 @@ func (d *decider) appendDecisions(b []byte, decisions []Decision, rules []*bound
 			if t.at.rule != codelessPlace {
 				output = t.answer.sum()
 			}
-			b = appendAnswer(b, t, output)
+			b = d.appendAnswer(b, t, output)
 		}
 	}
 	return b
 }
 
 // appendAnswer appends what an attempt came to.
-func appendAnswer(b []byte, t *tried, output uint64) []byte {
+func (d *decider) appendAnswer(b []byte, t *tried, output uint64) []byte {
 	at, a := len(b), &t.answer
 	b = append(b, byte(t.reason))
 	if a.Variant != 0 || a.Score != 0 || a.Fuel != 0 {
@@ -154,6 +156,22 @@ func appendAnswer(b []byte, t *tried, output uint64) []byte {
 	if output != 0 {
 		b[at] |= trySays
 		b = binary.LittleEndian.AppendUint64(b, output)
+	}
+	back := 0
+	for i := range d.backs {
+		if d.backs[i].slot == t.slot && d.backs[i].at == t.at {
+			back++
+		}
+	}
+	if back == 0 {
+		return b
+	}
+	b[at] |= tryBack
+	b = binary.AppendUvarint(b, uint64(back))
+	for i := range d.backs {
+		if h := &d.backs[i]; h.slot == t.slot && h.at == t.at {
+			b = append(b, byte(h.candidate), byte(h.reason))
+		}
 	}
 	return b
 }

@@ -50,6 +50,7 @@ type recordedTry struct {
 	reason Reason
 	answer Answer // without words and items
 	output uint64
+	backs  []heldBack // answers that were not shown
 }
 
 // A recordParser reads a record from the front. What is read after an error is
@@ -212,12 +213,18 @@ func (r *recordParser) decision(rules []madeMark, views int) recordedDecision {
 // tryVersion3 reads what a try came to.
 func (r *recordParser) tryVersion3(t *recordedTry) {
 	what := r.byte()
-	t.reason = r.reasonOf(what &^ (tryAnswers | trySays))
+	t.reason = r.reasonOf(what &^ (tryAnswers | trySays | tryBack))
 	if what&tryAnswers != 0 {
 		t.answer = Answer{Variant: int(r.byte()), Score: r.varint(), Fuel: r.varint()}
 	}
 	if what&trySays != 0 {
 		t.output = r.uint64()
+	}
+	if what&tryBack == 0 {
+		return
+	}
+	for n := r.count(); n > 0 && !r.bad; n-- {
+		t.backs = append(t.backs, heldBack{at: t.at, candidate: int(r.byte()), reason: r.reason()})
 	}
 }
 

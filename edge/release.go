@@ -62,11 +62,22 @@ type Settings struct {
 	// StateEpoch ends what browsers carry: a state that began under a smaller one
 	// is dropped, and its visitor starts fresh. Raise it by one.
 	StateEpoch uint32 `json:"stateEpoch,omitempty"`
+	// Cap bounds all promotions together, Caps those on each surface: the variants
+	// that promote items or belong to a campaign that is not transactional.
+	Cap  *Cap           `json:"cap,omitempty"`
+	Caps map[string]Cap `json:"caps,omitempty"`
+	// BoughtDays is for how many days what was bought is not promoted; 0 means
+	// DefaultBoughtDays.
+	BoughtDays int `json:"boughtDays,omitempty"`
 	// Why lets a page ask for an explanation of each decision.
 	Why bool `json:"why,omitempty"`
 	// SecondPerson lets nobody publish alone: another person must approve.
 	SecondPerson bool `json:"secondPerson,omitempty"`
 }
+
+// DefaultBoughtDays is for how long what was bought is not promoted when a site
+// does not say.
+const DefaultBoughtDays = 30
 
 // DefaultRetainDays is how long an event is kept when a site does not say:
 // thirteen months, the longest that consent itself may be relied on.
@@ -160,6 +171,11 @@ type Variant struct {
 	State string   `json:"state"`
 	Owner string   `json:"owner,omitempty"`
 	Tags  []string `json:"tags,omitempty"`
+	// Promotes are ids of items that it promotes. It is not shown to who has one of
+	// them in the cart or bought it lately, nor during an open complaint.
+	Promotes []string `json:"promotes,omitempty"`
+	// Cap bounds how often it is shown to one visitor.
+	Cap *Cap `json:"cap,omitempty"`
 	// From and Until bound when it is served, in the site's time zone, as
 	// "2006-01-02T15:04"; empty means no bound.
 	From  string `json:"from,omitempty"`
@@ -173,14 +189,20 @@ type Variant struct {
 // A Release is a site's published snapshot, checked and compiled. It is
 // immutable.
 type Release struct {
-	doc      ReleaseDocument
-	zone     *time.Location
-	retain   time.Duration
-	own      []ownField
-	ownProps bool                  // some own field is fed by an event's property
-	allowed  [consent.All + 1]Mask // by granted purposes
-	slots    map[string]*slot
-	compiled *compiledRules // nil without rules without code
+	doc       ReleaseDocument
+	zone      *time.Location
+	retain    time.Duration
+	own       []ownField
+	ownProps  bool                  // some own field is fed by an event's property
+	allowed   [consent.All + 1]Mask // by granted purposes
+	slots     map[string]*slot
+	variants  map[string]map[string]*variant // by slot and name
+	campaigns map[string]*campaign
+	// limit is that of all promotions, surfaceLimits those on a surface.
+	limit         *limit
+	surfaceLimits map[string]*limit
+	boughtFor     Minute
+	compiled      *compiledRules // nil without rules without code
 	// counting is what the rules without code count; nil where they are not loaded.
 	counting    *counting
 	eventSet    Mask         // fields an event may carry
@@ -232,7 +254,7 @@ type boundRule struct {
 	spec     RuleSpec
 	order    int        // in its rung
 	variants []*variant // by the answer's number − 1
-	campaign *period    // nil without a campaign
+	campaign *campaign  // nil without one
 }
 
 // A ruleMade is what a rule was made of.
@@ -260,8 +282,10 @@ func markOf(module, settings [32]byte) uint64 {
 type variant struct {
 	name string
 	period
-	texts map[string]text
-	reads Mask // the fields that the texts name
+	texts    map[string]text
+	reads    Mask // the fields that the texts name
+	promotes []string
+	limit    *limit
 }
 
 // A text is content in one language.

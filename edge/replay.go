@@ -193,6 +193,19 @@ func (t *recordedDecision) reached(at ruleAt, rule *boundRule) bool {
 	return try != nil && try.made.id == rule.id && (try.view > 0 || try.reason != ReasonNoAnswer)
 }
 
+// heldBack returns why the answer of a rule at a place was held back,
+// ReasonDefault where it was not.
+func (t *recordedDecision) heldBack(at ruleAt, candidate int) Reason {
+	if try := t.try(at); try != nil {
+		for _, b := range try.backs {
+			if b.candidate == candidate {
+				return b.reason
+			}
+		}
+	}
+	return ReasonDefault
+}
+
 // notRun reports whether the rule at a place was asked and could not be run: it
 // was quarantined or not loaded, which says nothing about the module.
 func (t *recordedDecision) notRun(at ruleAt) bool {

@@ -49,6 +49,20 @@ type Campaign struct {
 	// From and Until bound when its rules take part, as those of a Variant.
 	From  string `json:"from,omitempty"`
 	Until string `json:"until,omitempty"`
+	// Cap bounds how often its variants are shown to one visitor together.
+	Cap *Cap `json:"cap,omitempty"`
+	// Quiet is when its rules do not take part, in the visitor's own time.
+	Quiet *QuietHours `json:"quiet,omitempty"`
+	// Transactional campaigns serve what the visitor asked for: they are no
+	// promotions, so that neither the site's caps nor an open complaint stop them.
+	Transactional bool `json:"transactional,omitempty"`
+}
+
+// QuietHours are a time of day as "15:04", from From until Until, which it does not
+// include; it may pass midnight.
+type QuietHours struct {
+	From  string `json:"from"`
+	Until string `json:"until"`
 }
 
 // A ShowSpec is a variant that a rule without code shows, and to how many.
@@ -123,7 +137,8 @@ type SlotInputs struct {
 	Purposes consent.Set `json:"purposes"`
 	// Reads are fields by wire name, page.lang for the language of the page (the
 	// visitor's where the page names none), and parts of fields as an expression spells them: interests["hats"],
-	// count("view_item", "7d"), hash("spring"). Sorted.
+	// count("view_item", "7d"), hash("spring"); shown is how often variants of the slot
+	// were shown, complaint whether one is open. Sorted.
 	Reads []string `json:"reads"`
 }
 

@@ -131,9 +131,9 @@ func TestInputsAreWhatASlotDependsOn(t *testing.T) {
 	want := map[string]edge.SlotInputs{
 		"hero": {
 			Purposes: set(consent.Context | consent.Personalise),
-			Reads:    []string{"device.type", "geo.country", "now", "page.lang", "recent", "shop.season"},
+			Reads:    []string{"complaint", "device.type", "geo.country", "now", "page.lang", "recent", "shop.season"},
 		},
-		"offer": {Purposes: set(consent.Storage), Reads: []string{`hash("offer/split/show")`, "now"}},
+		"offer": {Purposes: set(consent.Storage | consent.Personalise), Reads: []string{"complaint", `hash("offer/split/show")`, "now"}},
 		"place": {Purposes: set(consent.Context | consent.Geo), Reads: []string{"geo.city", "geo.postcode"}},
 	}
 	if got := release.Inputs(); asJSON(t, got) != asJSON(t, want) {

@@ -56,6 +56,9 @@ type State struct {
 	// sent again must not count twice.
 	Counted []uint32
 
+	// Shown are when what the site caps was shown.
+	Shown []ShownTimes
+
 	// History is there only as long as personalise is granted.
 	History
 
@@ -110,7 +113,7 @@ func (s *State) begin(now time.Time) {
 func (s *State) reset() {
 	s.History.reset()
 	clear(s.ids)
-	*s = State{History: s.History, Counted: s.Counted[:0], ids: s.ids[:0]}
+	*s = State{History: s.History, Counted: s.Counted[:0], Shown: s.Shown[:0], ids: s.ids[:0]}
 }
 
 // isEmpty reports whether nothing is in the history.

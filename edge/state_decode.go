@@ -98,7 +98,11 @@ func (r *stateReader) rest(s *State) {
 		s.Receipt = StateReceipt{r.text(), r.minute(), consent.Purposes(r.uint32Varint()) & consent.All, r.text()}
 		r.fail(len(s.Receipt.ID) > maxReceiptID || len(s.Receipt.Prompt) > MaxPromptBytes)
 	}
-	r.fail(parts>>7 != 0)
+	if parts&partShown != 0 {
+		for range r.count(maxShown) {
+			s.Shown = append(s.Shown, r.shown())
+		}
+	}
 }
 
 // fail notes that what was read cannot be.
@@ -163,11 +167,21 @@ func (r *stateReader) id(s *State, shared int) string {
 	return textOf(s.ids[from:])
 }
 
+func (r *stateReader) shown() ShownTimes {
+	s := ShownTimes{Key: r.uint32()}
+	n := r.count(MaxCapTimes)
+	for i := range n {
+		s.At[i] = r.minute()
+	}
+	s.Count = uint8(n)
+	return s
+}
+
 func (r *stateReader) journey() (j Journey) {
 	j.Views = r.byte()
 	intent := r.byte()
 	j.Compared = intent&hasCompared != 0
-	j.Intent = Intent(intent &^ hasCompared)
+	j.Intent = Intent(intent &^ (hasCompared | hasComplaint))
 	r.fail(int(j.Intent) >= len(intentNames))
 	if j.Intent != IntentNone {
 		j.IntentAt = r.minute()
@@ -175,6 +189,9 @@ func (r *stateReader) journey() (j Journey) {
 	if j.Orders = r.uint32Varint(); j.Orders > 0 {
 		j.FirstOrder, j.LastOrder = r.minute(), r.minute()
 		r.fail(j.FirstOrder > j.LastOrder)
+	}
+	if intent&hasComplaint != 0 {
+		j.Complaint, j.Settled = r.minute(), r.minute()
 	}
 	return j
 }

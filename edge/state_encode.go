@@ -13,15 +13,16 @@ import (
 // varints, texts have their length before them, lists their count.
 //
 //	state    = version:u8 visitor:16 session:8 first last started previous visits epoch
-//	           parts:u8 [items] [interests] [activity] [journey] [counters] [keys] [receipt]
+//	           parts:u8 [items] [interests] [activity] [journey] [counters] [keys] [receipt] [shown]
 //	item     = has:u8 rest word [viewed] [bought] [cart quantity:u8 cents]
 //	interest = word decayed
 //	activity = event:u8 decayed
-//	journey  = views:u8 intent:u8 [progress] orders [first last]
+//	journey  = views:u8 intent:u8 [progress] orders [first last] [complaint settled]
 //	counters = zone:u32 n:u8 n×counter
 //	counter  = event:u8 [name] from n:u8 n×(day count)
 //	keys     = n:u8 n×key:u32
 //	receipt  = id at purposes prompt
+//	shown    = key:u32 n:u8 n×at
 //	decayed  = at n×value
 //
 // First, last, started and previous are Unix seconds of 32 bits, which last until
@@ -29,12 +30,13 @@ import (
 // category: 0 for none, the number of one that was met before, counted from 1, or
 // the next number and the text. Values are in sixty-fourths. parts and has tell what
 // is there; what would be empty is not. An intent's highest bit says that items were
-// compared. A counter's first day counts from its from, every other from the day
+// compared, the next that there was a complaint. A counter's first day counts from its from, every other from the day
 // before. The version's highest bit says that the state began for a customer.
 const (
 	stateVersion    = 3
 	stateOfCustomer = 0x80
 	hasCompared     = 0x80
+	hasComplaint    = 0x40
 
 	maxDay       = 1 << 17 // in the year 2328
 	maxWords     = MaxStateItems + MaxStateInterests
@@ -50,6 +52,7 @@ const (
 	partCounters
 	partKeys
 	partReceipt
+	partShown
 )
 
 // What an item has, and where what it shares begins.
@@ -113,6 +116,17 @@ func (w *stateWriter) state(s *State) {
 		w.minute(s.Receipt.At)
 		w.uvarint(uint64(s.Receipt.Purposes))
 		w.text(s.Receipt.Prompt)
+	}
+	if len(s.Shown) > 0 {
+		parts |= partShown
+		w.b = append(w.b, byte(len(s.Shown)))
+		for i := range s.Shown {
+			shown := &s.Shown[i]
+			w.b = append(binary.LittleEndian.AppendUint32(w.b, shown.Key), shown.Count)
+			for _, at := range shown.At[:shown.Count] {
+				w.minute(at)
+			}
+		}
 	}
 	w.b[at] = parts
 }
@@ -188,6 +202,9 @@ func (w *stateWriter) journey(j *Journey) {
 	if j.Compared {
 		intent |= hasCompared
 	}
+	if j.Complaint|j.Settled != 0 {
+		intent |= hasComplaint
+	}
 	w.b = append(w.b, j.Views, intent)
 	if j.Intent != IntentNone {
 		w.minute(j.IntentAt)
@@ -196,6 +213,10 @@ func (w *stateWriter) journey(j *Journey) {
 	if j.Orders > 0 {
 		w.minute(j.FirstOrder)
 		w.minute(j.LastOrder)
+	}
+	if j.Complaint|j.Settled != 0 {
+		w.minute(j.Complaint)
+		w.minute(j.Settled)
 	}
 }
 

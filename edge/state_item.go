@@ -97,7 +97,9 @@ func (h *History) Learn(name string, at time.Time, items ...ItemEvent) {
 }
 
 // learns reports whether an event of that name has a part in the history.
-func learns(name string) bool { return activityCode(name) != 0 || progress[name] != IntentNone }
+func learns(name string) bool {
+	return activityCode(name) != 0 || progress[name] != IntentNone || name == ComplaintOpened || name == ComplaintSettled
+}
 
 // note adds an event and nothing of its items. It reports whether the history changed.
 func (h *History) note(name string, at Minute) bool {
@@ -173,7 +175,7 @@ func (h *History) view(i int, at Minute) {
 
 // put adds to the cart what was not bought or taken out since.
 func (i *StateItem) put(e *ItemEvent, at Minute) {
-	if at < i.Bought || i.Quantity == 0 && at < i.Cart {
+	if isLate(at, i.Bought) || i.Quantity == 0 && isLate(at, i.Cart) {
 		return
 	}
 	i.Quantity = uint8(min(255, int(i.Quantity)+int(max(1, e.Quantity))))
@@ -192,14 +194,14 @@ func (i *StateItem) take(e *ItemEvent, at Minute) {
 // buy notes a purchase, which takes all of the item out of the cart.
 func (i *StateItem) buy(at Minute) {
 	i.Bought = max(i.Bought, at)
-	if at >= i.Cart {
+	if !isLate(at, i.Cart) {
 		i.Quantity, i.Cart, i.Cents = 0, 0, 0
 	}
 }
 
 // emptied ends the intent of a cart in which nothing is left.
 func (h *History) emptied(at Minute) {
-	if h.Journey.Intent == IntentCart && at >= h.Journey.IntentAt &&
+	if h.Journey.Intent == IntentCart && !isLate(at, h.Journey.IntentAt) &&
 		!slices.ContainsFunc(h.Items, func(i StateItem) bool { return i.Quantity > 0 }) {
 		h.Journey.Intent, h.Journey.IntentAt = IntentNone, 0
 	}

@@ -231,8 +231,8 @@ func TestLateEventsDoNotUndoLaterOnes(t *testing.T) {
 	s := newState(now)
 	item := ItemEvent{Item: "a", Category: "hats"}
 	s.Learn("purchase", now, item)
-	s.Learn("add_to_cart", now.Add(-5*time.Minute), item)
-	s.Learn("view_item", now.Add(-6*time.Minute), item)
+	s.Learn("add_to_cart", now.Add(-6*time.Minute), item)
+	s.Learn("view_item", now.Add(-7*time.Minute), item)
 	v := &Visit{State: s, Now: now}
 	if got := string(fieldOf(v, FieldCart).AppendJSON(nil)); got != `[]` {
 		t.Errorf("cart = %s: it was bought since", got)
@@ -241,7 +241,7 @@ func TestLateEventsDoNotUndoLaterOnes(t *testing.T) {
 		t.Errorf("stage %s, want customer", got)
 	}
 	s.Learn("add_to_cart", now.Add(time.Minute), item)
-	s.Learn("remove_from_cart", now.Add(3*time.Minute), item)
+	s.Learn("remove_from_cart", now.Add(10*time.Minute), item)
 	s.Learn("add_to_cart", now.Add(2*time.Minute), item)
 	if got := string(fieldOf(v, FieldCart).AppendJSON(nil)); got != `[]` {
 		t.Errorf("cart = %s: it was taken out since", got)

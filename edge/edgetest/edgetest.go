@@ -45,13 +45,14 @@ type Rule struct {
 	Fails string `json:",omitempty"`
 }
 
-// A Case answers with Variant and Score when the field called Field is known
+// A Case answers with Variant, Score and Items when the field called Field is known
 // and its JSON is Is; without a Field it always answers.
 type Case struct {
 	Field, Is string
 	Variant   int
 	Score     int64
 	Because   string
+	Items     []edge.AnswerItem `json:",omitempty"`
 }
 
 // Manifest implements edge.Rule.
@@ -74,7 +75,7 @@ func (r *Rule) Choose(view *edge.View, _ int) (edge.Answer, error) {
 				continue
 			}
 		}
-		return edge.Answer{Variant: c.Variant, Score: c.Score, Because: c.Because}, nil
+		return edge.Answer{Variant: c.Variant, Score: c.Score, Because: c.Because, Items: c.Items}, nil
 	}
 	return edge.Answer{}, nil
 }
