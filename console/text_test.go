@@ -162,7 +162,7 @@ func composedTexts(t *testing.T) map[string][]string {
 		"role.%s": publishing.Roles()[1:], "rung.%s": edge.Rungs[:], "rung.%s.text": edge.Rungs[:],
 		"state.%s":   {"live", "shadow", "rollout", "planned", "over", "draft", "review", "archived", publishing.StateWaiting, publishing.StateApproved, publishing.StateRejected},
 		"purpose.%s": purposes, "purpose.%s.text": purposes, "field.%s": fields, "act.%s": acts, "limit.%s": limits,
-		"reason.%s": {"failed", "budget"}, "decided.%s": {"rule", "default", "no-answer", "no-consent", "failed", "budget"},
+		"reason.%s": {"failed", "budget"}, "decided.%s": {"rule", "default", "no-answer", "no-consent", "failed", "budget", "capped", "suppressed"},
 		"verdict.%s": {edge.VerdictHeld, edge.VerdictFailed, edge.VerdictUnknown}, "condition.%s": append(slices.Clone(conditionOps), joins...),
 		"size.%s": {"cart", "recent", "bought", "interests", "page.tags"}, "entry.%s": {"interests"},
 		"cause.%s": {"refused", "absent", "warming-up", "error"}, "explain.sample.%s": ready, "outside.%s": {"campaign", "variant", "share"}, "proposals.%s": {publishing.StateApproved, publishing.StateRejected},

@@ -123,7 +123,15 @@ func (d *decoder) settings(n *node) {
 	s.Origins, s.Languages = n.strs("origins"), n.strs("languages")
 	s.Currency, s.TimeZone = n.str("currency"), n.str("timezone")
 	s.RetainDays, s.Prompts = n.number("retainDays"), n.strs("prompts")
-	s.StateEpoch = uint32(n.number("stateEpoch"))
+	s.StateEpoch, s.BoughtDays, s.Cap = uint32(n.number("stateEpoch")), n.number("boughtDays"), n.limit("cap")
+	for _, surface := range edge.Surfaces {
+		if c := n.get("caps").limit(surface); c != nil {
+			if s.Caps == nil {
+				s.Caps = map[string]edge.Cap{}
+			}
+			s.Caps[surface] = *c
+		}
+	}
 	s.Why, s.SecondPerson = n.yes("why"), n.yes("secondPerson")
 	policy := n.get("consent")
 	s.Consent.StrictGPC, s.Consent.ContextBeforeAnswer = policy.yes("strictGpc"), policy.yes("contextBeforeAnswer")
@@ -133,9 +141,14 @@ func (d *decoder) settings(n *node) {
 }
 
 func (d *decoder) campaign(n *node) {
+	var quiet *edge.QuietHours
+	if q := n.get("quiet"); q != nil {
+		quiet = &edge.QuietHours{From: q.str("from"), Until: q.str("until")}
+	}
 	d.doc.Campaigns = append(d.doc.Campaigns, edge.Campaign{
 		Name: n.str("name"), Owner: n.str("owner"), Hypothesis: n.str("hypothesis"), Goal: n.str("goal"), Segment: n.str("segment"),
 		Moment: n.str("moment"), Tactic: n.str("tactic"), State: n.str("state"), From: n.str("from"), Until: n.str("until"),
+		Cap: n.limit("cap"), Quiet: quiet, Transactional: n.yes("transactional"),
 	})
 	d.named(d.index.campaigns, n, n.str("name"), "the campaign")
 }
@@ -237,7 +250,7 @@ func (d *decoder) variants(n *node) {
 			}
 			v := edge.Variant{
 				Slot: slot.text, Name: item.str("name"), State: item.str("state"), Owner: item.str("owner"), Tags: item.strs("tags"),
-				From: item.str("from"), Until: item.str("until"), Content: map[string]json.RawMessage{},
+				From: item.str("from"), Until: item.str("until"), Promotes: item.strs("promotes"), Cap: item.limit("cap"), Content: map[string]json.RawMessage{},
 			}
 			content := item.get("content")
 			for j, lang := range content.langs() {
@@ -355,6 +368,15 @@ func (n *node) strs(key string) []string {
 func (n *node) yes(key string) bool {
 	v := n.get(key)
 	return v != nil && v.kind == boolean && (v.text[0] == 't' || v.text[0] == 'T')
+}
+
+// limit reads a cap, nil for none.
+func (n *node) limit(key string) *edge.Cap {
+	c := n.get(key)
+	if c == nil {
+		return nil
+	}
+	return &edge.Cap{Times: c.number("times"), Hours: c.number("hours")}
 }
 
 func (n *node) number(key string) int {

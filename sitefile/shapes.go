@@ -10,6 +10,7 @@ import (
 // The patterns of what people choose. The engine checks the same once more.
 var (
 	namePattern     = patternOf(`^[a-z0-9]+(-[a-z0-9]+)*$`, "lower-case words joined by dashes")
+	hourPattern     = patternOf(`^([01][0-9]|2[0-3]):[0-5][0-9]$`, "a time of day like 22:00")
 	ownFieldPattern = patternOf(`^[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*$`, "like shop.season")
 	languagePattern = patternOf(`^[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?$`, "a language like en, pt-BR or zh-Hans")
 	originPattern   = patternOf(`^https?://[^/?#\s]+$`, "like https://shop.example, without a path")
@@ -70,10 +71,25 @@ var settingsShape = &shape{name: "settings", kind: mapping, says: "The site's ow
 	{"consent", consentShape, false},
 	{"prompts", listOf(named(namePattern, "A version, like 2026-11."), "The versions of the site's consent prompt whose answers are counted, without a trace of who gave them."), false},
 	{"retainDays", &shape{kind: whole, least: 1, most: edge.MaxRetainDays, says: "How many days an event may be read."}, false},
+	{"cap", capShape, false},
+	{"caps", &shape{kind: mapping, says: "How often promotions may be shown to a visitor on each surface.", keys: capKeys()}, false},
+	{"boughtDays", &shape{kind: whole, least: 1, most: edge.MaxWindowDays, says: "For how many days what was bought is not promoted; without it thirty."}, false},
 	{"stateEpoch", &shape{kind: whole, least: 1, most: 1_000_000, says: "What browsers carry that began under a smaller epoch is dropped: raise it by one to start everybody fresh."}, false},
 	{"why", yes("Lets a page ask for an explanation of each decision."), false},
 	{"secondPerson", yes("Lets nobody publish alone: another person must approve."), false},
 }}
+
+var capShape = &shape{name: "cap", kind: mapping, says: "How often something may be shown to one visitor: at most so many times within any so many hours.", keys: []key{
+	{"times", &shape{kind: whole, least: 1, most: edge.MaxCapTimes, says: "How many times."}, true},
+	{"hours", &shape{kind: whole, least: 1, most: edge.MaxCapHours, says: "Within how many hours."}, true},
+}}
+
+func capKeys() (keys []key) {
+	for _, surface := range edge.Surfaces {
+		keys = append(keys, key{surface, capShape, false})
+	}
+	return keys
+}
 
 var consentShape = &shape{kind: mapping, says: "The consent policy; without it the strict one.", keys: []key{
 	{"strictGpc", yes("Lets Global Privacy Control, and the opt-out of a US section of the GPP, take away profile and personalise beside share."), false},
@@ -117,6 +133,12 @@ var campaignShape = &shape{name: "campaign", kind: mapping, says: "A plan that o
 	{"state", oneOf(stateWords, "The rules of a campaign that is not live do not take part."), true},
 	{"from", named(momentPattern, "When its rules begin to take part, in the site's time zone."), false},
 	{"until", named(momentPattern, "When they end."), false},
+	{"cap", capShape, false},
+	{"quiet", &shape{kind: mapping, says: "The time of day in which its rules do not take part, in the visitor's own time. It may pass midnight.", keys: []key{
+		{"from", named(hourPattern, "When it begins, like 22:00."), true},
+		{"until", named(hourPattern, "When it ends, like 07:00."), true},
+	}}, false},
+	{"transactional", yes("Says that it serves what the visitor asked for and promotes nothing: the site's caps and an open complaint do not stop it."), false},
 }}
 
 var slotShape = &shape{name: "slot", kind: mapping, says: "A named place on pages.", keys: []key{
@@ -177,6 +199,8 @@ var variantShape = &shape{name: "variant", kind: mapping, says: "One content cho
 	{"tags", listOf(words("A tag."), "Words to find it by."), false},
 	{"from", named(momentPattern, "When it begins to be served, in the site's time zone."), false},
 	{"until", named(momentPattern, "When that ends."), false},
+	{"promotes", listOf(some("An item's id."), "The items that it promotes: who has one in the cart or bought it lately does not see it."), false},
+	{"cap", capShape, false},
 	{"content", &shape{kind: mapping, least: 1, names: languagePattern, says: "The content by language. A page in another language gets the nearest.", each: contentShape}, true},
 }}
 

@@ -128,10 +128,26 @@ func (r *renderer) settings() pairs {
 		out.set("prompts", textItems(s.Prompts))
 	}
 	out.put("retainDays", s.RetainDays)
+	putCap(&out, "cap", s.Cap)
+	var caps pairs
+	for _, surface := range edge.Surfaces {
+		if c, ok := s.Caps[surface]; ok {
+			putCap(&caps, surface, &c)
+		}
+	}
+	out.put("caps", caps)
+	out.put("boughtDays", s.BoughtDays)
 	out.put("stateEpoch", int(s.StateEpoch))
 	out.put("why", s.Why)
 	out.put("secondPerson", s.SecondPerson)
 	return out
+}
+
+// putCap adds a cap where there is one.
+func putCap(out *pairs, key string, c *edge.Cap) {
+	if c != nil {
+		out.set(key, pairs{{key: "times", value: c.Times}, {key: "hours", value: c.Hours}})
+	}
 }
 
 func (r *renderer) audiences() items {
@@ -155,6 +171,11 @@ func (r *renderer) campaigns() items {
 		} {
 			p.put(e.key, e.value)
 		}
+		putCap(&p, "cap", c.Cap)
+		if c.Quiet != nil {
+			p.set("quiet", pairs{{key: "from", value: c.Quiet.From}, {key: "until", value: c.Quiet.Until}})
+		}
+		p.put("transactional", c.Transactional)
 		out = append(out, p)
 	}
 	return out
@@ -260,6 +281,10 @@ func (r *renderer) variant(v *edge.Variant, kind string) pairs {
 	}
 	p.put("from", v.From)
 	p.put("until", v.Until)
+	if len(v.Promotes) > 0 {
+		p.set("promotes", textItems(v.Promotes))
+	}
+	putCap(&p, "cap", v.Cap)
 	content := pairs{}
 	for _, lang := range r.languages(slices.Collect(maps.Keys(v.Content))) {
 		value := r.json("variant "+v.Slot+"/"+v.Name, v.Content[lang])

@@ -174,8 +174,11 @@ func (m maker) document() *edge.ReleaseDocument {
 		Settings: edge.Settings{
 			Origins: []string{"https://shop.example", "http://127.0.0.1:8080"}, Languages: []string{m.of([]string{"no", "en"}), "zh-Hans"}, Currency: "NOK", TimeZone: "Europe/Oslo",
 			Consent: consent.Policy{StrictGPC: m.IntN(2) == 0, TCF: []consent.TCFReading{consent.ByPurpose, consent.ByPublisher, 1, 755, consent.MaxTCFVendor}[m.IntN(5)], PurposeOneTreatment: m.IntN(2) == 0, ContextBeforeAnswer: m.IntN(2) == 0, Open: consent.Openings{Elsewhere: m.set()}},
-			Prompts: []string{"2026-11", "2026-12"}[:m.IntN(3)], RetainDays: m.IntN(edge.MaxRetainDays), StateEpoch: m.Uint32N(3), Why: m.IntN(2) == 0, SecondPerson: m.IntN(2) == 0,
+			Prompts: []string{"2026-11", "2026-12"}[:m.IntN(3)], RetainDays: m.IntN(edge.MaxRetainDays), StateEpoch: m.Uint32N(3), BoughtDays: m.IntN(3), Cap: m.limit(), Why: m.IntN(2) == 0, SecondPerson: m.IntN(2) == 0,
 		},
+	}
+	if c := m.limit(); c != nil {
+		d.Settings.Caps = map[string]edge.Cap{"web": *c, "mail": {Times: 1, Hours: 2}}
 	}
 	if m.IntN(2) == 0 {
 		d.Settings.Consent.Open.UK, d.Settings.Consent.Open.USOptOut = consent.Set(consent.Measure), consent.Set(consent.Device)
@@ -191,7 +194,7 @@ func (m maker) document() *edge.ReleaseDocument {
 	for range m.IntN(3) {
 		d.Campaigns = append(d.Campaigns, edge.Campaign{
 			Name: m.name(), Owner: m.text(), Hypothesis: m.text(), Goal: m.text(), Segment: m.text(), Moment: m.text(), Tactic: m.text(),
-			State: m.of(stateWords), From: m.moment(), Until: m.moment(),
+			State: m.of(stateWords), From: m.moment(), Until: m.moment(), Cap: m.limit(), Quiet: m.quiet(), Transactional: m.IntN(2) == 0,
 		})
 	}
 	for i := range m.IntN(5) {
@@ -200,12 +203,29 @@ func (m maker) document() *edge.ReleaseDocument {
 	return d
 }
 
+func (m maker) limit() *edge.Cap {
+	if m.IntN(2) == 0 {
+		return nil
+	}
+	return &edge.Cap{Times: 1 + m.IntN(edge.MaxCapTimes), Hours: 1 + m.IntN(edge.MaxCapHours)}
+}
+
+func (m maker) quiet() *edge.QuietHours {
+	if m.IntN(2) == 0 {
+		return nil
+	}
+	return &edge.QuietHours{From: "22:00", Until: "07:30"}
+}
+
 // slot adds a slot with its variants.
 func (m maker) slot(d *edge.ReleaseDocument, name string) {
 	s := edge.SlotSpec{Name: name, Kind: m.of(kindNames), Ladder: []edge.RungSpec{}}
 	var variants []string
 	for range 1 + m.IntN(3) {
-		v := edge.Variant{Slot: name, Name: m.name(), State: m.of(stateWords), Owner: m.text(), From: m.moment(), Until: m.moment(), Content: map[string]json.RawMessage{}}
+		v := edge.Variant{Slot: name, Name: m.name(), State: m.of(stateWords), Owner: m.text(), From: m.moment(), Until: m.moment(), Cap: m.limit(), Content: map[string]json.RawMessage{}}
+		for range m.IntN(3) {
+			v.Promotes = append(v.Promotes, m.name())
+		}
 		for range m.IntN(3) {
 			v.Tags = append(v.Tags, m.text())
 		}
