@@ -2,7 +2,11 @@
 
 package edge
 
-import "github.com/nearside/nearside/edge/consent"
+import (
+	"errors"
+
+	"github.com/nearside/nearside/edge/consent"
+)
 
 // openState reads the state the browser carried, under storage only, and moves
 // it on under profile.
@@ -16,6 +20,9 @@ func (e *Engine) openState(d *decider, r *Request, out *Outcome) {
 	}
 	if r.State != "" {
 		state, err := e.sealer.openState(&d.space, d.release.Site(), r.State)
+		if errors.Is(err, errUnknownKey) {
+			return // another node may open it: the browser keeps it, and none begins
+		}
 		if err == nil && !state.isOver(r.Now, d.live.doc.Settings.StateEpoch) && !e.isAnothers(state, d.release.Site(), r.Profile) {
 			d.visit.State = state
 		} else {
@@ -44,7 +51,8 @@ func (e *Engine) openState(d *decider, r *Request, out *Outcome) {
 		d.visit.State, d.changed, d.isNew = &d.space.state, true, true
 		return
 	}
-	d.changed = d.visit.State.touch(r.Now) || d.changed
+	// Sealed with an older key, it is sealed anew, before that key is retired.
+	d.changed = d.visit.State.touch(r.Now) || d.changed || e.sealer.isOutdated(r.State)
 }
 
 // isAnothers reports whether a state began for another customer than the one who is

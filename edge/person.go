@@ -15,7 +15,8 @@ import (
 const profileUse = "nearside profile 1"
 
 // ProfileID returns what a customer is known by in a site's events: a hash of
-// the site's own id under this node's key. It has the form of a visitor's id.
+// the site's own id under key 0. No rotation changes it, and retiring key 0 does
+// not either: the events of years are found by it. It has the form of a visitor's id.
 // Who has the log and not the key can neither turn it back nor try ids out, and
 // one customer's hashes at two sites have nothing in common.
 func (s *Sealer) ProfileID(site, customer string) string {

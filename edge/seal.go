@@ -10,6 +10,8 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
+	"time"
 )
 
 // KeyBytes is the length of a sealing key (AES-256).
@@ -19,7 +21,6 @@ const KeyBytes = 32
 // AES-GCM ciphertext with its tag, in base64url without padding.
 const (
 	sealVersion  = 1
-	sealKey      = 0 // the only key number; rotation will add others
 	nonceBytes   = 12
 	tagBytes     = 16
 	sealOverhead = 2 + nonceBytes + tagBytes
@@ -33,21 +34,58 @@ const (
 	sealedPreview  = 'p'
 )
 
-// errSealed reports a text that this site's key did not seal for this use.
+// errSealed reports a text that no key of the ring sealed for this site and use.
 var errSealed = errors.New("not sealed by this site")
 
-// A Sealer seals state and decision ids with one key, bound to the site, and
-// names customers by it. It is safe for concurrent use.
+// errUnknownKey is errSealed for a key number that the ring lacks while it is not
+// known whether others have a newer ring.
+var errUnknownKey = fmt.Errorf("%w: the key may be newer than those known here", errSealed)
+
+// A Sealer seals state and decision ids with the newest key of a ring that has
+// begun to, opens them with any, bound to the site, and names customers by key 0
+// for good. It is safe for concurrent use: the ring is swapped whole, and who uses
+// it neither waits nor allocates.
 type Sealer struct {
-	aead     cipher.AEAD
-	profiles *sync.Pool // of *profiler, for ProfileID
+	first, keeper cipher.AEAD // key 0, and what the others are kept under
+	profiles      *sync.Pool  // of *profiler, for ProfileID
+	ring          atomic.Pointer[ringInUse]
 }
 
-// NewSealer returns a sealer with a key of KeyBytes bytes.
+// A ringInUse is a KeyRing as requests use it. It never changes.
+type ringInUse struct {
+	keys    [256]keyInUse // by number
+	seals   byte
+	mayLack bool
+	from    time.Time // when then takes its place
+	then    *ringInUse
+}
+
+// A keyInUse is a key and its place in the order in which keys were made; without
+// aead it is none.
+type keyInUse struct {
+	aead  cipher.AEAD
+	place int
+}
+
+// NewSealer returns a sealer with key 0, of KeyBytes bytes, alone in its ring.
 func NewSealer(key []byte) (*Sealer, error) {
 	if len(key) != KeyBytes {
 		return nil, fmt.Errorf("sealing key: %d bytes, want %d", len(key), KeyBytes)
 	}
+	first, err := newAEAD(key)
+	if err != nil {
+		return nil, err
+	}
+	keeper, err := newKeeper(key)
+	if err != nil {
+		return nil, err
+	}
+	s := &Sealer{first: first, keeper: keeper, profiles: newProfilers(key)}
+	s.SetRing(s.FirstRing(time.Time{}), false)
+	return s, nil
+}
+
+func newAEAD(key []byte) (cipher.AEAD, error) {
 	block, err := aes.NewCipher(key)
 	if err != nil {
 		return nil, fmt.Errorf("sealing key: %w", err)
@@ -56,7 +94,49 @@ func NewSealer(key []byte) (*Sealer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sealing key: %w", err)
 	}
-	return &Sealer{aead: aead, profiles: newProfilers(key)}, nil
+	return aead, nil
+}
+
+// SetRing makes r, which this sealer opened or made, the ring of all that is sealed
+// and opened from now on. mayLack says that others may have keys that r lacks:
+// what such a key sealed is left alone then, and not taken for a forgery.
+func (s *Sealer) SetRing(r KeyRing, mayLack bool) {
+	s.ring.Store(useRing(r, r.sealingAt(time.Now()), mayLack))
+}
+
+// useRing makes of a ring what requests use while the key at a place seals.
+func useRing(r KeyRing, seals int, mayLack bool) *ringInUse {
+	u := &ringInUse{seals: r.keys[seals].number, mayLack: mayLack}
+	for i, k := range r.keys {
+		u.keys[k.number] = keyInUse{k.aead, i}
+	}
+	if next := seals + 1; next < len(r.keys) {
+		u.from, u.then = r.keys[next].from, useRing(r, next, mayLack)
+	}
+	return u
+}
+
+// current returns the ring as it is now. The clock is asked only while a key waits
+// for its time.
+func (s *Sealer) current() *ringInUse {
+	u := s.ring.Load()
+	for u.then != nil && !time.Now().Before(u.from) {
+		s.ring.CompareAndSwap(u, u.then) // else somebody has put in a newer one, for whoever comes next
+		u = u.then
+	}
+	return u
+}
+
+// isOutdated reports whether a text that has been opened was sealed with an older
+// key than the one that seals now.
+func (s *Sealer) isOutdated(sealed string) bool {
+	var head [3]byte
+	if n, err := base64.RawURLEncoding.Decode(head[:], []byte(sealed[:min(len(sealed), 4)])); err != nil || n < 2 {
+		return false
+	}
+	u := s.current()
+	k := &u.keys[head[1]]
+	return k.aead != nil && k.place < u.keys[u.seals].place
 }
 
 // A sealBuffer is the work space of one seal or open. It is pooled because
@@ -93,17 +173,18 @@ func (b *sealBuffer) appendNonce(dst []byte) []byte {
 
 var sealBuffers = sync.Pool{New: newSealBuffer}
 
-// binding returns the data a sealed text is authenticated with.
-func (b *sealBuffer) binding(use byte, site string) []byte {
-	return append(append(b.bound[:0], sealVersion, sealKey, use), site...)
+// binding returns the data a text sealed with a key is authenticated with.
+func (b *sealBuffer) binding(number, use byte, site string) []byte {
+	return append(append(b.bound[:0], sealVersion, number, use), site...)
 }
 
 // appendSealed appends plain, sealed for a use and a site. plain has at most
 // maxSealedPlain bytes and site at most MaxSiteBytes.
 func (s *Sealer) appendSealed(dst []byte, use byte, site string, plain []byte) []byte {
+	ring := s.current()
 	buf := sealBuffers.Get().(*sealBuffer)
-	out := buf.appendNonce(append(buf.raw[:0], sealVersion, sealKey))
-	out = s.aead.Seal(out, out[2:], append(buf.plain[:0], plain...), buf.binding(use, site))
+	out := buf.appendNonce(append(buf.raw[:0], sealVersion, ring.seals))
+	out = ring.keys[ring.seals].aead.Seal(out, out[2:], append(buf.plain[:0], plain...), buf.binding(ring.seals, use, site))
 	dst = base64.RawURLEncoding.AppendEncode(dst, out)
 	sealBuffers.Put(buf)
 	return dst
@@ -122,10 +203,18 @@ func (s *Sealer) open(dst []byte, use byte, site, sealed string) ([]byte, error)
 	buf := sealBuffers.Get().(*sealBuffer)
 	defer sealBuffers.Put(buf)
 	n, err := base64.RawURLEncoding.Decode(buf.raw[:], buf.text[:copy(buf.text[:], sealed)])
-	if err != nil || n < sealOverhead || buf.raw[0] != sealVersion || buf.raw[1] != sealKey {
+	if err != nil || n < sealOverhead || buf.raw[0] != sealVersion {
 		return dst, errSealed
 	}
-	plain, err := s.aead.Open(buf.plain[:0], buf.raw[2:2+nonceBytes], buf.raw[2+nonceBytes:n], buf.binding(use, site))
+	number, ring := buf.raw[1], s.ring.Load()
+	aead := ring.keys[number].aead
+	switch {
+	case aead == nil && ring.mayLack:
+		return dst, errUnknownKey
+	case aead == nil:
+		return dst, errSealed
+	}
+	plain, err := aead.Open(buf.plain[:0], buf.raw[2:2+nonceBytes], buf.raw[2+nonceBytes:n], buf.binding(number, use, site))
 	if err != nil {
 		return dst, errSealed
 	}

@@ -11,10 +11,16 @@ import (
 	"time"
 )
 
-// A state that a request opens and seals is in memory of the work space.
+// A state that a request opens and seals is in memory of the work space, also with
+// a ring of keys of which one waits for its time.
 func TestStateAllocs(t *testing.T) {
 	sealer, s := testSealer(t), busyState(time.Now())
 	sealed := sealer.SealState("shop", s)
+	ring, err := sealer.Rotate(rotated(t, sealer, sealer.FirstRing(time.Now()), 2), time.Now(), time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealer.SetRing(ring, false)
 	var space stateSpace
 	var text []byte
 	for name, work := range map[string]func(){
@@ -22,6 +28,11 @@ func TestStateAllocs(t *testing.T) {
 		"open": func() {
 			if _, err := sealer.openState(&space, "shop", sealed); err != nil {
 				t.Fatal(err)
+			}
+		},
+		"ask whether it is outdated": func() {
+			if !sealer.isOutdated(sealed) {
+				t.Fatal("it is not")
 			}
 		},
 	} {
