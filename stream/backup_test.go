@@ -64,6 +64,7 @@ func fullStream(t *testing.T, dir string) *Stream {
 	record(s, "shop", "r1", time.Now())
 	awaitRecords(t, s, 1)
 	importItems(t, s, edge.ItemFeed{Items: hats(0, 1000), Full: true}, itemDay)
+	putRing(t, s, "one", 0)
 	return s
 }
 

@@ -23,10 +23,12 @@ import (
 //	   program that knows 2 would show what is to be forgotten.
 //	4  and packed frames of events and decision records. A program that knows 3
 //	   would take them for damaged ones.
+//	5  and a ring of sealing keys. A program that knows 4 would seal with the first
+//	   key again and open nothing that another sealed.
 //
 // Opening a directory of an older version brings it to this one; what it lacks
 // is made beside what it holds.
-const FormatVersion = 4
+const FormatVersion = 5
 
 // The parts of a data directory. Others may keep files of their own beside
 // them.

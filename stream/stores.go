@@ -26,6 +26,7 @@ const (
 	recordSubject = "records." // and the site
 	flowBucket    = "flow"
 	itemBucket    = "items"
+	keyBucket     = "keys"
 	deadStream    = "DEAD"
 	deadSubject   = "dead." // and the site, the sink, the message and the place in it
 )
@@ -44,6 +45,7 @@ var storeNames = map[string]string{
 	"KV_" + flowBucket:    "flow",
 	deadStream:            "dead",
 	"KV_" + itemBucket:    "items",
+	"KV_" + keyBucket:     "keys",
 }
 
 // Bounds on disk of what is kept for good. What is full refuses.
@@ -56,6 +58,7 @@ const (
 	maxItemsBytes   = 8 << 30   // all sites' catalogues, compressed
 	maxFlowBytes    = 256 << 20 // a forgetting takes about 250 bytes
 	maxDeadBytes    = 256 << 20 // past it the oldest dead letters go
+	maxKeysBytes    = 1 << 20   // a ring has at most edge.MaxRingBytes
 )
 
 // deletedAge is how long it is remembered that a note was deleted: what comes and
@@ -77,12 +80,13 @@ type stores struct {
 	pointers jetstream.KeyValue
 	modules  bucket
 	notes    jetstream.KeyValue
-	reserve  jetstream.KeyValue // the reserved words' notes and the audit log's head
+	reserve  jetstream.KeyValue // the reserved words' notes, the audit log's head, whether there are keys
 	audit    jetstream.Stream
 	records  jetstream.Stream
 	flow     jetstream.KeyValue // marks of those who read the log, and whom they must forget
 	dead     jetstream.Stream
 	items    jetstream.KeyValue // catalogues
+	ring     jetstream.KeyValue // the ring of sealing keys
 }
 
 // open makes the streams or brings their settings up to date. It never makes
@@ -191,7 +195,7 @@ func (st *stores) openDocuments(ctx context.Context, js jetstream.JetStream) (er
 	return nil
 }
 
-// openNotes makes the stores of notes.
+// openNotes makes the stores of notes and of sealing keys.
 func (st *stores) openNotes(ctx context.Context, js jetstream.JetStream, o *Options) (err error) {
 	if st.notes, err = js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
 		Bucket: noteBucket, Description: "notes by key",
@@ -204,6 +208,12 @@ func (st *stores) openNotes(ctx context.Context, js jetstream.JetStream, o *Opti
 		Storage: jetstream.FileStorage, History: 1, MaxBytes: maxReserveBytes, LimitMarkerTTL: deletedAge,
 	}); err != nil {
 		return fmt.Errorf("open ledger's reserve: %w", err)
+	}
+	if st.ring, err = js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
+		Bucket: keyBucket, Description: "sealing keys, each encrypted under the data directory's key",
+		Storage: jetstream.FileStorage, History: 1, MaxBytes: maxKeysBytes,
+	}); err != nil {
+		return fmt.Errorf("open sealing keys: %w", err)
 	}
 	return nil
 }

@@ -3,8 +3,8 @@
 // Package stream keeps what must not be lost: the event log, with the marks of
 // its readers, whom they must forget and what they could not take; the releases,
 // the modules that they name, the notes of whoever publishes them and an audit
-// log; the catalogues of items; and, for a week, the records of decisions. All
-// live in a NATS JetStream that runs inside the process and listens nowhere.
+// log; the catalogues of items; the sealing keys, which it cannot read; and, for a
+// week, the records of decisions. All live in a NATS JetStream that runs inside the process and listens nowhere.
 // Backup copies all of it while it is in use, Restore makes a directory of that.
 //
 // Publish gathers the events of many callers into commit groups. A group
@@ -152,7 +152,7 @@ type Stream struct {
 	auditReads chan struct{} // one for each who reads the audit log
 
 	// One change at a time, each of its own kind.
-	releases, modules, ledger, audits, catalogues sync.Mutex
+	releases, modules, ledger, audits, catalogues, rings sync.Mutex
 
 	tickets sync.Pool
 	clock   *steadyClock
@@ -341,7 +341,7 @@ func (s *Stream) write(ctx context.Context, do func(context.Context, *broker) er
 			return err
 		}
 		err := do(ctx, b)
-		if err != nil && !errors.As(err, new(*ConflictError)) && !errors.As(err, new(*NoteConflictError)) {
+		if err != nil && !errors.Is(err, edge.ErrChanged) {
 			signal(s.suspect)
 		}
 		return err

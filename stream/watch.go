@@ -39,15 +39,21 @@ const watchRetry = 200 * time.Millisecond
 // and goes on across a replaced server.
 func (s *Stream) WatchReleases(ctx context.Context, fn func(ReleaseUpdate)) error {
 	w := watch{told: make(map[string]edge.Published), fn: fn}
+	return s.keepWatching(ctx, "releases", w.follow)
+}
+
+// keepWatching calls follow with one broker after another, until ctx ends, with nil,
+// or the Stream is closed, with ErrClosed.
+func (s *Stream) keepWatching(ctx context.Context, what string, follow func(context.Context, *broker) error) error {
 	for {
-		err := s.withBroker(ctx, w.follow)
+		err := s.withBroker(ctx, follow)
 		switch {
 		case ctx.Err() != nil:
 			return nil
 		case errors.Is(err, ErrClosed):
 			return err
 		case err != nil:
-			s.o.Logger.Warn("watching releases broke off", "error", err)
+			s.o.Logger.Warn("watching "+what+" broke off", "error", err)
 		}
 		select {
 		case <-ctx.Done():
