@@ -16,10 +16,10 @@ import (
 	"github.com/nearside/nearside/stream"
 )
 
-// backupFiles are what a backup holds of the data directory beside the stores: the
-// key, without which no visitor's state could be read, and modules that the
-// operator put there.
-var backupFiles = []string{"key", "modules"}
+// backupFiles are what a backup holds of the data directory beside the stores: key
+// 0, without which no visitor's state could be read and no other key, and modules
+// that the operator put there.
+var backupFiles = []string{keyFile, "modules"}
 
 // standard is how --to and --from name standard output and input.
 const standard = "-"

@@ -50,6 +50,7 @@ const usage = `Nearside personalizes a site at its edge, under the visitor's con
   nearside consent                     consent strings: what they say, and what follows
   nearside sinks                       where events flow on to: how it does, and forgetting a person
   nearside dead                        events that a sink could not take: list, show, replay, drop
+  nearside keys                        the keys that visitors' states are sealed with: list, rotate, retire
   nearside events                      stored events as JSON lines (--follow to go on)
   nearside events import FILE          events of other systems, from CSV or JSON lines
   nearside backup --to FILE            all that a node keeps, in one file, while it runs
@@ -80,6 +81,7 @@ var commands = map[string]func(ctx context.Context, args []string, io stdio) err
 	"consent": consentCommand,
 	"sinks":   sinksCommand,
 	"dead":    deadCommand,
+	"keys":    keysCommand,
 	"events":  eventsCommand,
 	"backup":  backupCommand,
 	"restore": restoreCommand,

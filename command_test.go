@@ -288,7 +288,7 @@ func refuseSites(t *testing.T, data string) {
 
 func TestAKeyThatOthersCanReadIsRefused(t *testing.T) {
 	data := t.TempDir()
-	if _, err := openSealer(data); err != nil {
+	if _, _, err := openSealer(data); err != nil {
 		t.Fatal(err)
 	}
 	info, err := os.Stat(filepath.Join(data, "key"))
@@ -298,7 +298,7 @@ func TestAKeyThatOthersCanReadIsRefused(t *testing.T) {
 	if err := os.Chmod(filepath.Join(data, "key"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := openSealer(data); err == nil || !strings.Contains(err.Error(), "0600") {
+	if _, _, err := openSealer(data); err == nil || !strings.Contains(err.Error(), "0600") {
 		t.Errorf("error %v, want one about the mode", err)
 	}
 }

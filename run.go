@@ -241,6 +241,7 @@ func (n *node) serve(ctx context.Context, handler fasthttp.RequestHandler, on li
 		start("admin", func() error { return face.Serve(on.admin) })
 	}
 	start("watch settings", func() error { return n.settings.watch(ctx) })
+	start("watch keys", func() error { return n.keys.watch(ctx) })
 	start("watch releases", func() error { return n.watch(ctx) })
 	start("retry releases", func() error { return n.releases.retry(ctx) })
 	start("count", func() error { return n.count(ctx) })
@@ -336,6 +337,7 @@ func (n *node) metrics(w io.Writer) error {
 	writeProcessMetrics(out)
 	n.writeFlowMetrics(out)
 	gauge(out, "nearside_releases_refused", "sites whose newest release is not served", n.releases.refused())
+	n.keys.writeMetrics(out, time.Now())
 	writeSettingsMetrics(out, n.settings)
 	writeBuildMetrics(out)
 	return out.Flush()

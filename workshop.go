@@ -24,6 +24,7 @@ type workshop struct {
 	cfg     Config
 	log     *slog.Logger
 	sealer  *edge.Sealer
+	keys    *keyring // the sealer's
 	events  *stream.Stream
 	modules wasmrules.ModuleSource // beside those that were uploaded
 	rules   *wasmrules.Host
@@ -40,11 +41,8 @@ func openWorkshop(cfg Config, log *slog.Logger, live publishing.Live) (*workshop
 	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
 		return w, fmt.Errorf("data directory: %w", err)
 	}
-	keys, err := readKeys(cfg.RulesKeys)
+	trusted, err := readKeys(cfg.RulesKeys)
 	if err != nil {
-		return w, err
-	}
-	if w.sealer, err = openSealer(cfg.Data); err != nil {
 		return w, err
 	}
 	w.events, err = stream.Open(stream.Options{
@@ -56,10 +54,14 @@ func openWorkshop(cfg Config, log *slog.Logger, live publishing.Live) (*workshop
 		return w, fmt.Errorf("open stream: %w", err)
 	}
 	w.closers = append(w.closers, w.closeEvents)
+	if w.keys, err = openKeys(cfg.Data, w.events, log); err != nil {
+		return w, err
+	}
+	w.sealer = w.keys.sealer
 	w.flows = &flows{events: w.events}
 	w.rules, err = wasmrules.New(wasmrules.Options{
 		Source:   wasmrules.Chain(w.modules, storedModules{w.events}),
-		CacheDir: filepath.Join(cfg.Data, "cache"), TrustedKeys: keys,
+		CacheDir: filepath.Join(cfg.Data, "cache"), TrustedKeys: trusted,
 	})
 	if err != nil {
 		return w, fmt.Errorf("open rules: %w", err)
@@ -92,7 +94,7 @@ func (w *workshop) close() error {
 // console is the face of the workshop for who runs it and who has a token.
 func (w *workshop) console(metrics ...func(io.Writer) error) (*console.Console, error) {
 	return console.New(console.Options{
-		Desk: w.desk, Logger: w.log, Metrics: metrics, Events: w.storedEvents, Flow: w.flows, Dead: w.flows, ProfileID: w.sealer.ProfileID,
+		Desk: w.desk, Logger: w.log, Metrics: metrics, Events: w.storedEvents, Flow: w.flows, Dead: w.flows, Keys: w.keys, ProfileID: w.sealer.ProfileID,
 		Backup: func(ctx context.Context, to io.Writer) error {
 			_, err := w.events.Backup(ctx, to, version, backupFiles...)
 			return err

@@ -99,6 +99,10 @@ func (c *Console) table() []route {
 		{"POST", "/v1/sites/{site}/dead/{id}/replay", publisher, atSite, noBody, "gives it to its sink again", c.replayDead},
 		{"DELETE", "/v1/sites/{site}/dead/{id}", admin, atSite, noBody, "deletes it", c.dropDead},
 
+		{"GET", "/v1/keys", admin, everywhere, noBody, "the sealing keys: what each is there for, since when, and when it may be retired; never a key itself", c.keys},
+		{"POST", "/v1/keys", admin, everywhere, noBody, "makes a key that opens at once and seals after `?seconds=` (60, at most 86400)", c.rotateKey},
+		{"DELETE", "/v1/keys/{key}", admin, everywhere, noBody, "ends the key with a number when no state that it sealed counts any more, with `?now=true` before; answers what it was", c.retireKey},
+
 		{"GET", "/v1/tokens", admin, anywhere, noBody, "the tokens, without their secrets", c.tokens},
 		{"POST", "/v1/tokens", admin, anywhere, maxJSONBytes, "makes a token: `{\"name\",\"role\",\"sites\",\"expires\"}`; the secret is told this once", c.createToken},
 		{"DELETE", "/v1/tokens/{id}", admin, anywhere, noBody, "ends a token", c.revokeToken},

@@ -140,6 +140,7 @@ func composedTexts(t *testing.T) map[string][]string {
 		publishing.ActUpload, publishing.ActPublish, publishing.ActShadow, publishing.ActRollout, publishing.ActRemove, publishing.ActRollback,
 		publishing.ActRelease, publishing.ActPropose, publishing.ActApprove, publishing.ActReject, publishing.ActToken, publishing.ActRevoke, publishing.ActItems, publishing.ActDeleteItem,
 		publishing.ActForget, publishing.ActDropSink, publishing.ActReplayDead, publishing.ActDropDead, publishing.ActVoid,
+		publishing.ActRotateKey, publishing.ActRetireKey, publishing.ActResetKeys,
 	}
 	problems := []string{"internal", "bad_request", "bad_query", "method_not_allowed", "nothing_before"}
 	for code := range statuses {

@@ -48,6 +48,9 @@ const (
 	ActDropSink   = "drop-sink"   // how far a sink was is forgotten
 	ActReplayDead = "replay-dead" // a dead letter was given to its sink again
 	ActDropDead   = "drop-dead"   // a dead letter was deleted
+	ActRotateKey  = "rotate-key"  // a sealing key was made
+	ActRetireKey  = "retire-key"  // a sealing key was ended
+	ActResetKeys  = "reset-keys"  // all sealing keys but DATA/key were given up
 	ActVoid       = "void"        // the entry that Voids names did not take effect
 )
 
