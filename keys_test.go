@@ -240,7 +240,7 @@ func TestKeysAreRotatedAndRetiredFromTheCommandLine(t *testing.T) {
 func TestABackupHoldsTheKeys(t *testing.T) {
 	n := newShop(t)
 	cli(t, "keys", "rotate", "--after", "0s", "--json", "--data", n.data)
-	_, body := n.post(t, "/_near/v1/beacon", beaconOf(consent.All, "a"), nil)
+	body := n.told(t, beaconOf(consent.All, "a"))
 	var answer struct{ State string }
 	if err := json.Unmarshal([]byte(body), &answer); err != nil || sealedBy(t, answer.State) != 1 {
 		t.Fatalf("%v: %s", err, body)
@@ -255,7 +255,7 @@ func TestABackupHoldsTheKeys(t *testing.T) {
 		t.Errorf("the keys are %s\nand were %s", is, was)
 	}
 	second := startNode(t, cfg)
-	second.post(t, "/_near/v1/beacon", strings.Replace(beaconOf(consent.All, "b"), `"slots"`, `"state":"`+answer.State+`","slots"`, 1), nil)
+	second.told(t, strings.Replace(beaconOf(consent.All, "b"), `"slots"`, `"state":"`+answer.State+`","slots"`, 1))
 	if was, is := n.visitorOf(t, "a.1"), second.visitorOf(t, "b.1"); was != is || is == "" {
 		t.Errorf("the visitor is %q, and was %q", is, was)
 	}

@@ -112,14 +112,27 @@ func (r KeyRing) sealingAt(now time.Time) int {
 	return 0
 }
 
+// nextAfter returns the place of the key that takes over from the one at a place,
+// or that place if none does.
+func (r KeyRing) nextAfter(seals int) int {
+	next := seals
+	for i := seals + 1; i < len(r.keys); i++ {
+		if next == seals || !r.keys[i].from.After(r.keys[next].from) {
+			next = i
+		}
+	}
+	return next
+}
+
 // Rotate returns the ring with a new key, which seals from notice after now on, 0
 // to MaxKeyNotice, and opens as soon as a node has it. The error is a *KeyError
-// with KeyPending or KeyTooMany.
+// with KeyPending or KeyTooMany. A key that would not seal for longer than
+// MaxKeyNotice was made by a clock that was ahead, and holds nobody up.
 func (s *Sealer) Rotate(r KeyRing, now time.Time, notice time.Duration) (KeyRing, error) {
 	now = now.UTC().Truncate(time.Millisecond)
 	last := len(r.keys) - 1
 	switch newest := &r.keys[last]; {
-	case now.Before(newest.from) && last > 0:
+	case last > 0 && now.Before(newest.from) && newest.from.Sub(now) <= MaxKeyNotice:
 		return r, refuseKey(KeyPending, "key %d was made already and seals from %s on", newest.number, newest.from.Format(time.RFC3339))
 	case len(r.keys) >= MaxRingKeys:
 		return r, refuseKey(KeyTooMany, "there are %d keys, which is as many as there may be: retire the oldest first", len(r.keys))

@@ -190,6 +190,30 @@ func TestAKeyIsRetiredWhenNothingOfItCounts(t *testing.T) {
 	}
 }
 
+// A key that was made while the clock was far ahead neither seals nor keeps another
+// from it.
+func TestAKeyOfAClockThatWasAheadHoldsNobodyUp(t *testing.T) {
+	s, now := testSealer(t), time.Now()
+	ring, err := s.Rotate(s.FirstRing(now), now.AddDate(4, 0, 0), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ring, err = s.Rotate(ring, now, 200*time.Millisecond); err != nil {
+		t.Fatal(err)
+	}
+	s.SetRing(ring, false)
+	if got := numberOf(t, s.SealState("shop", newState(now))); got != 0 {
+		t.Errorf("key %d seals, want 0", got)
+	}
+	time.Sleep(time.Until(ring.keys[2].from) + 10*time.Millisecond)
+	if got := numberOf(t, s.SealState("shop", newState(now))); got != 2 {
+		t.Errorf("key %d seals, want 2", got)
+	}
+	if ring, err = ring.Retire(1, time.Now(), true); err != nil || ring.Newest() != 2 {
+		t.Errorf("the key cannot be retired: %v", err)
+	}
+}
+
 func TestNumbersCountUpAndBeginAnew(t *testing.T) {
 	s, now := testSealer(t), time.Now()
 	ring := s.FirstRing(now)

@@ -110,7 +110,7 @@ func useRing(r KeyRing, seals int, mayLack bool) *ringInUse {
 	for i, k := range r.keys {
 		u.keys[k.number] = keyInUse{k.aead, i}
 	}
-	if next := seals + 1; next < len(r.keys) {
+	if next := r.nextAfter(seals); next > seals {
 		u.from, u.then = r.keys[next].from, useRing(r, next, mayLack)
 	}
 	return u
@@ -128,7 +128,7 @@ func (s *Sealer) current() *ringInUse {
 }
 
 // isOutdated reports whether a text that has been opened was sealed with an older
-// key than the one that seals now.
+// key than the one that seals now, or one that was retired since.
 func (s *Sealer) isOutdated(sealed string) bool {
 	var head [3]byte
 	if n, err := base64.RawURLEncoding.Decode(head[:], []byte(sealed[:min(len(sealed), 4)])); err != nil || n < 2 {
@@ -136,7 +136,7 @@ func (s *Sealer) isOutdated(sealed string) bool {
 	}
 	u := s.current()
 	k := &u.keys[head[1]]
-	return k.aead != nil && k.place < u.keys[u.seals].place
+	return k.aead == nil || k.place < u.keys[u.seals].place
 }
 
 // A sealBuffer is the work space of one seal or open. It is pooled because

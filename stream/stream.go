@@ -4,8 +4,9 @@
 // its readers, whom they must forget and what they could not take; the releases,
 // the modules that they name, the notes of whoever publishes them and an audit
 // log; the catalogues of items; the sealing keys, which it cannot read; and, for a
-// week, the records of decisions. All live in a NATS JetStream that runs inside the process and listens nowhere.
-// Backup copies all of it while it is in use, Restore makes a directory of that.
+// week, the records of decisions. All live in a NATS JetStream that runs inside the
+// process and listens nowhere. Backup copies all of it while it is in use, Restore
+// makes a directory of that.
 //
 // Publish gathers the events of many callers into commit groups. A group
 // becomes one message per site, the server syncs each message before it
