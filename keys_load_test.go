@@ -200,8 +200,8 @@ func checkVisitors(t *testing.T, n *testNode, visitors []*loadVisitor) {
 			t.Errorf("%s's state: %v", v.name, err)
 			continue
 		}
-		if state.VisitorID() != v.id || state.Visits != loadVisits || len(state.Events) != loadViews {
-			t.Errorf("%s is %s with %d visits and %d events, want %s with %d and %d", v.name, state.VisitorID(), state.Visits, len(state.Events), v.id, loadVisits, loadViews)
+		if state.VisitorID() != v.id || state.Visits != loadVisits || int(state.Journey.Views) != loadViews {
+			t.Errorf("%s is %s with %d visits and %d views, want %s with %d and %d", v.name, state.VisitorID(), state.Visits, state.Journey.Views, v.id, loadVisits, loadViews)
 		}
 		if got := sealedBy(t, v.state); got != 2 {
 			t.Errorf("%s's state is of key %d, want 2", v.name, got)
