@@ -332,6 +332,7 @@ func carry(t *testing.T, e *Engine, state string, granted consent.Purposes, now 
 		t.Fatal(err)
 	}
 	d.begin(release, granted, false)
+	d.live = release
 	out := &Outcome{}
 	e.openState(d, &Request{State: state, Now: now}, out)
 	e.sealState(d, out)
