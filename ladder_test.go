@@ -124,6 +124,27 @@ func TestTheLadderOfTheDemo(t *testing.T) {
 	golden(t, filepath.Join("docs", "LADDER.md"), ladderPage(t, cases))
 }
 
+// What was bought is not promoted again: the slot keeps the page's own content.
+func TestTheDemoDoesNotPromoteWhatWasBought(t *testing.T) {
+	n := startDemo(t)
+	sealer, _, err := openSealer(n.data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	s := &edge.State{First: now.AddDate(0, 0, -2), Last: now, Started: now, Visits: 1}
+	ask := func(want string) {
+		t.Helper()
+		hero := n.shown(t, sealer.SealState("demo", s), consent.All)[0]
+		if got := strings.TrimSpace(hero.Variant + " " + hero.Reason); got != want {
+			t.Errorf("the hero shows %s, want %s", got, want)
+		}
+	}
+	ask("season-phone rule")
+	s.Learn("purchase", now, edge.ItemEvent{Item: "signal-gloves"}, edge.ItemEvent{Item: "shore-straw"})
+	ask("suppressed")
+}
+
 // ladderPage is docs/LADDER.md.
 func ladderPage(t *testing.T, cases []ladderCase) string {
 	t.Helper()
