@@ -294,10 +294,15 @@ func (d *decider) isCapped(c *campaign, v *variant) (capped bool) {
 // shownBefore is what was shown as far as it is known: by the state, else in this
 // document.
 func (d *decider) shownBefore() []ShownTimes {
-	if d.visit.State != nil && d.granted.Has(consent.Measure) {
+	if d.keepsShown() {
 		return d.visit.State.Shown
 	}
 	return d.shownHere
+}
+
+// keepsShown reports whether the state learns of impressions.
+func (d *decider) keepsShown() bool {
+	return d.visit.State != nil && d.granted.Has(consent.Storage|consent.Profile|consent.Measure)
 }
 
 // promise notes the limits that a decision of this answer counts against.
@@ -320,7 +325,7 @@ func (d *decider) learnShown(id *DecisionID, at Minute) (isCounted bool) {
 // hearShown counts what the tag says was shown in this document, for a visitor who
 // lets nothing of it be kept. It believes only decisions of ours.
 func (e *Engine) hearShown(d *decider, b *Beacon) {
-	if d.visit.State != nil && d.granted.Has(consent.Measure) {
+	if d.keepsShown() {
 		return
 	}
 	for _, token := range b.Shown {
