@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/nearside/nearside/edge"
 	"github.com/nearside/nearside/stream"
 )
 
@@ -60,13 +61,21 @@ func backupCommand(ctx context.Context, args []string, io stdio) error {
 func restoreCommand(ctx context.Context, args []string, io stdio) error {
 	cfg := defaults()
 	fs := cfg.flags("restore --from FILE --data DIR", io.out, "data")
-	var from string
+	var from, erasures string
+	fs.StringVar(&erasures, "erasures", "", "a `file` of nearside erasure list --json: who asked to be erased since the backup was made is erased before anybody can open the directory")
 	fs.StringVar(&from, "from", "", "the backup's `file`; - for standard input")
 	if err := cfg.parse(fs, args); err != nil {
 		return err
 	}
 	if from == "" {
 		return usagef("--from is missing: the backup's file, or -")
+	}
+	var asked []edge.Erasure
+	if erasures != "" {
+		var err error
+		if asked, err = readErasures(erasures); err != nil {
+			return err
+		}
 	}
 	in := os.Stdin
 	if from != standard {
@@ -76,11 +85,24 @@ func restoreCommand(ctx context.Context, args []string, io stdio) error {
 		}
 		defer in.Close()
 	}
-	report, err := stream.Restore(ctx, in, stream.Options{Dir: cfg.Data, Node: cfg.Node, Logger: io.logger()}, backupFiles...)
+	options := stream.Options{Dir: cfg.Data, Node: cfg.Node, Logger: io.logger()}
+	report, err := stream.Restore(ctx, in, options, backupFiles...)
 	if err != nil {
 		return err
 	}
 	fmt.Fprintf(io.out, "Restored to %s, read again and found the same: %s\n", cfg.Data, describeBackup(report))
+	if len(asked) == 0 {
+		return nil
+	}
+	s, err := stream.Open(options)
+	if err != nil {
+		return err
+	}
+	n, err := askErased(ctx, s, asked)
+	if err := errors.Join(err, s.Close(context.WithoutCancel(ctx))); err != nil {
+		return fmt.Errorf("%s is restored, and who was erased since the backup is not: do not open it before restore has ended well: %w", cfg.Data, err)
+	}
+	fmt.Fprintf(io.out, "Erased again: %d persons who asked since the backup was made.\n", n)
 	return nil
 }
 

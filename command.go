@@ -48,9 +48,10 @@ const usage = `Nearside personalizes a site at its edge, under the visitor's con
   nearside items                       a site's catalogue: import a feed, list, get, delete
   nearside replay DECISION             answers a recorded decision again, and says what it saw
   nearside consent                     consent strings: what they say, and what follows
-  nearside sinks                       where events flow on to: how it does, and forgetting a person
+  nearside sinks                       where events flow on to, and how it does
   nearside dead                        events that a sink could not take: list, show, replay, drop
   nearside keys                        the keys that visitors' states are sealed with: list, rotate, retire
+  nearside erasure                     erases a person everywhere, and proves it
   nearside events                      stored events as JSON lines (--follow to go on)
   nearside events import FILE          events of other systems, from CSV or JSON lines
   nearside backup --to FILE            all that a node keeps, in one file, while it runs
@@ -82,6 +83,7 @@ var commands = map[string]func(ctx context.Context, args []string, io stdio) err
 	"sinks":   sinksCommand,
 	"dead":    deadCommand,
 	"keys":    keysCommand,
+	"erasure": erasureCommand,
 	"events":  eventsCommand,
 	"backup":  backupCommand,
 	"restore": restoreCommand,

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"time"
 
 	"github.com/nearside/nearside/geo"
 	"github.com/nearside/nearside/stream"
@@ -30,6 +31,16 @@ func writeStreamMetrics(w io.Writer, s stream.Stats) {
 	counter(w, "nearside_stream_records_stored_total", "decision records the disk acknowledged", s.RecordsStored)
 	counter(w, "nearside_stream_record_frames_total", "messages that hold the decision records", s.RecordFrames)
 	counter(w, "nearside_stream_records_dropped_total", "decision records there was no room for, or that failed", s.RecordsDropped)
+	counter(w, "nearside_stream_rewritten_frames_total", "messages that were written anew without persons who are erased", s.Rewritten)
+	counter(w, "nearside_stream_erased_events_total", "events that erasures took out of the log", s.ErasedEvents)
+	counter(w, "nearside_stream_erased_records_total", "decision records that erasures took out", s.ErasedRecords)
+	counter(w, "nearside_stream_erased_late_total", "events and records that came after their person was erased, and were not stored", s.ErasedLate)
+	gauge(w, "nearside_erasures_waiting", "persons who are yet to be erased from the log", uint64(s.ErasuresWaiting))
+	waits := uint64(0)
+	if !s.ErasureWaitsSince.IsZero() {
+		waits = uint64(max(0, time.Since(s.ErasureWaitsSince)/time.Second))
+	}
+	gauge(w, "nearside_erasure_wait_seconds", "how long the first of them has waited; a day is too long", waits)
 	storing := uint64(1)
 	if s.Err != nil {
 		storing = 0

@@ -166,7 +166,7 @@ func (n *node) open(ctx context.Context) (err error) {
 		return err
 	}
 	n.tally = insight.New(insight.Options{Log: tallyLog{n.events}, Notes: n.events, Logger: n.log})
-	n.engine = edge.New(edge.Options{Node: n.cfg.Node, Locator: n.places, Loader: n.rules, Sealer: n.sealer, Previewer: liveNode{n}})
+	n.engine = edge.New(edge.Options{Node: n.cfg.Node, Locator: n.places, Loader: n.rules, Sealer: n.sealer, Erasures: n.events, Previewer: liveNode{n}})
 	n.releases = newAdoption(n.engine, n.log)
 	n.server, err = collector.New(collector.Options{
 		Engine: n.engine, Publisher: n.events, Tag: tag.Script, DevTag: tag.DevScript, Files: tagFiles(), Prefix: n.cfg.Prefix,
@@ -246,6 +246,8 @@ func (n *node) serve(ctx context.Context, handler fasthttp.RequestHandler, on li
 	start("retry releases", func() error { return n.releases.retry(ctx) })
 	start("count", func() error { return n.count(ctx) })
 	start("expire", func() error { return n.expire(ctx) })
+	start("erase", func() error { return n.events.RunErasures(ctx) })
+	start("follow erasures", func() error { return n.events.FollowErasures(ctx) })
 	for _, p := range n.flows.pumps {
 		start("sink", func() error { return p.Run(ctx) })
 	}

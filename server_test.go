@@ -310,7 +310,7 @@ func TestACustomerIsForgottenByTheSitesOwnID(t *testing.T) {
 	if status, answer := n.asServer(t, "/v1/events", key, batch); status != 200 || !strings.HasPrefix(answer, `{"v":1,"accepted":2,`) {
 		t.Fatalf("answer %d %s", status, answer)
 	}
-	cli(t, "sinks", "forget", "--site", "shop", "--profile", "crm-7", "--data", n.data)
+	cli(t, "erasure", "request", "--site", "shop", "--profile", "crm-7", "--data", n.data)
 	if left := cli(t, "events", "--site", "shop", "--data", n.data); strings.Contains(left, `"seven"`) || !strings.Contains(left, `"eight"`) {
 		t.Errorf("left are %s", left)
 	}
@@ -318,8 +318,8 @@ func TestACustomerIsForgottenByTheSitesOwnID(t *testing.T) {
 		t.Errorf("the audit log tells %s", audit)
 	}
 	var out strings.Builder
-	for _, args := range [][]string{{"--profile", "a", "--id", "b"}, {"--profile", strings.Repeat("a", edge.MaxProfileBytes+1)}, {}} {
-		line := append([]string{"sinks", "forget", "--site", "shop", "--data", n.data}, args...)
+	for _, args := range [][]string{{"--profile", "a", "--visitor", "b"}, {"--profile", strings.Repeat("a", edge.MaxProfileBytes+1)}, {}} {
+		line := append([]string{"erasure", "request", "--site", "shop", "--data", n.data}, args...)
 		if code := command(t.Context(), line, stdio{out: &out, err: &out}); code == exitOK {
 			t.Errorf("%q is taken", args)
 		}

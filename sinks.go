@@ -19,12 +19,13 @@ import (
 )
 
 // flows are where the events of a data directory flow on to: the sinks that a
-// node runs, and of every sink what the log remembers. It is what erasure asks
-// to forget a person. It is safe for concurrent use.
+// node runs, and of every sink what the log remembers. It erases persons from
+// there and from the log. It is safe for concurrent use.
 type flows struct {
 	events *stream.Stream
 	pumps  []*sink.Pump // none without a node
 	names  []string     // of the pumps
+	specs  []*sink.Spec // the same
 }
 
 // flowLog is the log as sinks read it.
@@ -87,6 +88,7 @@ func (f *flows) open(ctx context.Context, file string, log *slog.Logger) error {
 	for _, spec := range specs {
 		f.pumps = append(f.pumps, sink.New(sink.Options{Spec: spec, Log: from, Ledger: from, Persons: from, Newest: newest, Logger: log, Now: f.events.Now}))
 		f.names = append(f.names, spec.Name)
+		f.specs = append(f.specs, spec)
 	}
 	return nil
 }
@@ -124,20 +126,6 @@ func (f *flows) DropSink(ctx context.Context, name string) error {
 		return flowError(err, "sink")
 	}
 	return flowError(f.events.DropMark(ctx, name), "sink")
-}
-
-// Forget implements console.Flow. It is what everything calls that has to forget
-// a person: the request is on disk when it returns, the dead letters about them
-// are gone, and each sink does its part, now or when it runs again.
-func (f *flows) Forget(ctx context.Context, p edge.Person) (edge.Forgetting, error) {
-	done, err := f.events.Forget(ctx, p)
-	return done, flowError(err, "person")
-}
-
-// Forgetting implements console.Flow.
-func (f *flows) Forgetting(ctx context.Context, p edge.Person) (edge.Forgetting, error) {
-	now, err := f.events.Forgetting(ctx, p)
-	return now, flowError(err, "request to forget this visitor")
 }
 
 // flowError says what the store's trouble is in the admin API's words.

@@ -4,9 +4,7 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -17,14 +15,14 @@ import (
 )
 
 const (
-	sinksLine = "sinks status | check FILE | forget --site ID --profile CUSTOMER | drop NAME [settings]"
+	sinksLine = "sinks status | check FILE | drop NAME [settings]"
 	deadLine  = "dead list | show SITE ID | replay SITE ID | drop SITE ID [settings]"
 )
 
-// sinksCommand tells how sinks do, and what they must forget.
+// sinksCommand tells how sinks do.
 func sinksCommand(ctx context.Context, args []string, io stdio) error {
 	return wordOf(ctx, args, io, sinksLine, map[string]subcommand{
-		"status": sinksStatusCommand, "check": sinksCheckCommand, "forget": sinksForgetCommand, "drop": sinksDropCommand,
+		"status": sinksStatusCommand, "check": sinksCheckCommand, "drop": sinksDropCommand,
 	})
 }
 
@@ -102,71 +100,6 @@ func sinksCheckCommand(_ context.Context, args []string, io stdio) error {
 		t.row(s.Name, s.Kind, s.Needs, sites)
 	}
 	return t.Flush()
-}
-
-func sinksForgetCommand(ctx context.Context, args []string, io stdio) error {
-	cfg := defaults()
-	fs := cfg.flags("sinks forget --site ID --profile CUSTOMER [settings]", io.out, clientSettings...)
-	var site, person, id, profile string
-	fs.StringVar(&site, "site", "", "the `ID` of the site")
-	fs.StringVar(&person, "person", "", "the person's `key`, as sinks' files have it in log.person or person")
-	fs.StringVar(&id, "id", "", "the person's `id` in place of the key, as stored events have it in visitor.id or profile")
-	fs.StringVar(&profile, "profile", "", "the customer whom the site knows by this `id`, in place of both; a browser linked to it is forgotten by its own id")
-	var wait time.Duration
-	fs.Var((*span)(&wait), "wait", "how long to wait until every sink has done it, a `duration` like 30s")
-	if err := cfg.parse(fs, args); err != nil {
-		return err
-	}
-	ask := map[string]string{"person": person, "id": id, "profile": profile}
-	maps.DeleteFunc(ask, func(_, value string) bool { return value == "" })
-	switch {
-	case !edge.ValidSite(site):
-		return usagef("--site is missing, or no site's ID")
-	case len(ask) != 1:
-		return usagef("want one of --profile, --person and --id")
-	}
-	client, err := openClient(&cfg, io)
-	if err != nil {
-		return err
-	}
-	var now edge.Forgetting
-	err = client.call(ctx, apiRequest{method: http.MethodPost, path: "/v1/sites/" + site + "/forget", json: ask}, &now)
-	if err == nil {
-		err = client.awaitForgotten(ctx, &now, wait)
-	}
-	if err := errors.Join(err, client.Close()); err != nil {
-		return err
-	}
-	client.wrote(io)
-	t := &table{tabwriter.NewWriter(io.out, 0, 8, 2, ' ', 0)}
-	t.row("SINK", "FORGOTTEN")
-	for _, s := range now.Sinks {
-		t.row(s.Sink, map[bool]string{true: "yes", false: "waits"}[s.Done])
-	}
-	return t.Flush()
-}
-
-// awaitForgotten asks until every sink has forgotten the person, or the time is
-// over.
-func (c *apiClient) awaitForgotten(ctx context.Context, now *edge.Forgetting, wait time.Duration) error {
-	for end := time.Now().Add(wait); time.Now().Before(end); {
-		waits := false
-		for _, s := range now.Sinks {
-			waits = waits || !s.Done
-		}
-		if !waits {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(200 * time.Millisecond):
-		}
-		if err := c.call(ctx, apiRequest{method: http.MethodGet, path: "/v1/sites/" + now.Site + "/forget/" + now.Key.String()}, now); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 func sinksDropCommand(ctx context.Context, args []string, io stdio) error {

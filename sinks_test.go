@@ -182,8 +182,8 @@ func checkForgetting(t *testing.T, n *testNode, r *hookReceiver) {
 	if key := edge.PersonKeyOf("shop", of.Visitor.ID).String(); of.Visitor.ID == "" || of.Log.Person != key {
 		t.Fatalf("a line tells of the person %+v, whose key is %s", of, key)
 	}
-	said := cli(t, "sinks", "forget", "--site", "shop", "--id", of.Visitor.ID, "--wait", "20s", "--data", n.data)
-	if strings.Count(said, "yes") != 2 {
+	said := cli(t, "erasure", "request", "--site", "shop", "--visitor", of.Visitor.ID, "--wait", "20s", "--data", n.data)
+	if strings.Count(said, "sink ") != 2 || strings.Contains(said, edge.ErasurePending) {
 		t.Errorf("forgotten: %s", said)
 	}
 	if lines := strings.Join(sinkLines(t, r.lines), ""); strings.Contains(lines, of.Log.Person) || strings.Contains(lines, of.Visitor.ID) || !strings.Contains(lines, "unshared.1") {
@@ -198,8 +198,8 @@ func checkForgetting(t *testing.T, n *testNode, r *hookReceiver) {
 	}
 	n.stop()
 	// Without a node the request is kept for later.
-	said = cli(t, "sinks", "forget", "--site", "shop", "--person", of.Log.Person, "--data", n.data)
-	if strings.Count(said, "waits") != 2 {
+	said = cli(t, "erasure", "request", "--site", "shop", "--person", of.Log.Person, "--data", n.data)
+	if strings.Count(said, edge.ErasurePending) != 6 {
 		t.Errorf("without a node: %s", said)
 	}
 	if status := cli(t, "sinks", "status", "--data", n.data); strings.Count(status, edge.SinkIdle) != 2 {

@@ -94,7 +94,7 @@ func (w *workshop) close() error {
 // console is the face of the workshop for who runs it and who has a token.
 func (w *workshop) console(metrics ...func(io.Writer) error) (*console.Console, error) {
 	return console.New(console.Options{
-		Desk: w.desk, Logger: w.log, Metrics: metrics, Events: w.storedEvents, Flow: w.flows, Dead: w.flows, Keys: w.keys, ProfileID: w.sealer.ProfileID,
+		Desk: w.desk, Logger: w.log, Metrics: metrics, Events: w.storedEvents, Flow: w.flows, Dead: w.flows, Keys: w.keys, Eraser: w.flows, ProfileID: w.sealer.ProfileID,
 		Backup: func(ctx context.Context, to io.Writer) error {
 			_, err := w.events.Backup(ctx, to, version, backupFiles...)
 			return err

@@ -12,15 +12,11 @@ import (
 	"github.com/nearside/nearside/publishing"
 )
 
-// A Flow is where events flow on to, and what makes it forget a person.
+// A Flow is where events flow on to.
 type Flow interface {
 	Sinks(ctx context.Context) ([]edge.SinkStatus, error)
 	// DropSink forgets how far a sink is that nobody runs.
 	DropSink(ctx context.Context, name string) error
-	// Forget notes that every sink must forget a person. Asking again begins anew.
-	Forget(ctx context.Context, p edge.Person) (edge.Forgetting, error)
-	// Forgetting says how far that is.
-	Forgetting(ctx context.Context, p edge.Person) (edge.Forgetting, error)
 }
 
 // A Dead keeps the events that a sink could not take.
@@ -72,66 +68,6 @@ func (c *Console) dropSink(q *call) error {
 const maxDetailBytes = 64
 
 func short(text string) string { return text[:min(len(text), maxDetailBytes)] }
-
-// forget answers POST /v1/sites/{site}/forget.
-func (c *Console) forget(q *call) error {
-	if c.options.Flow == nil {
-		return errNotFound
-	}
-	var ask struct {
-		Person  edge.PersonKey `json:"person"`
-		ID      string         `json:"id"`
-		Profile string         `json:"profile"`
-	}
-	if err := q.decode(&ask); err != nil {
-		return err
-	}
-	person := edge.Person{Site: q.site, Key: ask.Person}
-	ways := 0
-	for _, given := range []bool{ask.Person != (edge.PersonKey{}), ask.ID != "", ask.Profile != ""} {
-		if given {
-			ways++
-		}
-	}
-	switch {
-	case ways != 1:
-		return badRequest("person", "give the person's key, their id or the customer's, one of them")
-	case len(ask.Profile) > edge.MaxProfileBytes:
-		return badRequest("profile", "a customer's id has at most %d bytes", edge.MaxProfileBytes)
-	case ask.Profile != "" && c.options.ProfileID == nil:
-		return errNotFound
-	case ask.Profile != "":
-		person.Key = edge.PersonKeyOf(q.site, c.options.ProfileID(q.site, ask.Profile))
-	case ask.ID != "":
-		person.Key = edge.PersonKeyOf(q.site, ask.ID)
-	}
-	var now edge.Forgetting
-	// Who is forgotten is not noted.
-	err := q.desk().Noted(q.ctx(), q.actor, publishing.Admin, publishing.Entry{Act: publishing.ActForget, Site: q.site}, func() (err error) {
-		now, err = c.options.Flow.Forget(q.ctx(), person)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	return q.json(http.StatusAccepted, now)
-}
-
-// forgetting answers GET /v1/sites/{site}/forget/{person}.
-func (c *Console) forgetting(q *call) error {
-	if c.options.Flow == nil {
-		return errNotFound
-	}
-	key, err := edge.ParsePersonKey(q.r.PathValue("person"))
-	if err != nil {
-		return badRequest("person", "%v", err)
-	}
-	now, err := c.options.Flow.Forgetting(q.ctx(), edge.Person{Site: q.site, Key: key})
-	if err != nil {
-		return err
-	}
-	return q.json(http.StatusOK, now)
-}
 
 // errEnough ends a list.
 var errEnough = errors.New("enough")

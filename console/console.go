@@ -38,6 +38,8 @@ type Options struct {
 	Dead Dead
 	// Keys are the sealing keys; without it nobody can look at them or change them.
 	Keys Keys
+	// Eraser erases persons; without it nobody can be erased.
+	Eraser Eraser
 	// ProfileID returns what a customer is known by in a site's events, for who
 	// knows the site's own id alone. Without it nobody can be asked for by that.
 	ProfileID func(site, customer string) string

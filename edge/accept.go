@@ -16,7 +16,11 @@ import (
 func (e *Engine) acceptEvents(d *decider, b *Beacon, r *Request, out *Outcome) {
 	for i := range b.Events {
 		ev := &b.Events[i]
-		if code, field := d.refuse(b, i); code != "" {
+		code, field := d.refuse(b, i)
+		if code == "" && e.isErased(d.erased, b.Site, eventTime(b, ev, r.Now)) {
+			code = RejectedErased // it waited in the browser
+		}
+		if code != "" {
 			out.Rejected = append(out.Rejected, Rejection{ID: ev.ID, Code: code, Field: field})
 			if code == RejectedTooOld && b.SentMillis-ev.AtMillis < StateMaxAge.Milliseconds() {
 				d.late = append(d.late, *ev) // the log has it, if the beacon that had it first came; the state may not

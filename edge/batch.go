@@ -212,6 +212,9 @@ func (a *acceptance) accept(ev *BatchEvent) (code, field string) {
 			maker.state = state
 		}
 	}
+	if a.engine.isErased(maker.key, a.release.Site(), at) {
+		return RejectedErased, "profile"
+	}
 	maker.shared = maker.appendShared(a.out.shared[:0])
 	a.out.shared = maker.shared
 	from := len(a.out.space)
@@ -237,6 +240,12 @@ func (a *acceptance) openState(d *decider, ev *BatchEvent, at time.Time) (code, 
 		return RejectedState, "state"
 	}
 	if state.isOver(a.now, a.release.doc.Settings.StateEpoch) || a.engine.isAnothers(state, a.release.Site(), ev.Profile) {
+		return "", ""
+	}
+	if key := visitorKey(a.release.Site(), state.VisitorID()); a.engine.isErased(key, a.release.Site(), state.First.Add(-erasureSlack)) {
+		if a.engine.isErased(key, a.release.Site(), at) {
+			return RejectedErased, "state"
+		}
 		return "", ""
 	}
 	if at.Before(state.PreviousLast) {

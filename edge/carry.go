@@ -4,6 +4,7 @@ package edge
 
 import (
 	"errors"
+	"time"
 
 	"github.com/nearside/nearside/edge/consent"
 )
@@ -28,6 +29,7 @@ func (e *Engine) openState(d *decider, r *Request, out *Outcome) {
 		} else {
 			out.DropState = true
 		}
+		e.dropErased(d, out)
 	}
 	if d.visit.State != nil && !d.granted.Has(consent.Personalise) {
 		d.changed = !d.visit.State.isEmpty() // to write less needs no purpose
@@ -53,6 +55,25 @@ func (e *Engine) openState(d *decider, r *Request, out *Outcome) {
 	}
 	// Sealed with an older key, it is sealed anew, before that key is retired.
 	d.changed = d.visit.State.touch(r.Now) || d.changed || e.sealer.isOutdated(r.State)
+}
+
+// erasureSlack is how far the clocks of two nodes may be apart: a state that began
+// so soon after an erasure may have begun before it.
+const erasureSlack = 5 * time.Minute
+
+// dropErased drops the state of a visitor who was erased since it began: another
+// tab, a copy or a browser that was away may send it still.
+func (e *Engine) dropErased(d *decider, out *Outcome) {
+	if e.erasures == nil || d.visit.State == nil || !e.isErased(d.person(), d.release.Site(), d.visit.State.First.Add(-erasureSlack)) {
+		return
+	}
+	d.erased, d.key = d.key, [16]byte{}
+	d.visit.State, out.DropState = nil, true
+}
+
+// isErased reports whether what a person did or began at a time is erased.
+func (e *Engine) isErased(key [16]byte, site string, at time.Time) bool {
+	return e.erasures != nil && e.erasures.Erased(Person{site, key}, at)
 }
 
 // isAnothers reports whether a state began for another customer than the one who is

@@ -114,6 +114,7 @@ type passing struct {
 	values    []Value       // by field number, in place of the visit's, for a sample
 	untold    []BeaconEvent // those that the state may not learn of
 	key       [16]byte      // see person
+	erased    [16]byte      // whose state was dropped, see dropErased
 	changed   bool          // the state is not the one the browser carries
 	isNew     bool          // there was none before
 	// isPromptOnly means that the beacon tells of a prompt and of nothing else.

@@ -20,6 +20,8 @@ type Engine struct {
 
 	answers answers // of consent strings
 
+	erasures Erasures // nil without any
+
 	previewer Previewer // nil without previews
 	previews  previews
 
@@ -27,20 +29,23 @@ type Engine struct {
 	releases   atomic.Pointer[map[string]*Release]
 }
 
-// Options are what an engine works with. All are needed but Previewer.
+// Options are what an engine works with. All are needed but Erasures and
+// Previewer.
 type Options struct {
 	// Node names this process in stored events.
 	Node    string
 	Locator Locator
 	Loader  RuleLoader
 	Sealer  *Sealer
+	// Erasures says whose states and late events are refused.
+	Erasures Erasures
 	// Previewer lets a signed link show a release before it is live.
 	Previewer Previewer
 }
 
 // New returns an engine without sites.
 func New(o Options) *Engine {
-	e := &Engine{node: o.Node, locator: o.Locator, loader: o.Loader, sealer: o.Sealer, answers: newAnswers(), previewer: o.Previewer}
+	e := &Engine{node: o.Node, locator: o.Locator, loader: o.Loader, sealer: o.Sealer, answers: newAnswers(), erasures: o.Erasures, previewer: o.Previewer}
 	e.releases.Store(&map[string]*Release{})
 	return e
 }

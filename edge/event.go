@@ -79,6 +79,10 @@ type StoredEvent struct {
 	JSON                        []byte
 }
 
+// Erased reports a place in the log whose event was erased with its person.
+// Nothing else of it is known, but its site.
+func (s *StoredEvent) Erased() bool { return s.ID == "" }
+
 // Event returns the event that was stored. It keeps s.JSON.
 func (s StoredEvent) Event() Event {
 	return Event{

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/nearside/nearside/edge/consent"
@@ -78,6 +79,54 @@ type Forgetting struct {
 type SinkForgetting struct {
 	Sink string `json:"sink"`
 	Done bool   `json:"done"`
+}
+
+// States of a place that a person is erased from.
+const (
+	ErasureAbsent  = "absent"  // nothing of the person is there
+	ErasurePending = "pending" // it goes by Due
+	ErasureFound   = "found"   // a search found something all the same
+	ErasureKept    = "kept"    // the note that the person was erased, which has their key
+)
+
+// An Erasure is how far the erasing of a person is.
+type Erasure struct {
+	Person
+	// At is when it was asked for; asking again begins it anew.
+	At time.Time `json:"at"`
+	// Places are all that hold, or held, anything of a person.
+	Places []ErasurePlace `json:"places"`
+}
+
+// Done reports whether no place waits.
+func (e *Erasure) Done() bool {
+	return !slices.ContainsFunc(e.Places, func(p ErasurePlace) bool { return p.State == ErasurePending || p.State == ErasureFound })
+}
+
+// An ErasurePlace is one place that a person is erased from.
+type ErasurePlace struct {
+	// Place is events, records, dead, erasures for the note of it, another store's
+	// name, damaged for copies of damaged files, or sink and a sink's name.
+	Place string `json:"place"`
+	// State is one of the above.
+	State string `json:"state"`
+	// At is when the place was done, where that is known. Due is until when it is,
+	// and for the note, until when that is kept.
+	At  time.Time `json:"at,omitzero"`
+	Due time.Time `json:"due,omitzero"`
+	// Removed counts the events or records that were there before, Found the
+	// messages, or events of a file, that a search finds still.
+	Removed uint64 `json:"removed"`
+	Found   uint64 `json:"found"`
+	// Problem is why a search could not look at all of the place.
+	Problem string `json:"problem,omitempty"`
+}
+
+// Traces are what a search for a person looks for: their key, and texts that
+// stored events hold, like the visitor's id.
+type Traces struct {
+	Person
+	Texts []string
 }
 
 // Why an event became a dead letter.

@@ -48,6 +48,7 @@ const (
 	RejectedSize        = "too_large"       // the beacon's events exceed MaxStoredBytes
 	RejectedDecision    = "bad_decision"    // the decision token is not ours
 	RejectedState       = "bad_state"       // a server's event names its visitor by a state that is not ours
+	RejectedErased      = "erased"          // whoever it is about was erased after it happened
 	RejectedUnavailable = "unavailable"     // the log is full or slow; send it again
 	RejectedQuota       = "over_quota"      // the site has had its quota; sending it again helps nobody
 )
@@ -57,7 +58,7 @@ const (
 func RejectionCodes() []string {
 	return []string{
 		RejectedNoConsent, RejectedTooOld, RejectedFuture, RejectedID, RejectedName, RejectedRepeat,
-		RejectedProps, RejectedSize, RejectedDecision, RejectedState, RejectedUnavailable, RejectedQuota,
+		RejectedProps, RejectedSize, RejectedDecision, RejectedState, RejectedErased, RejectedUnavailable, RejectedQuota,
 	}
 }
 

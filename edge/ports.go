@@ -3,6 +3,7 @@
 package edge
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"net/netip"
@@ -173,3 +174,21 @@ type Pending interface {
 // ErrUnavailable reports an event log that is full or slower than the caller
 // can wait. The client gets its events back as "unavailable" and resends them.
 var ErrUnavailable = errors.New("event log unavailable")
+
+// An Erasures knows whose data was erased. It is called for every visitor who
+// comes back, by many goroutines at once: it allocates nothing, and waits for
+// nothing but a lock.
+type Erasures interface {
+	// Erased reports whether what a person did or began at a time is erased: it
+	// may neither be stored nor read. Nobody, the zero key, is never erased.
+	Erased(p Person, at time.Time) bool
+}
+
+// An Eraser erases persons.
+type Eraser interface {
+	// Erase has noted on disk, when it returns, that all a person did so far is to
+	// be erased everywhere. From then on no reader finds it and nothing of it that
+	// arrives late is taken; the bytes go soon after, in a day at most. Asking again
+	// begins anew, with what the person did since.
+	Erase(ctx context.Context, p Person) (Erasure, error)
+}

@@ -123,7 +123,9 @@ func (e *Engine) Withdraw(w *Withdrawal, out *Outcome) error {
 	m := receiptMaker{engine: e, release: release, at: w.Now}
 	if w.State != "" {
 		if state, err := e.sealer.openState(&d.space, w.Site, w.State); err == nil {
-			m.key, m.session = visitorKey(w.Site, state.VisitorID()), state
+			if key := visitorKey(w.Site, state.VisitorID()); !e.isErased(key, w.Site, state.First.Add(-erasureSlack)) {
+				m.key, m.session = key, state
+			}
 		}
 	}
 	left := w.Left

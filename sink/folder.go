@@ -15,6 +15,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/nearside/nearside/edge"
 )
 
 // A format is how events lie in a folder's files.
@@ -29,6 +31,8 @@ type format interface {
 	holds(f *os.File, drop dropper) (bool, error)
 	// copy writes the other events to a new file and returns how many.
 	copy(to fileWriter, from *os.File, drop dropper) (kept int, err error)
+	// find counts a person's events in a file.
+	find(f *os.File, t *edge.Traces) (uint64, error)
 }
 
 // A dropper says of an event, by whose it is and its message, whether it goes.

@@ -228,6 +228,8 @@ func (s *session) choose() (events []Event, skipped map[string]uint64) {
 func (s *session) withheld(e *Event, now time.Time) string {
 	spec := s.o.Spec
 	switch {
+	case e.Erased():
+		return skippedForgotten
 	case len(spec.Sites) > 0 && !slices.Contains(spec.Sites, e.Site):
 		return skippedSite
 	case !e.Purposes.Has(spec.Needs):

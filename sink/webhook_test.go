@@ -330,7 +330,7 @@ func TestADeadReceiverHearsOfAForgottenPersonWhenItIsBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	publish(t, l, anEvent("b3", "bob"), anEvent("a3", "ann"))
+	publish(t, l, anEvent("b3", "bob"), eventOf(edge.StoredEvent{ID: "a3", At: time.Now().Add(time.Second)}, "ann"))
 	caughtUp(t, l, files)
 	eventually(t, "the files forget", func() bool { return files.Status(t.Context()).Forgetting == 0 })
 	if s := hook.Status(t.Context()); s.Forgetting != 1 {

@@ -61,11 +61,13 @@ const (
 
 // backupOrder is the order in which stores are read while they change. What names
 // something comes before what is named: pointers before documents, notes and
-// marks before the events that they count up to. Keys come last: what is in the
-// others may be sealed with any.
+// marks before the events that they count up to. What leaves a log to be written
+// anew is still in it, or in what is read after it, or in both; then its erasure is
+// not yet done in what was read before. Keys come last: what is in the others may be
+// sealed with any.
 var backupOrder = []string{
 	"KV_" + pointerBucket, "KV_" + noteBucket, "KV_" + reserveBucket, "KV_" + flowBucket, deadStream,
-	"KV_" + itemBucket, auditStream, "OBJ_" + moduleBucket, "OBJ_" + bodyBucket, recordStream, eventStream, "KV_" + keyBucket,
+	"KV_" + itemBucket, auditStream, "OBJ_" + moduleBucket, "OBJ_" + bodyBucket, recordStream, eventStream, rewrittenStream, "KV_" + keyBucket,
 }
 
 // A BackupReport is what a backup holds.

@@ -55,6 +55,10 @@ func (s *Stream) run() {
 				again = time.After(mendMax)
 			}
 			continue
+		case done := <-s.renew:
+			s.renewBroker()
+			close(done)
+			continue
 		case <-s.closing:
 			for s.commit() {
 			}
@@ -288,7 +292,10 @@ func (s *Stream) mend() error {
 	s.mu.Unlock()
 	if b.gone() || b.health() != nil {
 		b.close()
-		if err := syncStored(s.o.Dir); err != nil {
+		s.wiping.Lock()
+		err := errors.Join(syncStored(s.o.Dir), finishWipe(s.o.Dir))
+		s.wiping.Unlock()
+		if err != nil {
 			return err
 		}
 		next, err := openBroker(&s.o)

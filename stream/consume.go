@@ -22,8 +22,8 @@ type LogFrame struct {
 	Site string
 	// Received is when the message was stored.
 	Received time.Time
-	// Events are the message's, those past their expiry too. Their JSON is one
-	// piece of memory.
+	// Events are the message's, those past their expiry too, and the places of those
+	// that were erased. Their JSON is one piece of memory.
 	Events []edge.StoredEvent
 	// Damaged says that the message could not be read, or not behind Events.
 	Damaged error
@@ -64,21 +64,21 @@ func (s *Stream) Next(ctx context.Context, after uint64) (LogFrame, error) {
 // ErrMsgNotFound when there is none yet.
 func (s *Stream) frameBehind(ctx context.Context, after, upTo uint64) (f LogFrame, err error) {
 	err = s.withBroker(ctx, func(ctx context.Context, b *broker) error {
-		msg, err := b.eventFrom(ctx, after+1)
+		m, err := s.eventFrom(ctx, b, after+1)
 		switch {
 		case err != nil:
 			return err
-		case msg.Sequence > upTo:
+		case m.seq > upTo:
 			return jetstream.ErrMsgNotFound // not acknowledged yet
 		}
-		f = s.openLogFrame(msg)
-		if msg.Sequence > after+1 {
+		f = s.openLogFrame(&m)
+		if m.seq > after+1 {
 			info, err := b.events.Info(ctx)
 			if err != nil {
 				return fmt.Errorf("ask event log: %w", err)
 			}
 			// The others between were deleted one by one.
-			if first := min(info.State.FirstSeq, msg.Sequence); first > after+1 {
+			if first := min(info.State.FirstSeq, m.seq); first > after+1 {
 				f.Lost = first - after - 1
 			}
 		}
@@ -91,20 +91,34 @@ func (s *Stream) frameBehind(ctx context.Context, after, upTo uint64) (f LogFram
 }
 
 // eventFrom reads the first message of the event log with a number of seq at
-// least.
-func (b *broker) eventFrom(ctx context.Context, seq uint64) (*jetstream.RawStreamMsg, error) {
-	msg, err := b.events.GetMsg(ctx, seq, jetstream.WithGetMsgSubject(eventSubject+"*"))
-	if err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
-		err = fmt.Errorf("read event log: %w", err)
+// least, as it is now.
+func (s *Stream) eventFrom(ctx context.Context, b *broker, seq uint64) (message, error) {
+	for {
+		msg, err := b.events.GetMsg(ctx, seq, jetstream.WithGetMsgSubject(eventSubject+"*"))
+		if err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
+			return message{}, fmt.Errorf("read event log: %w", err)
+		}
+		// Asked after the log: a message can be found before it is deleted there.
+		r, ok := s.rewrittenEvents.from(seq, "")
+		if !ok || err == nil && msg.Sequence < r.number {
+			if err != nil {
+				return message{}, err
+			}
+			return message{seq: msg.Sequence, subject: msg.Subject, stored: msg.Time.UTC(), data: msg.Data}, nil
+		}
+		m, ok, err := s.newestRewrite(ctx, b, eventLog, r.number)
+		if err != nil || ok {
+			return m, err
+		}
+		seq = r.number + 1 // its time is over
 	}
-	return msg, err
 }
 
 // openLogFrame reads a message of the event log.
-func (s *Stream) openLogFrame(msg *jetstream.RawStreamMsg) LogFrame {
-	f := LogFrame{Seq: msg.Sequence, Site: strings.TrimPrefix(msg.Subject, eventSubject), Received: msg.Time.UTC()}
+func (s *Stream) openLogFrame(m *message) LogFrame {
+	f := LogFrame{Seq: m.seq, Site: strings.TrimPrefix(m.subject, eventSubject), Received: m.stored}
 	var frame frameReader // its memory goes with the events
-	err := frame.open(msg.Data, frameVersion, eventMinBytes)
+	err := frame.openEvents(m.data)
 	for err == nil {
 		var e edge.StoredEvent
 		var more bool
@@ -116,7 +130,7 @@ func (s *Stream) openLogFrame(msg *jetstream.RawStreamMsg) LogFrame {
 	}
 	if err != nil {
 		f.Damaged = err
-		s.damaged(message{seq: f.Seq, subject: msg.Subject}, err)
+		s.damaged(*m, err)
 	}
 	return f
 }
@@ -139,12 +153,12 @@ func (s *Stream) Backlog(ctx context.Context, after uint64) (Backlog, error) {
 		return out, nil
 	}
 	err := s.withBroker(ctx, func(ctx context.Context, b *broker) error {
-		msg, err := b.eventFrom(ctx, after+1)
+		m, err := s.eventFrom(ctx, b, after+1)
 		switch {
-		case errors.Is(err, jetstream.ErrMsgNotFound) || err == nil && msg.Sequence > stored:
+		case errors.Is(err, jetstream.ErrMsgNotFound) || err == nil && m.seq > stored:
 			return nil
 		case err == nil:
-			out = Backlog{stored - msg.Sequence + 1, msg.Time.UTC()}
+			out = Backlog{stored - m.seq + 1, m.stored}
 		}
 		return err
 	})
@@ -162,7 +176,11 @@ func (s *Stream) Ends(ctx context.Context) (first, newest uint64, err error) {
 		s.mu.Lock()
 		newest = s.stored
 		s.mu.Unlock()
-		first = min(max(info.State.FirstSeq, 1), newest+1)
+		first = max(info.State.FirstSeq, 1)
+		if r, ok := s.rewrittenEvents.from(0, ""); ok {
+			first = min(first, r.number)
+		}
+		first = min(first, newest+1)
 		return nil
 	})
 	return first, newest, err

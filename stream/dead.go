@@ -203,25 +203,26 @@ func (s *Stream) withDead(ctx context.Context, site, id string, do func(context.
 }
 
 // dropDeadOf deletes the letters about what a person did before they were to be
-// forgotten.
-func (s *Stream) dropDeadOf(ctx context.Context, p edge.Person, before uint64) error {
+// forgotten, and returns how many there were.
+func (s *Stream) dropDeadOf(ctx context.Context, p edge.Person, before uint64) (dropped uint64, err error) {
 	at := position{subject: deadSubject + p.Site + ".*.*.*"}
-	return s.scanWith(ctx, func(ctx context.Context, b *broker) error {
+	var found []uint64
+	err = s.scanWith(ctx, func(ctx context.Context, b *broker) error {
 		info, err := b.dead.Info(ctx)
 		if err != nil {
 			return fmt.Errorf("ask dead letters: %w", err)
 		}
-		return b.readAll(ctx, b.dead, &at, info.State.LastSeq, func(m message) error {
+		err = b.readAll(ctx, b.dead, &at, info.State.LastSeq, func(m message) error {
 			at.seq = m.seq + 1
-			d, err := openDead(m.subject, m.data)
-			if err != nil || d.Person != p.Key || d.Seq > before {
-				return nil
+			if d, err := openDead(m.subject, m.data); err == nil && d.Person == p.Key && d.Seq <= before {
+				found = append(found, m.seq)
 			}
-			err = b.dead.SecureDeleteMsg(ctx, m.seq)
-			if errors.Is(err, jetstream.ErrMsgNotFound) {
-				err = nil
-			}
-			return err
+			return nil
 		})
+		if err != nil {
+			return err
+		}
+		return s.wipe(ctx, b, deadStream, found)
 	})
+	return uint64(len(found)), err
 }

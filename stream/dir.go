@@ -23,8 +23,9 @@ import (
 //	   program that knows 2 would show what is to be forgotten.
 //	4  and packed frames of events and decision records. A program that knows 3
 //	   would take them for damaged ones.
-//	5  and a ring of sealing keys. A program that knows 4 would seal with the first
-//	   key again and open nothing that another sealed.
+//	5  and a ring of sealing keys, and messages of logs that were written anew. A
+//	   program that knows 4 would seal with the first key again and open nothing
+//	   that another sealed, and it would not find the messages.
 //
 // Opening a directory of an older version brings it to this one; what it lacks
 // is made beside what it holds.

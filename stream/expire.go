@@ -42,10 +42,16 @@ func (s *Stream) Expire(ctx context.Context, keep func(site string) time.Duratio
 		if err := b.expireDead(ctx, now); err != nil {
 			return err
 		}
+		if err := s.expireRewritten(ctx, b, now, keep); err != nil {
+			return err
+		}
+		if err := s.dropForgotten(ctx); err != nil {
+			return err
+		}
 		if err := expireDamaged(s.o.Dir, now); err != nil {
 			return err
 		}
-		sites, longest, err := b.ages(ctx, s.o.MaxAge, keep)
+		sites, longest, err := s.ages(ctx, b, keep)
 		if err != nil {
 			return err
 		}
@@ -70,20 +76,42 @@ func (s *Stream) Expire(ctx context.Context, keep func(site string) time.Duratio
 
 // ages returns how long each subject of the event log is kept, and the longest of
 // these times.
-func (b *broker) ages(ctx context.Context, most time.Duration, keep func(string) time.Duration) (subjects map[string]time.Duration, longest time.Duration, err error) {
+func (s *Stream) ages(ctx context.Context, b *broker, keep func(string) time.Duration) (subjects map[string]time.Duration, longest time.Duration, err error) {
 	info, err := b.events.Info(ctx, jetstream.WithSubjectFilter(eventSubject+"*"))
 	if err != nil {
 		return nil, 0, err
 	}
 	subjects = make(map[string]time.Duration, len(info.State.Subjects))
 	for subject := range info.State.Subjects {
-		age := keep(strings.TrimPrefix(subject, eventSubject))
-		if age <= 0 || age > most {
-			age = most
-		}
+		age := s.age(keep, strings.TrimPrefix(subject, eventSubject))
 		subjects[subject], longest = age, max(longest, age)
 	}
 	return subjects, longest, nil
+}
+
+// age is how long the events of a site are kept.
+func (s *Stream) age(keep func(site string) time.Duration, site string) time.Duration {
+	if age := keep(site); age > 0 {
+		return min(age, s.o.MaxAge)
+	}
+	return s.o.MaxAge
+}
+
+// expireRewritten deletes what was written anew and has been kept long enough.
+func (s *Stream) expireRewritten(ctx context.Context, b *broker, now time.Time, keep func(site string) time.Duration) error {
+	for of, age := range map[*rewrites]func(*rewrite) time.Duration{
+		&s.rewrittenRecords: func(*rewrite) time.Duration { return edge.RecordAge },
+		&s.rewrittenEvents:  func(r *rewrite) time.Duration { return s.age(keep, r.site) },
+	} {
+		for _, r := range of.which(func(r *rewrite) bool { return r.at().Before(now.Add(-age(r))) }) {
+			if err := b.rewritten.SecureDeleteMsg(ctx, r.seq); err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
+				return err
+			}
+			of.drop(r)
+			s.expired(b.rewritten, 0, 1)
+		}
+	}
+	return nil
 }
 
 // An expiry says what is due: what was stored more than age before now.
@@ -184,6 +212,6 @@ func (s *Stream) noteFront(first uint64) {
 	if s.stats.Dropped == 0 {
 		s.o.Logger.Warn("the event log is full; its oldest events give way to newer ones", "max_bytes", s.o.MaxLogBytes)
 	}
-	s.stats.Dropped += first - s.front
+	s.stats.Dropped += first - s.front - s.rewrittenEvents.between(s.front, first)
 	s.front = first
 }

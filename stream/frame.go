@@ -32,9 +32,12 @@ import (
 // is CRC-32C over everything before it. The site is the message's subject and
 // the time of arrival the message's time. What has no flag set is not written.
 // A flag this version does not know makes the frame unreadable: a new member
-// comes with a new version.
+// comes with a new version. Version 2 is a frame that was written anew: of an
+// event that was erased only the flag flagErased is left, so that the others keep
+// their places.
 const (
 	frameVersion   = 1
+	frameRewritten = 2
 	framePacked    = 1 << 7 // beside the version of events or records
 	frameHeadBytes = 1 + 4
 	frameTailBytes = 4
@@ -45,6 +48,7 @@ const (
 	flagExpires = 1 << iota
 	flagVisitor
 	flagTransaction
+	flagErased
 	flagsKnown = flagExpires | flagVisitor | flagTransaction
 )
 
@@ -151,9 +155,20 @@ func packFrame(room, frame []byte, count int) (packed []byte, isPacked bool) {
 // borrows the frame's bytes, and keeps memory for what is packed in them. The
 // zero value is ready.
 type frameReader struct {
-	left []byte
-	more int // members still to come
-	room []byte
+	left   []byte
+	more   int  // members still to come
+	erased bool // there may be erased ones
+	room   []byte
+}
+
+// openEvents is open for a frame of events.
+func (r *frameReader) openEvents(b []byte) error {
+	if len(b) > 0 && b[0]&^framePacked == frameRewritten {
+		err := r.open(b, frameRewritten, 1)
+		r.erased = true
+		return err
+	}
+	return r.open(b, frameVersion, eventMinBytes)
 }
 
 // open checks a frame's version, length and checksum before anything in it is
@@ -161,7 +176,7 @@ type frameReader struct {
 // gave is invalid from here on. The error is an errFrame; next returns false
 // after it.
 func (r *frameReader) open(b []byte, version byte, minBytes uint64) error {
-	r.left, r.more = nil, 0
+	r.left, r.more, r.erased = nil, 0, false
 	if len(b) < frameHeadBytes+frameTailBytes || len(b) > MaxFrameBytes {
 		return fmt.Errorf("%w: %d bytes", errFrame, len(b))
 	}
@@ -204,14 +219,18 @@ func (r *frameReader) unpack(packed []byte) ([]byte, error) {
 	return r.room, nil
 }
 
-// next reads the next event into e, all but the site. It returns false, nil
-// after the last one. e's strings are copies, e.JSON borrows the frame.
+// next reads the next event into e, all but the site; of an erased one e is zero.
+// It returns false, nil after the last one. e's strings are copies, e.JSON borrows the frame.
 func (r *frameReader) next(e *edge.StoredEvent) (bool, error) {
 	if r.more == 0 {
 		return false, r.end()
 	}
 	r.more--
 	*e = edge.StoredEvent{}
+	if r.erased && len(r.left) > 0 && r.left[0] == flagErased {
+		r.take(1)
+		return true, nil
+	}
 	head := r.take(1 + 4 + 8)
 	if head == nil || head[0]&^flagsKnown != 0 {
 		return false, fmt.Errorf("%w: bad event head", errFrame)

@@ -22,7 +22,8 @@ type Mark struct {
 
 const (
 	markPrefix   = "mark."
-	personPrefix = "person."
+	personPrefix = "person." // who is to be forgotten
+	erasedPrefix = "erased." // who was
 )
 
 // ErrNoMark reports a reader that has none: an edge.ErrNone.
@@ -100,6 +101,17 @@ func (s *Stream) Marks(ctx context.Context) (map[string]Mark, error) {
 
 // eachFlow calls fn for what the flow's store holds under a prefix.
 func (b *broker) eachFlow(ctx context.Context, prefix string, fn func(jetstream.KeyValueEntry) error) error {
+	return b.watchFlow(ctx, prefix, func(e jetstream.KeyValueEntry) (more bool, err error) {
+		if e == nil {
+			return false, nil
+		}
+		return true, fn(e)
+	})
+}
+
+// watchFlow calls fn for what the flow's store holds under a prefix, then with nil,
+// and then for each change, until fn wants no more.
+func (b *broker) watchFlow(ctx context.Context, prefix string, fn func(jetstream.KeyValueEntry) (more bool, err error)) error {
 	watcher, err := b.flow.Watch(ctx, prefix+">", jetstream.IgnoreDeletes())
 	if err != nil {
 		return fmt.Errorf("ask marks: %w", err)
@@ -111,13 +123,10 @@ func (b *broker) eachFlow(ctx context.Context, prefix string, fn func(jetstream.
 		case <-ctx.Done():
 			return ctx.Err()
 		case e, ok := <-watcher.Updates():
-			switch {
-			case !ok:
+			if !ok {
 				return errors.New("ask marks: the answer broke off")
-			case e == nil:
-				return nil
 			}
-			if err := fn(e); err != nil {
+			if more, err := fn(e); err != nil || !more {
 				return err
 			}
 		}

@@ -241,6 +241,10 @@ func (s *Stream) enqueue(events []edge.Event, t *ticket) error {
 	}
 	for i := range events {
 		e := &events[i]
+		if s.Erased(edge.Person{Site: e.Site(), Key: e.Visitor()}, e.At()) {
+			s.stats.ErasedLate++ // the engine refuses all but what was under way
+			continue
+		}
 		known, seq := s.known(t.ids[i], t.txns[i])
 		if known {
 			s.stats.Repeats++

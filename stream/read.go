@@ -87,29 +87,30 @@ func (r *reader) read(ctx context.Context, b *broker) error {
 	s.mu.Lock()
 	last, mended := s.stored, s.mended
 	s.mu.Unlock()
-	scan, err := b.scan(ctx, b.events, r.at)
+	scan, err := s.scanLog(ctx, b, eventLog, r.at)
 	if err != nil {
 		return err
 	}
 	defer scan.close()
+	each := func(m message) error {
+		if r.follow {
+			if err := s.awaitStored(ctx, m.seq, mended); err != nil {
+				return err
+			}
+		} else if m.seq > last {
+			return errEnd
+		}
+		r.at.seq = m.seq + 1
+		if m.stored.Before(r.since) {
+			return nil
+		}
+		return r.emit(m)
+	}
 	for {
 		s.mu.Lock()
 		moved, closed := s.movement(), s.closed
 		s.mu.Unlock()
-		n, err := scan.batch(ctx, func(m message) error {
-			if r.follow {
-				if err := s.awaitStored(ctx, m.seq, mended); err != nil {
-					return err
-				}
-			} else if m.seq > last {
-				return errEnd
-			}
-			r.at.seq = m.seq + 1
-			if m.stored.Before(r.since) {
-				return nil
-			}
-			return r.emit(m)
-		})
+		n, err := scan.batch(ctx, each)
 		switch {
 		case errors.Is(err, errEnd):
 			return nil
@@ -120,7 +121,12 @@ func (r *reader) read(ctx context.Context, b *broker) error {
 		}
 		// A busy server may have more than it answered with.
 		more, err := scan.pending(ctx)
+		if err == nil && more == 0 {
+			err = scan.end(ctx, each)
+		}
 		switch {
+		case errors.Is(err, errEnd):
+			return nil
 		case err != nil:
 			return err
 		case more > 0:
@@ -151,13 +157,16 @@ const askAgain = 250 * time.Millisecond
 
 // emit hands the events of one message to the reader's function.
 func (r *reader) emit(m message) error {
-	err := r.frame.open(m.data, frameVersion, eventMinBytes)
+	err := r.frame.openEvents(m.data)
 	now := r.s.clock.now()
 	for i := 0; err == nil; i++ {
 		rec := LogEvent{Seq: m.seq, Index: i, Received: m.stored}
 		var more bool
 		if more, err = r.frame.next(&rec.StoredEvent); !more {
 			break
+		}
+		if rec.Erased() {
+			continue
 		}
 		if !rec.Expires.IsZero() && !now.Before(rec.Expires) {
 			continue
@@ -217,7 +226,7 @@ const rememberLeast = 20_000
 func (s *Stream) rememberStored(ctx context.Context, last time.Time) (next uint32, err error) {
 	now := time.Now() // with a reading of the clock that never jumps
 	at := position{subject: eventSubject + "*", since: earlier(now, last).Add(-remember)}
-	scan, err := s.broker.scan(ctx, s.broker.events, at)
+	scan, err := s.scanLog(ctx, s.broker, eventLog, at)
 	if err != nil {
 		return 0, err
 	}
@@ -231,7 +240,7 @@ func (s *Stream) rememberStored(ctx context.Context, last time.Time) (next uint3
 	if n := min(max(scan.found, rememberLeast), uint64(s.o.DedupEvents)); n != scan.found && n < s.stored {
 		scan.close()
 		at.seq = s.stored - n + 1
-		if scan, err = s.broker.scan(ctx, s.broker.events, at); err != nil {
+		if scan, err = s.scanLog(ctx, s.broker, eventLog, at); err != nil {
 			return 0, err
 		}
 	}
@@ -250,7 +259,7 @@ func (s *Stream) rememberStored(ctx context.Context, last time.Time) (next uint3
 			return next, err
 		}
 		scan.close()
-		if scan, err = s.broker.scan(ctx, s.broker.events, at); err != nil {
+		if scan, err = s.scanLog(ctx, s.broker, eventLog, at); err != nil {
 			return 0, err
 		}
 	}
@@ -270,12 +279,15 @@ func (s *Stream) rememberFrame(h *hasher, frame *frameReader, m message, group u
 			s.index.add(k, group)
 		}
 	}
-	err := frame.open(m.data, frameVersion, eventMinBytes)
+	err := frame.openEvents(m.data)
 	for err == nil {
 		var e edge.StoredEvent
 		var more bool
 		if more, err = frame.next(&e); !more {
 			break
+		}
+		if e.Erased() {
+			continue
 		}
 		add(h.event(site, e.ID))
 		if e.Transaction != "" {

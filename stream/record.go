@@ -124,7 +124,7 @@ func (r *recordReader) read(ctx context.Context, b *broker) error {
 		}
 		r.last = info.State.LastSeq
 	}
-	return b.readAll(ctx, b.records, &r.at, r.last, r.take)
+	return r.s.readLog(ctx, b, recordLog, &r.at, r.last, r.take)
 }
 
 // take hands the records of one message on.

@@ -26,8 +26,10 @@ const (
 type recorder struct {
 	frames  frameMaker
 	filling []*frame
-	waiting int // bytes in filling, as recordBytes counts
-	bytes   int // the same, and those on their way
+	waiting int    // bytes in filling, as recordBytes counts
+	taken   uint64 // records so far
+	settled uint64 // those of them whose fate is known
+	bytes   int    // the same, and those on their way
 
 	failing error // why the last batch was not stored whole
 	down    error // why the broker takes no records
@@ -53,6 +55,9 @@ func (s *Stream) Record(r *edge.Record) {
 		!edge.ValidSite(r.Site()), len(r.Bytes()) == 0, len(r.Bytes()) > edge.MaxRecordBytes:
 		s.stats.RecordsDropped++
 		return
+	case s.Erased(edge.Person{Site: r.Site(), Key: r.Visitor()}, r.At()):
+		s.stats.ErasedLate++
+		return
 	case q.down != nil:
 		s.stats.RecordsDropped++
 		if now := time.Now(); now.After(q.retry) {
@@ -68,6 +73,7 @@ func (s *Stream) Record(r *edge.Record) {
 	f := q.frames.frame(&q.filling, frameSpec{r.Site(), recordFrameVersion, n})
 	f.buf = appendRecord(f.buf, r)
 	f.count++
+	q.taken++
 	q.waiting += n
 	q.bytes += n
 	if q.waiting >= hurryBytes {
@@ -120,6 +126,7 @@ func (s *Stream) settleRecords(b *broker, frames []*frame, err error) {
 	q := &s.recorder
 	for _, f := range frames {
 		q.bytes -= f.bytes
+		q.settled += uint64(f.count)
 		if !f.stored {
 			s.stats.RecordsDropped += uint64(f.count)
 			continue

@@ -169,8 +169,8 @@ func blockHash(store string, number int) hash.Hash64 {
 	return h
 }
 
-// damagedAge is how long what was damaged is kept for people to look at: it holds
-// what visitors did, and nobody is forgotten in it.
+// damagedAge is how long what was damaged is kept for people to look at, unless
+// somebody is erased: it holds what visitors did, and nobody can be found in it.
 const damagedAge = 30 * 24 * time.Hour
 
 // expireDamaged deletes what was kept of damaged files long enough.

@@ -68,7 +68,7 @@ type scan struct {
 	count uint64 // messages received
 }
 
-// scan starts reading a stream at a position.
+// scan starts reading a stream at a position's message; scanLog knows of times.
 func (b *broker) scan(ctx context.Context, from jetstream.Stream, at position) (*scan, error) {
 	cfg := jetstream.ConsumerConfig{
 		FilterSubject:     at.subject,
@@ -78,11 +78,8 @@ func (b *broker) scan(ctx context.Context, from jetstream.Stream, at position) (
 		MemoryStorage:     true,
 		HeadersOnly:       at.heads,
 	}
-	switch {
-	case at.seq > 0:
+	if at.seq > 0 {
 		cfg.DeliverPolicy, cfg.OptStartSeq = jetstream.DeliverByStartSequencePolicy, at.seq
-	case !at.since.IsZero():
-		cfg.DeliverPolicy, cfg.OptStartTime = jetstream.DeliverByStartTimePolicy, &at.since
 	}
 	cons, err := from.CreateConsumer(ctx, cfg)
 	if err != nil {

@@ -39,6 +39,14 @@ type Stats struct {
 	// Expired messages of events or records were deleted because they had been
 	// kept long enough. Dropped messages of events gave way to newer ones.
 	Expired, Dropped uint64
+	// Rewritten messages were written anew without what an erasure took:
+	// ErasedEvents events and ErasedRecords decision records. ErasedLate events and
+	// records were not stored because they came after their person was erased.
+	// ErasuresWaiting persons are yet to be erased from the logs, the first of them
+	// since ErasureWaitsSince, which is zero without any.
+	Rewritten, ErasedEvents, ErasedRecords, ErasedLate uint64
+	ErasuresWaiting                                    int
+	ErasureWaitsSince                                  time.Time
 	// Damaged counts stored frames that could not be read, and those that were
 	// found damaged by Open.
 	Damaged uint64
@@ -55,7 +63,7 @@ type Stats struct {
 // A StoreSize is how much a store of the data directory holds.
 type StoreSize struct {
 	// Name is one word: audit, dead, events, flow, items, ledger, modules,
-	// pointers, records, releases or reserve. Pointers say which releases are live; flow is
+	// pointers, records, releases, reserve or rewritten. Pointers say which releases are live; flow is
 	// how far sinks are and whom they must forget.
 	Name string
 	// Messages are the store's units: groups of events or of records, audit
@@ -88,6 +96,12 @@ func (s *Stream) Stats() Stats {
 		s.noteFront(first)
 	}
 	st := s.stats
+	for _, f := range s.unerased() {
+		st.ErasuresWaiting++
+		if st.ErasureWaitsSince.IsZero() || f.at.Before(st.ErasureWaitsSince) {
+			st.ErasureWaitsSince = f.at
+		}
+	}
 	st.QueuedEvents, st.QueuedBytes = s.queued.events, s.queued.bytes
 	st.RecordBytesQueued = s.recorder.bytes
 	st.Remembered = s.index.live - s.index.dead

@@ -44,6 +44,7 @@ var storeNames = map[string]string{
 	"KV_" + reserveBucket: "reserve",
 	"KV_" + flowBucket:    "flow",
 	deadStream:            "dead",
+	rewrittenStream:       "rewritten",
 	"KV_" + itemBucket:    "items",
 	"KV_" + keyBucket:     "keys",
 }
@@ -59,6 +60,9 @@ const (
 	maxFlowBytes    = 256 << 20 // a forgetting takes about 250 bytes
 	maxDeadBytes    = 256 << 20 // past it the oldest dead letters go
 	maxKeysBytes    = 1 << 20   // a ring has at most edge.MaxRingBytes
+	// maxRewritten bounds messages of logs that were written anew: they are what is
+	// left of some of those logs, which have bounds of their own.
+	maxRewritten = 1 << 40
 )
 
 // deletedAge is how long it is remembered that a note was deleted: what comes and
@@ -87,6 +91,16 @@ type stores struct {
 	dead     jetstream.Stream
 	items    jetstream.KeyValue // catalogues
 	ring     jetstream.KeyValue // the ring of sealing keys
+
+	rewritten jetstream.Stream // messages of events and records that were written anew
+}
+
+// streamOf returns the stream that a log's commits go to.
+func (st *stores) streamOf(log target) jetstream.Stream {
+	if log == recordLog {
+		return st.records
+	}
+	return st.events
 }
 
 // open makes the streams or brings their settings up to date. It never makes
@@ -151,6 +165,19 @@ func (st *stores) openLogs(ctx context.Context, js jetstream.JetStream, o *Optio
 	})
 	if err != nil {
 		return fmt.Errorf("open audit log: %w", err)
+	}
+	st.rewritten, err = js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
+		Name:        rewrittenStream,
+		Description: "messages of events and records that lost some to an erasure",
+		Subjects:    []string{rewrittenSubject + "*.*.*"},
+		Storage:     jetstream.FileStorage,
+		Retention:   jetstream.LimitsPolicy,
+		Discard:     jetstream.DiscardNew,
+		MaxBytes:    maxRewritten,
+		AllowDirect: true,
+	})
+	if err != nil {
+		return fmt.Errorf("open what was written anew: %w", err)
 	}
 	st.records, err = js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
 		Name:        recordStream,

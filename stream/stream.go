@@ -141,12 +141,15 @@ type Stream struct {
 	frames   frameMaker
 	recorder recorder
 	forgets  forgettings
-	queued   struct{ events, bytes int }
-	stats    Stats
 
-	wake     chan struct{} // the filling group has its first event
-	hurry    chan struct{} // the filling group is large
-	suspect  chan struct{} // something could not be written: look at the broker
+	rewrittenEvents, rewrittenRecords rewrites
+	queued                            struct{ events, bytes int }
+	stats                             Stats
+
+	wake     chan struct{}      // the filling group has its first event
+	hurry    chan struct{}      // the filling group is large
+	suspect  chan struct{}      // something could not be written: look at the broker
+	renew    chan chan struct{} // the broker is to be replaced; closes what it is sent when that is done
 	closing  chan struct{}
 	finished chan struct{}
 
@@ -154,6 +157,16 @@ type Stream struct {
 
 	// One change at a time, each of its own kind.
 	releases, modules, ledger, audits, catalogues, rings sync.Mutex
+
+	erasing sync.Mutex // one pass at a time
+	wiping  sync.Mutex // one wipe file
+	unsure  bool       // a pass failed: what was written anew must be read again; with erasing held
+
+	// What tests change: how much room the disk has, how long an erasure waits for
+	// what is under way, and what a pass does at each step.
+	room  func(dir string) (uint64, error)
+	calm  time.Duration
+	reach func(step string) error
 
 	tickets sync.Pool
 	clock   *steadyClock
@@ -183,11 +196,13 @@ func Open(o Options) (*Stream, error) {
 		wake:     make(chan struct{}, 1),
 		hurry:    make(chan struct{}, 1),
 		suspect:  make(chan struct{}, 1),
+		renew:    make(chan chan struct{}),
 		closing:  make(chan struct{}),
 		finished: make(chan struct{}),
 
 		auditReads: make(chan struct{}, maxAuditReads),
 	}
+	s.room, s.calm, s.reach = freeBytes, calmTime, func(string) error { return nil }
 	s.recorder.wake, s.recorder.hurry = make(chan struct{}, 1), make(chan struct{}, 1)
 	s.recorder.pause = recordRetryMin
 	s.tickets.New = func() any { return &ticket{hash: hasher{seed: s.seed}} }
@@ -209,6 +224,9 @@ func (s *Stream) start() (err error) {
 	if s.stats.Damaged, err = salvage(s.o.Dir, s.o.Logger); err != nil {
 		return err
 	}
+	if err := finishWipe(s.o.Dir); err != nil {
+		return err
+	}
 	if s.broker, err = openBroker(&s.o); err != nil {
 		return err
 	}
@@ -217,17 +235,33 @@ func (s *Stream) start() (err error) {
 	if err != nil {
 		return err
 	}
+	if err := s.loadRewrites(ctx, s.broker); err != nil {
+		return err
+	}
 	s.stored, s.front, s.stats.LogBytes = log.LastSeq, max(1, log.FirstSeq), log.Bytes
-	s.clock = newSteadyClock(systemClock(), log.LastTime, s.o.Logger)
+	newest := s.newestTime(log.LastTime)
+	s.clock = newSteadyClock(systemClock(), newest, s.o.Logger)
 	if err := s.loadForgettings(ctx); err != nil {
 		return err
 	}
 	if err := s.dropForgotten(ctx); err != nil {
 		return err
 	}
-	seq, err := s.rememberStored(ctx, log.LastTime)
+	seq, err := s.rememberStored(ctx, newest)
 	s.filling = s.newGroup(seq)
 	return err
+}
+
+// newestTime is when the newest event was stored. Of a message that was erased
+// the server no longer knows it after a crash, and says 1970.
+func (s *Stream) newestTime(last time.Time) time.Time {
+	if last.Unix() > 0 {
+		return last
+	}
+	if r, ok := s.rewrittenEvents.last(); ok {
+		return r.at()
+	}
+	return time.Time{}
 }
 
 // Close stores what has been accepted and closes the directory; Publish
