@@ -27,6 +27,9 @@ type compaction struct {
 // read looks at the messages that there are, and writes anew those that hold one
 // of the persons. It can be called again when it was interrupted.
 func (c *compaction) read(ctx context.Context, b *broker) error {
+	if err := c.known(ctx, b); err != nil {
+		return err
+	}
 	if c.last == 0 {
 		info, err := b.streamOf(c.log).Info(ctx)
 		if err != nil {
@@ -83,8 +86,20 @@ func (c *compaction) read(ctx context.Context, b *broker) error {
 	}
 }
 
-// erases reports whether something in message seq, of a time, is to go, and counts
-// it in n.
+// known reads what was written anew again where it may be more than the Stream
+// knows: the answer to a write can be lost with the server.
+func (e *erasePass) known(ctx context.Context, b *broker) error {
+	if e.s.unsure || e.b != nil && e.b != b {
+		e.s.unsure = true
+		if err := e.s.loadRewrites(ctx, b); err != nil {
+			return err
+		}
+	}
+	e.s.unsure, e.b = false, b
+	return nil
+}
+
+// erases reports whether something in message seq, of a time, is to go.
 func (c *compaction) erases(key edge.PersonKey, seq uint64, at time.Time) (edge.Person, bool) {
 	p := edge.Person{Site: c.site, Key: key}
 	f, ok := c.persons[p]
@@ -100,16 +115,16 @@ func (c *compaction) erases(key edge.PersonKey, seq uint64, at time.Time) (edge.
 // holds reports whether a message holds something that is to go. A damaged one is
 // told of, and what can be read of it is looked at.
 func (c *compaction) holds(m *message) (found bool) {
-	_, _, err := c.each(m, func(_ []byte, p edge.Person, erased bool) { found = found || erased })
+	_, err := c.each(m, func(_ []byte, p edge.Person, erased bool) { found = found || erased })
 	if err != nil {
 		c.s.damaged(*m, err)
 	}
 	return found
 }
 
-// each calls fn with the bytes of each member of a message, and whether it is to
-// go.
-func (c *compaction) each(m *message, fn func(member []byte, p edge.Person, erased bool)) (version byte, count int, err error) {
+// each calls fn with the bytes of each member of a message, whose it is and whether
+// it is to go. version is what the message has when it is written anew.
+func (c *compaction) each(m *message, fn func(member []byte, p edge.Person, erased bool)) (version byte, err error) {
 	if c.log == recordLog {
 		err = c.frame.open(m.data, recordFrameVersion, recordMinBytes)
 		version = recordFrameVersion
@@ -136,9 +151,8 @@ func (c *compaction) each(m *message, fn func(member []byte, p edge.Person, eras
 		}
 		p, erased := c.erases(key, m.seq, at)
 		fn(before[:len(before)-len(c.frame.left)], p, erased)
-		count++
 	}
-	return version, count, err
+	return version, err
 }
 
 // work writes messages anew, and then wipes what they were before.
@@ -146,7 +160,7 @@ func (c *compaction) work(ctx context.Context, b *broker, hits, left []uint64) e
 	if err := c.s.checkRoom(); err != nil && len(hits) > 0 {
 		return err
 	}
-	gone := map[string][]uint64{c.streamName(): left}
+	gone := map[string][]uint64{c.log.stream: left}
 	for _, number := range hits {
 		m, inLog, err := c.current(ctx, b, number)
 		if errors.Is(err, jetstream.ErrMsgNotFound) {
@@ -166,7 +180,7 @@ func (c *compaction) work(ctx context.Context, b *broker, hits, left []uint64) e
 			gone[rewrittenStream] = append(gone[rewrittenStream], old)
 		}
 		if inLog {
-			gone[c.streamName()] = append(gone[c.streamName()], number)
+			gone[c.log.stream] = append(gone[c.log.stream], number)
 		}
 	}
 	if err := c.s.reach("rewritten"); err != nil {
@@ -179,8 +193,6 @@ func (c *compaction) work(ctx context.Context, b *broker, hits, left []uint64) e
 	}
 	return nil
 }
-
-func (c *compaction) streamName() string { return c.log.stream }
 
 // current reads a message as it is now, and reports whether it is in its log.
 func (c *compaction) current(ctx context.Context, b *broker, number uint64) (m message, inLog bool, err error) {
@@ -200,7 +212,7 @@ func (c *compaction) rewrite(ctx context.Context, b *broker, m *message) (old ui
 	counts := map[edge.Person]uint64{}
 	c.buf = newFrame(c.buf, frameRewritten)
 	kept := 0
-	version, _, err := c.each(m, func(member []byte, p edge.Person, erased bool) {
+	version, err := c.each(m, func(member []byte, p edge.Person, erased bool) {
 		switch {
 		case !erased:
 			c.buf = append(c.buf, member...)

@@ -99,7 +99,7 @@ func (s *Stream) eventFrom(ctx context.Context, b *broker, seq uint64) (message,
 			return message{}, fmt.Errorf("read event log: %w", err)
 		}
 		// Asked after the log: a message can be found before it is deleted there.
-		r, ok := s.rewrittenEvents.from(seq, "")
+		r, ok := s.rewrittenEvents.from(seq, lastNumber, "")
 		if !ok || err == nil && msg.Sequence < r.number {
 			if err != nil {
 				return message{}, err
@@ -177,7 +177,7 @@ func (s *Stream) Ends(ctx context.Context) (first, newest uint64, err error) {
 		newest = s.stored
 		s.mu.Unlock()
 		first = max(info.State.FirstSeq, 1)
-		if r, ok := s.rewrittenEvents.from(0, ""); ok {
+		if r, ok := s.rewrittenEvents.from(0, lastNumber, ""); ok {
 			first = min(first, r.number)
 		}
 		first = min(first, newest+1)

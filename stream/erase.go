@@ -24,6 +24,10 @@ const (
 	// is tried again.
 	eraseRetryMin = 10 * time.Second
 	eraseRetryMax = 10 * time.Minute
+	// eraseShare and eraseRest: after a look through the logs the next one waits for
+	// as many times as long, and at most so long.
+	eraseShare = 9
+	eraseRest  = time.Hour
 	// EraseWithin is how long an erasure may take in a node that can write.
 	EraseWithin = 24 * time.Hour
 )
@@ -81,7 +85,7 @@ type erasedValue struct {
 	// Number is that of the forgetting.
 	Number uint64    `json:"number"`
 	At     time.Time `json:"at"`
-	// What was removed since the node started last.
+	// What the look removed that ended it; others may have been killed before.
 	Events  uint64 `json:"events"`
 	Records uint64 `json:"records"`
 	Dead    uint64 `json:"dead"` // letters
@@ -106,6 +110,7 @@ func (s *Stream) RunErasures(ctx context.Context) error {
 	pause := eraseRetryMin
 	for ctx.Err() == nil {
 		_, moved := s.Forgettings(1<<64 - 1)
+		began := time.Now()
 		err := s.EraseWaiting(ctx)
 		switch {
 		case errors.Is(err, ErrClosed) || ctx.Err() != nil:
@@ -117,6 +122,7 @@ func (s *Stream) RunErasures(ctx context.Context) error {
 			continue
 		}
 		pause = eraseRetryMin
+		sleep(ctx, min(eraseShare*time.Since(began), eraseRest))
 		select {
 		case <-moved:
 		case <-ctx.Done():
@@ -161,16 +167,11 @@ type erasePass struct {
 	s       *Stream
 	persons map[edge.Person]*forgotten
 	done    map[edge.Person]*erasedValue
+	b       *broker // that it used last
 }
 
 func (e *erasePass) run(ctx context.Context) error {
 	s := e.s
-	if s.unsure {
-		if err := s.withBroker(ctx, func(ctx context.Context, b *broker) error { return s.loadRewrites(ctx, b) }); err != nil {
-			return err
-		}
-		s.unsure = false
-	}
 	if err := s.awaitRecords(ctx); err != nil {
 		return err
 	}

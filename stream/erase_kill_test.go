@@ -126,3 +126,57 @@ func deleteNamed(t *testing.T, s *Stream) {
 		}
 	}
 }
+
+// TestAStoppedErasureGoesOn: a server that was closed in between has noted what its
+// files hold, and what is wiped behind its back is in its notes still.
+func TestAStoppedErasureGoesOn(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, Options{Dir: dir})
+	fillStores(t, s)
+	for i := range 50 { // so that they are not in the newest block
+		publish(t, s, large(fmt.Sprint("m", i), 200_000))
+	}
+	want := withoutAnn(read(t, s, Query{}))
+	stop := errors.New("stop")
+	n := 0
+	s.calm = 0
+	s.reach = func(step string) error {
+		if step != "wipe" {
+			return nil
+		}
+		if n++; n == 3 {
+			return stop
+		}
+		return nil
+	}
+	if _, err := s.Forget(t.Context(), ann); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.EraseWaiting(t.Context()); !errors.Is(err, stop) {
+		t.Fatalf("error %v, want that of the step", err)
+	}
+	closeStream(t, s)
+	s = open(t, Options{Dir: dir})
+	if got := read(t, s, Query{}); !reflect.DeepEqual(got, want) {
+		t.Errorf("read %v, want %v", ids(got), ids(want))
+	}
+	count := func() (n uint64) {
+		t.Helper()
+		err := s.broker.readThrough(t.Context(), s.broker.events, position{subject: eventSubject + "*", seq: 1}, func(message) error { n++; return nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	if info, err := s.broker.events.Info(t.Context()); err != nil || info.State.Msgs != count() {
+		t.Errorf("the server counts %d messages, %v, and has %d", info.State.Msgs, err, count())
+	}
+	s.calm = 0
+	if err := s.EraseWaiting(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	checkGone(t, s)
+	if got := read(t, s, Query{}); !reflect.DeepEqual(got, want) {
+		t.Errorf("in the end %v, want %v", ids(got), ids(want))
+	}
+}

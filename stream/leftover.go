@@ -36,7 +36,7 @@ func (e *erasePass) wipeLeftovers(ctx context.Context) error {
 			return fmt.Errorf("look through the files of %s: %w", storeNames[store], err)
 		}
 		for _, seq := range seqs {
-			names = fmt.Appendf(names, "%s %d\n", store, seq)
+			names = fmt.Appendf(names, "%s %d gone\n", store, seq)
 		}
 		n += len(seqs)
 	}
@@ -135,7 +135,7 @@ func (e *erasePass) isOf(store string, record []byte, frame *frameReader) (found
 		m.subject, m.data = log.subject+r.site, skipHeader(record, m.data)
 	}
 	c := compaction{erasePass: e, log: log, site: m.subject[len(log.subject):], frame: *frame}
-	_, _, _ = c.each(&m, func(_ []byte, p edge.Person, _ bool) { // what is damaged is told of where it is read
+	_, _ = c.each(&m, func(_ []byte, p edge.Person, _ bool) { // what is damaged is told of where it is read
 		if _, ok := e.persons[p]; ok {
 			found = true
 		}

@@ -12,6 +12,9 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
+// lastNumber is no message's.
+const lastNumber = 1<<64 - 1
+
 // A logScan is a scan of a log that gives each message under its number, whether
 // it was written anew or not.
 type logScan struct {
@@ -97,8 +100,8 @@ func (l *logScan) batch(ctx context.Context, fn func(message) error) (int, error
 // upTo.
 func (l *logScan) give(ctx context.Context, upTo uint64, fn func(message) error) error {
 	for {
-		r, ok := l.s.rewritesOf(l.log).from(l.next, l.site)
-		if !ok || r.number > upTo {
+		r, ok := l.s.rewritesOf(l.log).from(l.next, upTo, l.site)
+		if !ok {
 			return nil
 		}
 		if r.at().Before(l.since) {
@@ -122,7 +125,7 @@ func (l *logScan) give(ctx context.Context, upTo uint64, fn func(message) error)
 // holds. It is called when nothing is pending: no message is written anew in the
 // moment in which the log's readers might not see its neighbours yet.
 func (l *logScan) end(ctx context.Context, fn func(message) error) error {
-	return l.give(ctx, 1<<64-1, fn)
+	return l.give(ctx, lastNumber, fn)
 }
 
 // rest is scan's.

@@ -66,13 +66,13 @@ func (r *rewrites) find(number uint64) (rewrite, bool) {
 	return rewrite{}, false
 }
 
-// from returns the first rewrite of a site, of all with "", whose number is not
-// less.
-func (r *rewrites) from(number uint64, site string) (rewrite, bool) {
+// from returns the first rewrite of a site, of all with "", with a number from
+// first to last.
+func (r *rewrites) from(first, last uint64, site string) (rewrite, bool) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	i, _ := r.place(number)
-	for ; i < len(r.list); i++ {
+	i, _ := r.place(first)
+	for ; i < len(r.list) && r.list[i].number <= last; i++ {
 		if site == "" || r.list[i].site == site {
 			return r.list[i], true
 		}

@@ -33,7 +33,9 @@ import (
 // So what is to be wiped is written into a file first, and whatever that file names
 // when a Stream is opened is wiped from the block files before the server starts.
 //
-//	wipe = (STORE NUMBER\n)…
+//	wipe = (STORE NUMBER [gone]\n)…
+//
+// gone is what the server takes for deleted already.
 const wipeFile = "wipe"
 
 const (
@@ -98,11 +100,7 @@ func (s *Stream) wipeSome(ctx context.Context, b *broker, store string, seqs []u
 		if err := stream.SecureDeleteMsg(ctx, seq); err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
 			return err
 		}
-		select {
-		case <-time.After(wipePause * time.Since(began)):
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+		sleep(ctx, wipePause*time.Since(began))
 	}
 	if err := syncFile(storeBlocks(s.o.Dir, store)); err != nil {
 		return err
@@ -154,17 +152,20 @@ func finishWipe(dir string) error {
 	if err != nil {
 		return fmt.Errorf("finish erasing: %w", err)
 	}
-	named := map[string]map[uint64]bool{}
+	named := map[string]wiping{}
 	for line := range strings.Lines(string(text)) {
-		var store string
-		var seq uint64
-		if _, err := fmt.Sscanf(line, "%s %d\n", &store, &seq); err != nil || storeNames[store] == "" {
+		words := strings.Fields(line)
+		if len(words) < 2 || storeNames[words[0]] == "" {
 			return fmt.Errorf("finish erasing: %s does not say what to overwrite", name)
 		}
-		if named[store] == nil {
-			named[store] = map[uint64]bool{}
+		seq, err := strconv.ParseUint(words[1], 10, 64)
+		if err != nil {
+			return fmt.Errorf("finish erasing: %s: %w", name, err)
 		}
-		named[store][seq] = true
+		if named[words[0]] == nil {
+			named[words[0]] = wiping{}
+		}
+		named[words[0]][seq] = len(words) == 3
 	}
 	for store, seqs := range named {
 		if err := wipeStore(dir, store, seqs); err != nil {
@@ -174,8 +175,12 @@ func finishWipe(dir string) error {
 	return os.Remove(name)
 }
 
+// A wiping is the messages of a store that are to be overwritten, and whether the
+// server takes each for deleted already.
+type wiping map[uint64]bool
+
 // wipeStore overwrites messages in a store's block files as the server does.
-func wipeStore(dir, store string, seqs map[uint64]bool) error {
+func wipeStore(dir, store string, seqs wiping) error {
 	numbers, err := blocksWith(dir, store, seqs)
 	if err != nil {
 		return err
@@ -186,8 +191,14 @@ func wipeStore(dir, store string, seqs map[uint64]bool) error {
 		if err != nil {
 			return err
 		}
-		if !wipeBlock(block, seqs, blockHash(store, number)) {
+		found, news := wipeBlock(block, seqs, blockHash(store, number))
+		if !found {
 			continue
+		}
+		if news { // without its notes the server reads its blocks
+			if err := os.Remove(filepath.Join(storeBlocks(dir, store), stateFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
 		}
 		if err := writeSynced(file, block); err != nil {
 			return err
@@ -217,7 +228,7 @@ func blockNumbers(dir, store string) (numbers []int, err error) {
 
 // blocksWith returns the numbers of the block files that messages can be in: of
 // each, the last file that begins with no later one.
-func blocksWith(dir, store string, seqs map[uint64]bool) (map[int]bool, error) {
+func blocksWith(dir, store string, seqs wiping) (map[int]bool, error) {
 	numbers, err := blockNumbers(dir, store)
 	if err != nil {
 		return nil, err
@@ -270,20 +281,21 @@ func firstOf(file string) (uint64, error) {
 	}
 }
 
-// wipeBlock overwrites records in a block and reports whether it had any.
-func wipeBlock(block []byte, seqs map[uint64]bool, h hash.Hash64) (found bool) {
+// wipeBlock overwrites records in a block. It reports whether it had any, and
+// whether the server may take one for a message.
+func wipeBlock(block []byte, seqs wiping, h hash.Hash64) (found, news bool) {
 	for at := 0; at < len(block); {
 		n, seq := wholeRecord(block[at:], h)
 		if n == 0 {
 			break // salvage has looked through what the server reads
 		}
-		if seqs[seq] {
+		if gone, ok := seqs[seq]; ok {
 			eraseRecord(block[at:at+n], seq, h)
-			found = true
+			found, news = true, news || !gone
 		}
 		at += n
 	}
-	return found
+	return found, news
 }
 
 // recordErased marks the number of a message that was erased.
