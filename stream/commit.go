@@ -292,12 +292,10 @@ func (s *Stream) mend() error {
 	s.mu.Unlock()
 	if b.gone() || b.health() != nil {
 		b.close()
-		s.wiping.Lock()
-		err := errors.Join(syncStored(s.o.Dir), finishWipe(s.o.Dir))
-		s.wiping.Unlock()
-		if err != nil {
+		if err := syncStored(s.o.Dir); err != nil {
 			return err
 		}
+		s.finishWiping()
 		next, err := openBroker(&s.o)
 		if err != nil {
 			return err

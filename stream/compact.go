@@ -91,6 +91,9 @@ func (c *compaction) read(ctx context.Context, b *broker) error {
 func (e *erasePass) known(ctx context.Context, b *broker) error {
 	if e.s.unsure || e.b != nil && e.b != b {
 		e.s.unsure = true
+		if err := e.s.checkRoom(); err != nil {
+			return err
+		}
 		if err := e.s.loadRewrites(ctx, b); err != nil {
 			return err
 		}

@@ -222,3 +222,23 @@ func TestErasingTakesBoundedMemory(t *testing.T) {
 		t.Errorf("it took %d MB for %d MB of log", grown>>20, messages*bytes>>20)
 	}
 }
+
+// TestAStreamOpensWithoutRoomToErase: what is to be wiped waits.
+func TestAStreamOpensWithoutRoomToErase(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, Options{Dir: dir})
+	publish(t, s, of("shop", "a1", ann.Key), of("shop", "b1", edge.PersonKey{2}))
+	closeStream(t, s)
+	if err := errors.Join(os.WriteFile(filepath.Join(dir, wipeFile), []byte(eventStream+" 1\n"), 0o600),
+		os.Mkdir(blockFile(dir, eventStream, 1)+".new", 0o700)); err != nil { // no file can be written there
+		t.Fatal(err)
+	}
+	s = open(t, Options{Dir: dir})
+	publish(t, s, of("shop", "b2", edge.PersonKey{2}))
+	if got := ids(read(t, s, Query{})); !slices.Equal(got, []string{"a1", "b1", "b2"}) {
+		t.Errorf("read %v", got)
+	}
+	if _, err := os.Stat(filepath.Join(dir, wipeFile)); err != nil {
+		t.Error(err)
+	}
+}

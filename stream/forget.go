@@ -292,5 +292,8 @@ func (s *Stream) dropForgotten(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return s.wipe(ctx, b, deadStream, over)
+	if err = s.wipe(ctx, b, deadStream, over); errors.Is(err, errNoRoom) {
+		return nil // nobody is shown them
+	}
+	return err
 }

@@ -146,7 +146,7 @@ func (s *Stream) rewritesOf(log target) *rewrites {
 }
 
 // loadRewrites reads what was written anew, and deletes what a crash left beside
-// its newer self.
+// its newer self, if there is room. s.erasing is held, or the Stream not yet open.
 func (s *Stream) loadRewrites(ctx context.Context, b *broker) error {
 	lists := map[target]*rewrites{eventLog: {}, recordLog: {}}
 	var left []uint64
@@ -176,7 +176,12 @@ func (s *Stream) loadRewrites(ctx context.Context, b *broker) error {
 		of.list = read.list
 		of.mu.Unlock()
 	}
-	return s.wipe(ctx, b, rewrittenStream, left)
+	err = s.wipe(ctx, b, rewrittenStream, left)
+	if errors.Is(err, errNoRoom) {
+		s.unsure = true // a pass does it
+		return nil
+	}
+	return err
 }
 
 // openRewrite reads what a message of the store is.

@@ -224,9 +224,7 @@ func (s *Stream) start() (err error) {
 	if s.stats.Damaged, err = salvage(s.o.Dir, s.o.Logger); err != nil {
 		return err
 	}
-	if err := finishWipe(s.o.Dir); err != nil {
-		return err
-	}
+	s.finishWiping()
 	if s.broker, err = openBroker(&s.o); err != nil {
 		return err
 	}

@@ -142,7 +142,18 @@ func storeBlocks(dir, store string) string {
 	return filepath.Join(dir, serverDir, "$G", "streams", store, blocksDir)
 }
 
-// finishWipe wipes what an interrupted wipe names, while no server runs.
+// finishWiping wipes what an interrupted wipe names, while no server runs. Where it
+// cannot, on a full disk, the file stays for the next time, and the erasure is not
+// done: that is no reason to take no events.
+func (s *Stream) finishWiping() {
+	s.wiping.Lock()
+	defer s.wiping.Unlock()
+	if err := finishWipe(s.o.Dir); err != nil {
+		s.o.Logger.Error("what is erased is not overwritten yet", "error", err)
+	}
+}
+
+// finishWipe wipes what the wipe file names, and removes it.
 func finishWipe(dir string) error {
 	name := filepath.Join(dir, wipeFile)
 	text, err := os.ReadFile(name)
