@@ -136,10 +136,12 @@ func (b *tab) nothingStored() {
 	}
 }
 
-// cookies lists all the browser's cookies, HttpOnly ones too.
+// cookies lists the browser's cookies for the page and for a node under its origin,
+// HttpOnly ones too.
 func (b *tab) cookies() []string {
 	b.t.Helper()
-	got, err := chromedp.Call(b.ctx, network.GetCookies, network.GetCookiesParams{})
+	origin := eval[string](b, "location.origin")
+	got, err := chromedp.Call(b.ctx, network.GetCookies, network.GetCookiesParams{URLs: []string{origin + "/", origin + "/_near/v1/beacon"}})
 	if err != nil {
 		b.t.Fatal(err)
 	}

@@ -169,7 +169,8 @@ func (n *node) open(ctx context.Context) (err error) {
 	n.engine = edge.New(edge.Options{Node: n.cfg.Node, Locator: n.places, Loader: n.rules, Sealer: n.sealer, Erasures: n.events, Previewer: liveNode{n}})
 	n.releases = newAdoption(n.engine, n.log)
 	n.server, err = collector.New(collector.Options{
-		Engine: n.engine, Publisher: n.events, Tag: tag.Script, DevTag: tag.DevScript, Files: tagFiles(), Prefix: n.cfg.Prefix,
+		Engine: n.engine, Publisher: n.events, Files: tagFiles(), Prefix: n.cfg.Prefix,
+		Tag: tag.Script, TagMap: tag.ScriptMap(), DevTag: tag.DevScript, DevTagMap: tag.DevScriptMap,
 		Tuning: n.cfg.tuning(), TLS: n.settings.tlsOf(&n.settings.public), ProxyProtocol: n.cfg.Door.ProxyProtocol,
 		MaxConns: n.cfg.Door.MaxConns, MaxConnsPerIP: n.cfg.Door.MaxConnsPerIP,
 		ReadTimeout: n.cfg.Door.ReadTimeout, WriteTimeout: n.cfg.Door.WriteTimeout, IdleTimeout: n.cfg.Door.IdleTimeout,

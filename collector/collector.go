@@ -66,6 +66,9 @@ type Options struct {
 	// DevTag is served in its place to pages on this machine's own names, where
 	// it may say on the console what a developer should know; Tag if empty.
 	DevTag []byte
+	// TagMap and DevTagMap are the names of those of the Files that map the two to
+	// their sources; empty without one.
+	TagMap, DevTagMap string
 	// Files are served beside it by their names, to everybody.
 	Files []File
 
@@ -155,11 +158,13 @@ func New(o Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("collector: %w", err)
 	}
+	plain.sourceMap = o.TagMap
 	var devScript *script
 	if len(o.DevTag) > 0 {
 		if devScript, err = newScript(o.DevTag); err != nil {
 			return nil, fmt.Errorf("collector: %w", err)
 		}
+		devScript.sourceMap = o.DevTagMap
 	}
 	s := &Server{
 		options: o, engine: o.Engine, publisher: o.Publisher, script: plain, devScript: devScript,

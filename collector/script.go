@@ -23,6 +23,9 @@ type File struct {
 	// Immutable says that the name is of these bytes alone. Caches may keep it
 	// for ever then.
 	Immutable bool
+	// SourceMap is the name of the file that maps a script to its sources; empty
+	// without one. It is told by the header of that name (https://tc39.es/ecma426/).
+	SourceMap string
 }
 
 // scriptCache lets browsers and CDNs keep the tag for five minutes, and use an
@@ -37,6 +40,7 @@ const immutableCache = "public, max-age=31536000, immutable"
 // everybody: cookies and consent play no part in it.
 type script struct {
 	contentType, cache    string
+	sourceMap             string // empty without one
 	plain, packed         []byte
 	plainETag, packedETag string
 }
@@ -100,6 +104,7 @@ func fileRoutes(files []File) ([]route, error) {
 		case ".css":
 			ready.contentType = "text/css; charset=utf-8"
 		}
+		ready.sourceMap = f.SourceMap
 		if f.Immutable {
 			ready.cache = immutableCache
 		}
@@ -129,6 +134,9 @@ func (b *script) serve(ctx *fasthttp.RequestCtx) error {
 	}
 	if packed {
 		header.SetContentEncoding("gzip")
+	}
+	if b.sourceMap != "" {
+		setHeader(header, "SourceMap", b.sourceMap)
 	}
 	header.SetContentType(b.contentType)
 	ctx.Response.SetBodyRaw(body)

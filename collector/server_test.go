@@ -418,3 +418,19 @@ func TestThisMachinesPagesGetTheTagForDevelopers(t *testing.T) {
 		}
 	}
 }
+
+// A debugger finds the sources by a header, so that no script carries a word of it.
+func TestScriptsNameTheirSourceMaps(t *testing.T) {
+	h := open(t, func(o *Options) {
+		o.DevTag, o.TagMap, o.DevTagMap = []byte("dev"), "tag.0.js.map", "tag.dev.js.map"
+		o.Files = []File{{Name: "tag.full.js", Body: []byte("full"), SourceMap: "tag.1.js.map"}, {Name: "tag.1.js.map", Body: []byte("{}")}}
+	})
+	for _, tt := range []struct{ path, host, want string }{
+		{"/tag.js", "shop.example", "tag.0.js.map"}, {"/tag.js", "localhost", "tag.dev.js.map"},
+		{"/tag.full.js", "shop.example", "tag.1.js.map"}, {"/tag.1.js.map", "shop.example", ""},
+	} {
+		if got := h.do("GET", tt.path, "", "Host: "+tt.host).Header.Get("SourceMap"); got != tt.want {
+			t.Errorf("%s at %s names %q, want %q", tt.path, tt.host, got, tt.want)
+		}
+	}
+}

@@ -159,10 +159,8 @@ func TestSignalsDecideWhatIsGranted(t *testing.T) {
 		{"share needs all three advertising types", "", `gtag("consent","default",
 			{analytics_storage:"granted",ad_storage:"granted",ad_user_data:"granted"})`, measure | context_, "gcm"},
 		{"TCF that does not apply hands on", "", grantAll + `__tcfapi=(c,v,f)=>f({gdprApplies:false,eventStatus:"tcloaded",tcString:""},true)`, 255, "owner"},
-		{"GPP without a section in force hands on", "", grantAll +
-			`__gpp=(c,f)=>f({pingData:{signalStatus:"ready",gppString:"DB",applicableSections:[-1]}},true)`, 255, "owner"},
 	}
-	checkFolds(t, tests, func(c foldCase) bool { return c.want&(context_|measure) != 0 })
+	checkFolds(t, Script, tests, func(c foldCase) bool { return c.want&(context_|measure) != 0 })
 }
 
 func TestAnswersThatComeLater(t *testing.T) {

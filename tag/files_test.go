@@ -5,6 +5,7 @@ package tag
 import (
 	"bytes"
 	"encoding/json"
+	"strings"
 	"testing"
 )
 
@@ -17,7 +18,7 @@ func TestFiles(t *testing.T) {
 		byName[f.Name] = f
 	}
 	var manifest map[string]struct {
-		Path, Integrity string
+		Path, Map, Integrity string
 		Bytes           int
 	}
 	if err := json.Unmarshal(byName["tag.json"].Body, &manifest); err != nil {
@@ -25,6 +26,9 @@ func TestFiles(t *testing.T) {
 	}
 	for name, script := range map[string][]byte{"tag.js": Script, "tag.full.js": FullScript, "tag.measure.js": MeasureScript} {
 		entry := manifest[name]
+		if entry.Map != entry.Path+".map" || len(byName[entry.Map].Body) == 0 {
+			t.Errorf("the manifest says that %s is the map of %s", entry.Map, name)
+		}
 		versioned := byName[entry.Path]
 		if !versioned.Immutable || !bytes.Equal(versioned.Body, script) || entry.Integrity != Integrity(script) || entry.Bytes != len(script) {
 			t.Errorf("the manifest says %+v of %s", entry, name)
@@ -38,15 +42,18 @@ func TestFiles(t *testing.T) {
 	}
 }
 
-// The maps belong to the scripts that name them.
+// Every script has a map, which its answer names.
 func TestSourceMaps(t *testing.T) {
-	for name, script := range map[string][]byte{"tag.full.js.map": FullScript, "tag.dev.js.map": DevScript} {
-		if !bytes.HasSuffix(script, []byte("//# sourceMappingURL="+name+"\n")) {
-			t.Errorf("no script names %s", name)
-		}
-	}
+	byName := map[string]File{}
 	for _, f := range Files() {
-		if !bytes.HasSuffix([]byte(f.Name), []byte(".map")) {
+		byName[f.Name] = f
+	}
+	byName["tag.dev.js"] = File{Name: "tag.dev.js", SourceMap: DevScriptMap}
+	for _, f := range byName {
+		if (f.SourceMap != "") != strings.HasSuffix(f.Name, ".js") {
+			t.Errorf("%s has the map %q", f.Name, f.SourceMap)
+		}
+		if f.SourceMap == "" {
 			continue
 		}
 		var m struct {
@@ -54,8 +61,15 @@ func TestSourceMaps(t *testing.T) {
 			Sources  []string
 			Mappings string
 		}
-		if err := json.Unmarshal(f.Body, &m); err != nil || m.Version != 3 || len(m.Sources) < 10 || m.Mappings == "" {
-			t.Errorf("%s: %v, %d sources", f.Name, err, len(m.Sources))
+		if err := json.Unmarshal(byName[f.SourceMap].Body, &m); err != nil || m.Version != 3 || len(m.Sources) < 4 || m.Mappings == "" {
+			t.Errorf("%s has the map %s: %v, %d sources", f.Name, f.SourceMap, err, len(m.Sources))
 		}
+		// A map that changes with the script has a name that does.
+		if f.Immutable && !byName[f.SourceMap].Immutable {
+			t.Errorf("%s is immutable, and %s is not", f.Name, f.SourceMap)
+		}
+	}
+	if got := byName["tag.js"].SourceMap; got != ScriptMap() {
+		t.Errorf("tag.js has the map %s, want %s", got, ScriptMap())
 	}
 }

@@ -50,9 +50,10 @@ type foldCase struct {
 
 // checkFolds opens a page of each case and checks the verdict of its tag, and under
 // what each beacon was sent. sends says whether a case must send one.
-func checkFolds(t *testing.T, tests []foldCase, sends func(foldCase) bool) {
+func checkFolds(t *testing.T, script []byte, tests []foldCase, sends func(foldCase) bool) {
 	t.Helper()
 	s := newShop(t)
+	s.script = script
 	var frames frameSet
 	for _, tt := range tests {
 		frames.add(s, SnippetOptions{Policy: tt.policy}, tt.head, hero)

@@ -5,9 +5,11 @@ package tag
 import (
 	"fmt"
 	"net/http"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // newFullShop starts a shop with the everything build, under the strictest
@@ -72,6 +74,37 @@ func TestVitalsAreToldOnce(t *testing.T) {
 	}
 }
 
+func TestAPageOnWhichNothingMovedSaysSo(t *testing.T) {
+	t.Parallel()
+	s := newFullShop(t)
+	b := openTab(t, hides).open(s.page("/", SnippetOptions{}, grant("measure"), "<h1>Hats</h1>"))
+	s.waitForEvent("page_view")
+	measures := eval[bool](b, `PerformanceObserver.supportedEntryTypes.includes("layout-shift")`)
+	b.run(`hide(true)`)
+	if cls, told := s.waitForEvent("web_vitals").Props["cls"]; told != measures || told && cls != 0.0 {
+		t.Errorf("cls is %v, told %v", cls, told)
+	}
+}
+
+func TestTimeUnderARefusalIsNotCounted(t *testing.T) {
+	t.Parallel()
+	s := newFullShop(t)
+	b := openTab(t, hides).open(s.page("/", SnippetOptions{}, grant("measure"), ""))
+	s.waitForEvent("page_view")
+	start := time.Now()
+	b.run(`near("consent", {measure: false})`)
+	time.Sleep(3 * time.Second)
+	b.run(`near("consent", {measure: true})`)
+	granted := time.Now()
+	time.Sleep(1100 * time.Millisecond)
+	b.run(`hide(true)`)
+	most := time.Since(start) - 3*time.Second
+	told := time.Duration(s.waitForEvent("user_engagement").Props["engagement_time_msec"].(float64)) * time.Millisecond
+	if told < time.Second || told > most+500*time.Millisecond {
+		t.Errorf("%v were counted, of %v since the grant", told, time.Since(granted))
+	}
+}
+
 func TestScriptErrorsAreTold(t *testing.T) {
 	t.Parallel()
 	s := newFullShop(t)
@@ -103,20 +136,30 @@ func TestEcommerceFromTheDataLayer(t *testing.T) {
 		{event:"view_item",ecommerce:{currency:"EUR",value:49,items:[{item_id:"sku-7",price:49}]},user_data:{email:"a@b.c"}}];
 		function gtag(){dataLayer.push(arguments)}</script>`
 	s := newFullShop(t)
-	b := openTab(t).open(s.page("/", SnippetOptions{Ecommerce: true}, before+grant("measure"), ""))
+	b := openTab(t, hides).open(s.page("/", SnippetOptions{Ecommerce: true}, before+grant("measure"), ""))
 	if e := s.waitForEvent("view_item"); e.Props["value"] != 49.0 || e.Props["currency"] != "EUR" || len(e.Props["items"].([]any)) != 1 || len(e.Props) != 3 {
 		t.Errorf("told %v", e.Props)
 	}
 	b.run(`dataLayer.push({ecommerce: null}, {event: "add_to_cart", ecommerce: {items: [{item_id: "sku-8"}]}}, {event: "scroll"}, {event: "begin_checkout"}, () => {}, null, "text", {event: Symbol("x"), ecommerce: {}});
-		const round = {}; round.round = round; dataLayer.push({event: "add_to_cart", ecommerce: {items: [round]}});
+		dataLayer.push({event: "remove_from_cart", ecommerce: {value: {email: "a@b.c"}, items: [{item_id: "sku-8", price: 9, quantity: 2, item_brand: "b", item_variant: "v", item_category: "c", item_name: "n", engraving: "For Ada", user: {id: 7}}]}});
 		gtag("event", "purchase", {transaction_id: "T1", value: 98, currency: "EUR", items: [], user_id: "u"}); gtag("event", "login", {method: "x"})`)
 	if p := s.waitForEvent("purchase").Props; p["transaction_id"] != "T1" || p["value"] != 98.0 || p["user_id"] != nil {
 		t.Errorf("told %v", p)
 	}
+	want := map[string]any{"value": map[string]any{}, "items": []any{map[string]any{"item_id": "sku-8", "item_name": "n", "item_category": "c", "item_brand": "b", "item_variant": "v", "price": 9.0, "quantity": 2.0}}}
+	if got := s.waitForEvent("remove_from_cart").Props; !reflect.DeepEqual(got, want) {
+		t.Errorf("told %v, want %v", got, want)
+	}
+	// A page may put a copy of its dataLayer in the place of that.
+	b.run(`dataLayer = [...dataLayer, {event: "begin_checkout", ecommerce: {value: 7}}]; hide(true)`)
+	if got := s.waitForEvent("begin_checkout").Props["value"]; got != 7.0 {
+		t.Errorf("told %v", got)
+	}
+	settle()
 	if n := len(s.events("add_to_cart")); n != 1 {
 		t.Errorf("add_to_cart was told %d times", n)
 	}
-	if n := len(s.events("begin_checkout")) + len(s.events("login")) + len(s.events("scroll")); n != 0 {
+	if n := len(s.events("begin_checkout")) + len(s.events("login")) + len(s.events("scroll")); n != 1 {
 		t.Errorf("%d events were told that are no ecommerce", n)
 	}
 	t.Run("only where it is asked for", func(t *testing.T) {
@@ -136,7 +179,7 @@ func TestFormsAndCartsByAttributes(t *testing.T) {
 	s := newFullShop(t)
 	b := openTab(t).open(s.page("/", SnippetOptions{}, grant("measure"), `<form data-near-form=newsletter><input id=mail name=mail><button id=send>send</button></form>
 		<button id=add data-near-cart=add data-near-item=sku-7 data-near-name="Felt hat" data-near-category=hats data-near-price=49.5 data-near-quantity=2 data-near-currency=EUR><b>add</b></button>
-		<button id=less data-near-cart=remove data-near-item=sku-7>less</button>
+		<button id=less data-near-cart=remove data-near-item=sku-7 data-near-price="49,50">less</button>
 		<script nonce=$>addEventListener("submit", e => e.preventDefault())</script>`))
 	s.waitForEvent("page_view")
 	b.click("#add")
@@ -154,7 +197,7 @@ func TestFormsAndCartsByAttributes(t *testing.T) {
 	if n := len(s.events("form_start")); n != 1 {
 		t.Errorf("the form was begun %d times", n)
 	}
-	if item := s.events("remove_from_cart")[0].Props["items"].([]any)[0].(map[string]any); item["quantity"] != 1.0 {
+	if item := s.events("remove_from_cart")[0].Props["items"].([]any)[0].(map[string]any); item["quantity"] != 1.0 || item["price"] != 49.5 {
 		t.Errorf("took away %v", item)
 	}
 	b.run(`document.getElementById("add").click()`)
@@ -197,6 +240,29 @@ func TestAnswersAndSurveys(t *testing.T) {
 	b.wantText("near-slot", "Thank you")
 	if focus := eval[string](b, `document.activeElement.textContent`); focus != "Thank you" {
 		t.Errorf("the focus is on %q", focus)
+	}
+}
+
+// Nobody is asked what could not be kept, or thanked for it.
+func TestASurveyWhoseAnswerCannotBeKept(t *testing.T) {
+	t.Parallel()
+	s := newFullShop(t)
+	s.contents["ask"] = content("json", `{"json":{"survey":{"name":"style","question":"Which?","answers":[{"value":"modern","text":"Modern"}],"submit":"Send","thanks":"Thank you"}}}`)
+	page := func(path string, purposes ...string) string {
+		return s.page(path, SnippetOptions{}, grant(purposes...), `<near-slot name=ask>own</near-slot>`)
+	}
+	b := openTab(t).open(page("/a", "context"))
+	b.waitFor(`document.querySelector("near-slot").dataset.near == "default"`)
+	b.wantText("near-slot", "own")
+	b.open(page("/b", "context", "measure"))
+	b.waitFor(`document.querySelector("near-slot form")`)
+	b.run(`near("consent", {measure: false})`)
+	b.click("[value=modern]")
+	b.click("near-slot button")
+	b.waitFor(`!document.querySelector("near-slot").textContent`)
+	settle()
+	if n := len(s.events("answer")); n != 0 {
+		t.Errorf("%d answers were told", n)
 	}
 }
 

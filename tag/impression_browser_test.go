@@ -48,8 +48,8 @@ func TestImpressions(t *testing.T) {
 	})
 	t.Run("less than half is none until more is in view", func(t *testing.T) {
 		t.Parallel()
-		s, b := shown(t, "height:400px;margin-top:610px", `<div style="height:2000px"></div>`)
-		none(t, s, 1500*time.Millisecond)
+		s, b := shown(t, "width:500px;height:400px;margin-top:610px", `<div style="height:2000px"></div>`)
+		none(t, s, 2500*time.Millisecond)
 		b.run(`scrollTo(0, 400)`)
 		s.waitForEvent("slot_impression")
 	})
@@ -66,6 +66,19 @@ func TestImpressions(t *testing.T) {
 		view := eval[float64](b, `hide(false), performance.timeOrigin + performance.now()`)
 		if after := float64(s.waitForEvent("slot_impression").At) - view; after < 900 {
 			t.Errorf("counted %v ms after the tab came up, want a second", after)
+		}
+	})
+	t.Run("a slot that is gone before its second is over shows nothing", func(t *testing.T) {
+		t.Parallel()
+		s, b := shown(t, "height:200px", "")
+		time.Sleep(300 * time.Millisecond) // it has been seen, and its second has begun
+		b.run(`const other = document.createElement("near-slot"); other.setAttribute("name", "other"); document.querySelector("near-slot").replaceWith(other)`)
+		b.waitFor(`document.querySelector("near-slot").dataset.near`)
+		time.Sleep(2500 * time.Millisecond) // its second, and longer than events wait for each other
+		for _, e := range s.events("slot_impression") {
+			if e.Props["decision"] == "d0.hero" {
+				t.Errorf("counted %v", e.Props)
+			}
 		}
 	})
 	t.Run("the page's own content counts as well", func(t *testing.T) {

@@ -94,6 +94,39 @@ func TestTheBackForwardCacheKeepsThePage(t *testing.T) {
 	b.wantText("near-slot", "bonjour")
 }
 
+// The answer that was open when the page froze may come after all: it ends its own
+// request and none of those since, so that one goes at a time.
+func TestAnAnswerFromBeforeTheFreeze(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	page, other := s.page("/a", SnippetOptions{}, grant("measure"), ""), s.page("/b", SnippetOptions{}, "", "")
+	b := openTab(t).open(page)
+	s.waitForEvent("page_view")
+	settle()
+	b.run(`window.answers = []; window.open_ = window.most = 0; window.fetch = () => {
+		window.most = Math.max(most, ++open_);
+		return new Promise(answer => answers.push(() => { open_--; answer(new Response("{}")) })) };
+		window.answerAll = () => answers.splice(0).forEach(answer => answer()); near("event", "frozen")`)
+	b.waitFor(`open_ == 1`)
+	b.run(`location.href = "` + other + `"`)
+	b.waitFor(`location.pathname == "/b" && document.readyState == "complete"`)
+	b.run(`history.back()`)
+	b.waitFor(`location.pathname == "/a"`)
+	if shows := eval[int](b, `window.__shows`); shows != 1 {
+		t.Fatalf("the page was restored %d times, want once", shows)
+	}
+	b.waitFor(`open_ == 2`) // the frozen one and the page view
+	b.run(`answerAll(); window.most = 0; near("event", "one")`)
+	b.waitFor(`open_ == 1`)
+	b.run(`near("event", "two")`)
+	time.Sleep(1200 * time.Millisecond) // longer than events wait for each other
+	if most := eval[int](b, `most`); most != 1 {
+		t.Errorf("%d requests at once", most)
+	}
+	b.run(`answerAll()`)
+	b.waitFor(`open_ == 1`)
+}
+
 func TestAPrerenderedPageWaits(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)

@@ -4,6 +4,8 @@ package tag
 
 import (
 	"net/http"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -17,9 +19,10 @@ const (
 	endTCData = `;__tcfapi=(c,v,f)=>{tell=f;f(tc,true)};`
 )
 
-// gppData has a GPP platform say that a section of US law is in force.
-func gppData(section, parsed string) string {
-	return `__gpp=(c,f)=>f({pingData:{signalStatus:"ready",gppString:"DB",applicableSections:[` + section + `],parsedSections:` + parsed + `}},true);`
+// gppData has a GPP platform say which sections are in force, all of them in the
+// string, and what stands in it.
+func gppData(sections, parsed string) string {
+	return `__gpp=(c,f)=>f({pingData:{signalStatus:"ready",gppString:"DB",applicableSections:[` + sections + `],sectionList:[` + sections + `],parsedSections:` + parsed + `}},true);`
 }
 
 func TestPlatformsAreRead(t *testing.T) {
@@ -42,20 +45,49 @@ func TestPlatformsAreRead(t *testing.T) {
 		{"special feature 1 is geo", "", tcData + `tc.specialFeatureOptins={2:true}` + endTCData, all - geo, "tcf"},
 		{"special feature 2 is device", "", tcData + `tc.specialFeatureOptins={1:true}` + endTCData, all - device, "tcf"},
 		{"GPC refuses share against TCF", "", `Object.defineProperty(navigator,"globalPrivacyControl",{value:true});` + tcData + endTCData, all - share, "tcf"},
+		{"Consent Mode as a list", "", `dataLayer.push(["consent","update",{analytics_storage:"granted"}])`, measure | context_, "gcm"},
+		{"Consent Mode as an object, among others", "", `dataLayer.push({event:"gtm.js"},{0:"consent",1:"default",2:{analytics_storage:"granted"}},{ecommerce:null})`, measure | context_, "gcm"},
+	}
+	checkFolds(t, Script, tests, func(foldCase) bool { return true })
+}
+
+// The everything build looks into the sections of a GPP string. The core does not:
+// it takes every one for an opt-out.
+func TestGPPSectionsAreRead(t *testing.T) {
+	t.Parallel()
+	const all = 255
+	tests := []foldCase{
 		{"a US section in force allows what its law does", "", gppData("7", `{usnat:{SaleOptOut:2,SaleOptOutNotice:1,SharingOptOutNotice:1}}`), 63, "gpp"},
 		{"an opt-out of sale refuses share", "", gppData("7", `{usnat:{SaleOptOut:1}}`), 63 - share, "gpp"},
 		{"an opt-out of sharing refuses share", "", gppData("8", `{usca:[{SharingOptOut:1},{Gpc:false}]}`), 63 - share, "gpp"},
 		{"an opt-out of targeted advertising refuses share", "", gppData("9", `{usva:{SaleOptOut:0,TargetedAdvertisingOptOut:1}}`), 63 - share, "gpp"},
 		{"a GPC segment refuses share", "", gppData("8", `{usca:[{SaleOptOut:0},{GpcSegmentType:1,Gpc:true}]}`), 63 - share, "gpp"},
 		{"the older US string is read", "", gppData("6", `{uspv1:{Version:1,Notice:"Y",OptOutSale:"Y",LspaCovered:"N"}}`), 63 - share, "gpp"},
-		{"a yes to precise location is geo", "", gppData("7", `{usnat:{SaleOptOut:0,SensitiveDataProcessing:[0,0,0,0,0,0,0,2]}}`), 63 + geo, "gpp"},
-		{"a no to precise location is not", "", gppData("7", `{usnat:{SaleOptOut:0,SensitiveDataProcessing:[0,0,0,0,0,0,0,1],SensitiveDataLimitUse:2}}`), 63, "gpp"},
+		{"a yes to precise location is left to the server", "", gppData("7", `{usnat:{SaleOptOut:0,SensitiveDataProcessing:[0,0,0,0,0,0,0,2]}}`), 63, "gpp"},
 		{"US law leaves the answer to who has one, and its opt-out stands", "", gppData("7", `{usnat:{SaleOptOut:1}}`) + grantAll, all - share, "owner"},
 		{"an opt-out counts though its section is not in force", "", gppData("-1", `{usnat:{SaleOptOut:1}}`) + grantAll, all - share, "owner"},
-		{"Consent Mode as a list", "", `dataLayer.push(["consent","update",{analytics_storage:"granted"}])`, measure | context_, "gcm"},
-		{"Consent Mode as an object, among others", "", `dataLayer.push({event:"gtm.js"},{0:"consent",1:"default",2:{analytics_storage:"granted"}},{ecommerce:null})`, measure | context_, "gcm"},
+		{"what is not in force hands on", "", gppData("-1", `{usnat:{SaleOptOut:2}}`) + grantAll, all, "owner"},
+		{"US Privacy that does not apply grants nothing", "us-optout", gppData("6", `{uspv1:{Version:1,Notice:"-",OptOutSale:"-",LspaCovered:"-"}}`), 0, "gpp"},
+		{"but beside a section in force it takes nothing away", "", gppData("7", `{usnat:{SaleOptOut:2},uspv1:{Version:1,Notice:"-",OptOutSale:"-",LspaCovered:"-"}}`), 63, "gpp"},
+		{"a section in force that is not in the string grants nothing", "us-optout", strings.Replace(gppData("8", `{usnat:{SaleOptOut:2}}`), "sectionList:[8]", "sectionList:[7]", 1), 0, "gpp"},
 	}
-	checkFolds(t, tests, func(foldCase) bool { return true })
+	sends := func(c foldCase) bool { return c.want != 0 }
+	t.Run("tag.full.js", func(t *testing.T) {
+		t.Parallel()
+		checkFolds(t, FullScript, tests, sends)
+	})
+	t.Run("tag.js", func(t *testing.T) {
+		t.Parallel()
+		stricter := slices.Clone(tests)
+		for i := range stricter {
+			stricter[i].want &^= share
+			if strings.HasPrefix(stricter[i].name, "US Privacy that does not apply") {
+				// The server alone sees that, and grants nothing.
+				stricter[i].want = 63 - share
+			}
+		}
+		checkFolds(t, Script, stricter, sends)
+	})
 }
 
 // A platform that asks again takes nothing back: what waits goes on waiting, and

@@ -73,6 +73,47 @@ func TestRoughPages(t *testing.T) {
 	}
 }
 
+// An event is what it was when it was told.
+func TestAnObjectThatIsUsedAgainChangesNoEvent(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	b := openTab(t).open(s.page("/", SnippetOptions{}, grant("measure"), ""))
+	s.waitForEvent("page_view")
+	b.run(`const props = {step: 1, items: [{item_id: "a"}]}; near("event", "first", props);
+		props.step = 2; props.items[0].item_id = "b"; near("event", "second", props); props.round = props; near("event", "third")`)
+	first := s.waitForEvent("first").Props
+	if item := first["items"].([]any)[0].(map[string]any)["item_id"]; first["step"] != 1.0 || item != "a" {
+		t.Errorf("first was sent as %v", first)
+	}
+	if second := s.waitForEvent("second").Props; second["step"] != 2.0 {
+		t.Errorf("second was sent as %v", second)
+	}
+	s.waitForEvent("third")
+}
+
+// The second copy of a tag on a page fails before it has done anything.
+func TestTwoCopiesCountOnce(t *testing.T) {
+	t.Parallel()
+	for name, script := range map[string][]byte{"tag.js": Script, "tag.full.js": FullScript, "tag.measure.js": MeasureScript} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newShop(t)
+			s.script = script
+			b := openTab(t, `addEventListener("error", e => { if (e.filename.endsWith("/_near/tag.js")) { e.preventDefault(); window.failed = e.message } })`).
+				open(s.page("/", SnippetOptions{}, grant("measure"), ""))
+			s.waitForEvent("page_view")
+			b.run(`const copy = document.createElement("script"); copy.nonce = "n0"; copy.src = "/_near/tag.js"; copy.dataset.site = "shop"; document.head.append(copy)`)
+			b.waitFor(`window.failed`)
+			b.run(`history.pushState(0, "", "/x"); near("event", "once")`)
+			s.waitForEvent("once")
+			settle()
+			if views, n := len(s.events("page_view")), len(s.events("once")); views != 2 || n != 1 {
+				t.Errorf("%d page views and %d events, want 2 and 1", views, n)
+			}
+		})
+	}
+}
+
 // What an error says may name an address; what stands behind it is nobody's.
 func TestErrorsTellNoQuery(t *testing.T) {
 	t.Parallel()

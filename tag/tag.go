@@ -42,11 +42,19 @@ var DevScript []byte
 //go:embed dist/tag.debug.js
 var debugScript []byte
 
-//go:embed dist/tag.full.js.map
-var fullMap []byte
-
-//go:embed dist/tag.dev.js.map
-var devMap []byte
+// The source maps, with the sources in them.
+var (
+	//go:embed dist/tag.js.map
+	scriptMap []byte
+	//go:embed dist/tag.full.js.map
+	fullMap []byte
+	//go:embed dist/tag.measure.js.map
+	measureMap []byte
+	//go:embed dist/tag.dev.js.map
+	devMap []byte
+	//go:embed dist/tag.debug.js.map
+	debugMap []byte
+)
 
 //go:embed dist/tag.json
 var manifest []byte
@@ -58,25 +66,44 @@ type File struct {
 	// Immutable says that the name is of these bytes alone, and may be kept for
 	// ever.
 	Immutable bool
+	// SourceMap is the name of the file that maps this one to its sources, for the
+	// answer's header of that name; empty without one.
+	SourceMap string
 }
 
 // Files returns all there is to be served side by side, the manifest among it:
 // tag.json, a JSON object that holds for each script that pages load its name
-// that never changes and its hash for a script element's integrity attribute.
+// that never changes and its hash for a script element's integrity attribute. No
+// script names its map, which would take room in it: the answer's header does.
 func Files() []File {
 	files := []File{
-		{Name: "tag.debug.js", Body: debugScript},
-		{Name: "tag.full.js.map", Body: fullMap},
-		{Name: "tag.dev.js.map", Body: devMap},
 		{Name: "tag.json", Body: manifest},
+		{Name: "tag.debug.js", Body: debugScript, SourceMap: "tag.debug.js.map"},
+		{Name: "tag.debug.js.map", Body: debugMap},
+		{Name: DevScriptMap, Body: devMap},
 	}
-	for _, f := range []File{
-		{Name: "tag.js", Body: Script}, {Name: "tag.full.js", Body: FullScript}, {Name: "tag.measure.js", Body: MeasureScript},
+	for _, s := range []struct {
+		name         string
+		script, maps []byte
+	}{
+		{"tag.js", Script, scriptMap}, {"tag.full.js", FullScript, fullMap}, {"tag.measure.js", MeasureScript, measureMap},
 	} {
-		files = append(files, f, File{Name: Versioned(f.Name, f.Body), Body: f.Body, Immutable: true})
+		versioned := Versioned(s.name, s.script)
+		files = append(files,
+			File{Name: s.name, Body: s.script, SourceMap: versioned + ".map"},
+			File{Name: versioned, Body: s.script, SourceMap: versioned + ".map", Immutable: true},
+			File{Name: s.name + ".map", Body: s.maps},
+			File{Name: versioned + ".map", Body: s.maps, Immutable: true},
+		)
 	}
 	return files
 }
+
+// DevScriptMap is the name of the file that maps DevScript to its sources.
+const DevScriptMap = "tag.dev.js.map"
+
+// ScriptMap returns the name of the file that maps Script to its sources.
+func ScriptMap() string { return Versioned("tag.js", Script) + ".map" }
 
 // Versioned returns the name of a script that changes with its bytes:
 // "tag.0123456789ab.js" for "tag.js".

@@ -3,7 +3,9 @@
 package tag
 
 import (
+	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 )
@@ -95,6 +97,47 @@ func TestWithdrawal(t *testing.T) {
 		}
 		b.wantText("near-slot", "own")
 	})
+	// The withdrawal goes beside the request that is under way, whose answer may set
+	// the cookie again after it: the next pages say it until that cannot be.
+	for _, isFirst := range []bool{true, false} {
+		t.Run(fmt.Sprintf("on a page that is left during a request, its first: %v", isFirst), func(t *testing.T) {
+			t.Parallel()
+			s := newShop(t)
+			s.reply = func(n int, b *beacon, w http.ResponseWriter) bool {
+				if n > 1 || isFirst {
+					time.Sleep(500 * time.Millisecond)
+					http.SetCookie(w, &http.Cookie{Name: "near", Value: "x", HttpOnly: true, Path: "/_near"})
+				}
+				return false
+			}
+			refused := strings.ReplaceAll(grant(allPurposes...), "true", "false")
+			second, third := s.page("/2", SnippetOptions{}, refused, hero), s.page("/3", SnippetOptions{}, refused, hero)
+			b := openTab(t).open(s.page("/", SnippetOptions{}, grant(allPurposes...), hero))
+			if isFirst {
+				s.waitFor("beacon", func() bool { n, _ := s.counts(); return n == 1 })
+			} else {
+				b.waitFor(`"near.shop" in localStorage && document.querySelector("near-slot").dataset.near`)
+				b.run(`near("event", "slow")`)
+				s.waitForEvent("slow")
+			}
+			b.run(`near("consent", "withdraw"); location.href = "` + second + `"`)
+			s.waitFor("both withdrawals", func() bool { _, n := s.counts(); return n == 2 })
+			time.Sleep(700 * time.Millisecond) // the request is answered
+			b.open(third)
+			s.waitFor("third withdrawal", func() bool { _, n := s.counts(); return n == 3 })
+			settle()
+			b.run(`fetch("/_near/v1/withdraw", {method: "POST", body: "{}"})`)
+			s.waitFor("look", func() bool { _, n := s.counts(); return n == 4 })
+			calls := s.calls()
+			if left := calls[len(calls)-1].Cookies(); len(left) > 0 {
+				t.Errorf("the visitor withdrew, and has %v", left)
+			}
+			// Once that cannot be any more it is said a last time.
+			b.run(`localStorage["near.shop"] = Date.now() - 40000`)
+			b.open(third)
+			b.waitFor(`!(` + nothingKept + `)`)
+		})
+	}
 	t.Run("is tried again until the server has it", func(t *testing.T) {
 		t.Parallel()
 		s, b := open(t)

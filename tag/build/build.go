@@ -27,18 +27,17 @@ type output struct {
 	isLoaded bool
 	// isMeasure leaves out slots and consent platforms.
 	isMeasure bool
-	// isMapped makes a source map beside it. Then it is not made as small as it
-	// could be: what does that keeps no map.
-	isMapped bool
+	// isPlain leaves out the second minifier, which makes it a little smaller.
+	isPlain bool
 }
 
 // outputs are the bundles, all from one source.
 var outputs = []output{
 	{name: "tag.js", entry: "index.ts", drop: []string{"WHY", "FULL", "DEBUG"}, isLoaded: true},
-	{name: "tag.full.js", entry: "index.ts", drop: []string{"WHY"}, isLoaded: true, isMapped: true},
+	{name: "tag.full.js", entry: "index.ts", drop: []string{"WHY"}, isLoaded: true},
 	{name: "tag.measure.js", entry: "index.ts", drop: []string{"WHY", "FULL", "DEBUG"}, isLoaded: true, isMeasure: true},
-	{name: "tag.dev.js", entry: "index.ts", drop: []string{"FULL"}, isMapped: true},
-	{name: "tag.debug.js", entry: "debug.ts", drop: []string{"WHY", "FULL"}},
+	{name: "tag.dev.js", entry: "index.ts", drop: []string{"FULL"}, isPlain: true},
+	{name: "tag.debug.js", entry: "debug.ts", drop: []string{"WHY"}},
 }
 
 // A file is one that a build writes.
@@ -47,9 +46,8 @@ type file struct {
 	data []byte
 }
 
-// bundle returns a bundle and, if it has one, its source map, built from the
-// TypeScript under dir, which is the tag's folder. The same sources always give
-// the same bytes.
+// bundle returns a bundle and its source map, built from the TypeScript under dir,
+// which is the tag's folder. The same sources always give the same bytes.
 func bundle(dir string, o output) ([]file, error) {
 	has := strconv.FormatBool(!o.isMeasure)
 	options := api.BuildOptions{
@@ -61,16 +59,23 @@ func bundle(dir string, o output) ([]file, error) {
 		// would overwrite the page's own.
 		Format:  api.FormatIIFE,
 		Plugins: []api.Plugin{pureModules},
-	}
-	if o.isMapped {
-		options.Sourcemap = api.SourceMapLinked
+		// The server's answer names the map: a comment would take room in the script.
+		Sourcemap: api.SourceMapExternal,
 	}
 	files, err := compile(options)
-	if err != nil || o.isMapped {
+	if err != nil || o.isPlain {
 		return files, err
 	}
-	files[0].data, err = minify(files[0].data)
-	return files, err
+	minified, err := minify(files[0].data)
+	if err != nil {
+		return nil, err
+	}
+	mapped, err := remap(minified, files[0].data, files[1].data)
+	if err != nil {
+		return nil, err
+	}
+	files[0].data, files[1].data = minified, append(mapped, '\n')
+	return files, nil
 }
 
 // pureModules lets the bundler leave out a module of which nothing is used:
@@ -89,7 +94,7 @@ var pureModules = api.Plugin{Name: "pure modules", Setup: func(b api.PluginBuild
 // TypeScript has.
 func compile(options api.BuildOptions) ([]file, error) {
 	options.Bundle = true
-	options.Target = api.ES2020
+	options.Target = api.ES2021
 	options.Platform = api.PlatformBrowser
 	options.Charset = api.CharsetUTF8
 	options.LegalComments = api.LegalCommentsNone
@@ -112,7 +117,7 @@ func compile(options api.BuildOptions) ([]file, error) {
 	for _, out := range result.OutputFiles {
 		files = append(files, file{filepath.Base(out.Path), out.Contents})
 	}
-	// The map, if there is one, comes after what it is of.
+	// The map comes after what it is of.
 	slices.SortFunc(files, func(a, b file) int { return cmp.Compare(a.name, b.name) })
 	return files, nil
 }
@@ -122,7 +127,7 @@ func compile(options api.BuildOptions) ([]file, error) {
 // bundler's names.
 func minify(bundled []byte) ([]byte, error) {
 	var out bytes.Buffer
-	minifier := js.Minifier{Version: 2020}
+	minifier := js.Minifier{Version: 2021}
 	if err := minifier.Minify(nil, &out, bytes.NewReader(bundled), nil); err != nil {
 		return nil, fmt.Errorf("minify the tag: %w", err)
 	}
@@ -130,6 +135,5 @@ func minify(bundled []byte) ([]byte, error) {
 	if bytes.Contains(out.Bytes(), []byte("var{")) || bytes.Contains(out.Bytes(), []byte("var[")) {
 		return nil, errors.New("minify the tag: a file takes a value apart at its top level")
 	}
-	out.WriteByte('\n')
 	return out.Bytes(), nil
 }

@@ -17,6 +17,8 @@ type manifest map[string]manifestEntry
 type manifestEntry struct {
 	// Path is a name that changes with the bytes.
 	Path string `json:"path"`
+	// Map is the path of its source map.
+	Map string `json:"map"`
 	// Integrity is for a script element's attribute of that name.
 	Integrity string `json:"integrity"`
 	Bytes     int    `json:"bytes"`
@@ -24,8 +26,10 @@ type manifestEntry struct {
 
 func (m manifest) add(f file) {
 	sum := sha512.Sum384(f.data)
+	path := strings.TrimSuffix(f.name, "js") + hex.EncodeToString(sum[:6]) + ".js"
 	m[f.name] = manifestEntry{
-		Path:      strings.TrimSuffix(f.name, "js") + hex.EncodeToString(sum[:6]) + ".js",
+		Path:      path,
+		Map:       path + ".map",
 		Integrity: "sha384-" + base64.StdEncoding.EncodeToString(sum[:]),
 		Bytes:     len(f.data),
 	}

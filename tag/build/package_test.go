@@ -17,8 +17,9 @@ func TestThePackageIsReadyForNPM(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []string{
-		"LICENSE", "README.md", "dist/tag.debug.js", "dist/tag.dev.js", "dist/tag.dev.js.map", "dist/tag.full.js", "dist/tag.full.js.map",
-		"dist/tag.js", "dist/tag.json", "dist/tag.measure.js", "index.d.ts", "index.js", "package.json",
+		"LICENSE", "README.md", "dist/tag.debug.js", "dist/tag.debug.js.map", "dist/tag.dev.js", "dist/tag.dev.js.map",
+		"dist/tag.full.js", "dist/tag.full.js.map", "dist/tag.js", "dist/tag.js.map", "dist/tag.json",
+		"dist/tag.measure.js", "dist/tag.measure.js.map", "index.d.ts", "index.js", "package.json",
 	}
 	for _, name := range want {
 		if info, err := os.Stat(filepath.Join(out, name)); err != nil || info.Size() == 0 {

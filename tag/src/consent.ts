@@ -3,8 +3,13 @@
 import { consentMode, readConsentMode, unanswered, watchConsentMode } from "./gcm";
 import { data } from "./script";
 import { withdraw } from "./send";
-import { gpp, gppGrants, gppRefuses, tcf, tcfGrants, watchPlatforms } from "./platform";
+import { gpp, gppGrants, isOptedOut, tcf, tcfGrants, watchPlatforms } from "./platform";
 import { type Signals, Purpose, names, pack } from "./wire";
+
+const enum Max {
+  FirstPauseMillis = 500,
+  PauseMillis = 100_000,
+}
 
 const owner: Record<string, boolean> = {};
 let listen: ((before: number) => void) | undefined;
@@ -24,9 +29,11 @@ export let isResolved: boolean;
  */
 export let isHeld = true;
 
-/** The signals that the grant of now rests on, and what the server took off it. */
-let heard: string;
-let narrowed = 0;
+/** The signals that the grant of now rests on. */
+export let heard: string;
+
+/** What the server left of it. */
+let narrowed = -1;
 
 const getOwner = (answer: boolean) => pack(names.map((name) => owner[name] === answer));
 
@@ -45,9 +52,10 @@ export const getSignals = (): Signals => ({
  * region and the owner's settings, and only narrows; shared cases hold both to
  * one reading.
  */
-const evaluate = ({ owner, gcm, gppSid, gdpr, gpc }: Signals) => {
+const evaluate = ({ owner, gpc }: Signals) => {
   // From the lowest authority to the highest: the last that is present counts.
-  let grants: number | undefined = isHeld ? 0 : { "us-optout": Purpose.OptOut, uk: Purpose.Measure }[data.policy!] || 0;
+  let grants: number | undefined =
+    isHeld ? 0 : data.policy === "uk" ? Purpose.Measure : data.policy === "us-optout" ? Purpose.OptOut : 0;
   authority = "region";
   // A platform that this build cannot read may have been told no.
   if (!HAS_PLATFORMS && (window.__tcfapi || window.__gpp)) grants = 0;
@@ -56,37 +64,43 @@ const evaluate = ({ owner, gcm, gppSid, gdpr, gpc }: Signals) => {
     grants = owner.granted;
   }
   if (HAS_PLATFORMS) {
-    for (const _ in gcm) {
+    for (const _ in consentMode) {
       authority = "gcm";
-      grants = readConsentMode(gcm);
+      grants = readConsentMode(consentMode);
     }
-    if (!gcm) {
+    if (!consentMode) {
       authority = "gcm"; // which waits for its update
       grants = undefined;
     }
     // US law asks for no consent, so its sections leave the answer to who has one.
-    if (gppSid?.some((id) => id >= 0) && (authority === "region" || !gppGrants)) {
+    if (gpp?.gppSid!.some((id) => id >= 0) && (authority === "region" || !gppGrants)) {
       authority = "gpp";
       grants = gppGrants;
     }
-    if (gdpr) {
+    if (tcf?.gdpr) {
       authority = "tcf";
       grants = tcfGrants;
     }
   }
-  isResolved = authority !== "region" && grants != null && (!HAS_PLATFORMS || authority !== unanswered);
-  granted = grants! & ~(owner.refused | (HAS_PLATFORMS ? gppRefuses | narrowed : narrowed) | (gpc ? Purpose.Share : 0));
+  isResolved = grants != null && authority !== "region" && (!HAS_PLATFORMS || authority !== unanswered);
+  // Any section may hold an opt-out; only the everything build looks.
+  let mayShare = !gpc && !(HAS_PLATFORMS && gpp);
+  FULL: mayShare = !gpc && !isOptedOut;
+  granted = grants! & narrowed & ~owner.refused;
   if (!(granted & Purpose.Storage)) granted &= ~Purpose.OfProfile;
-  if (!(granted & Purpose.Measure)) granted &= ~Purpose.Share;
+  if (!(granted & Purpose.Measure && mayShare)) granted &= ~Purpose.Share;
 };
 
-/** Evaluates again and tells the listener. */
-const update = () => {
-  if (HAS_PLATFORMS) watchPlatforms(update);
+/** Looks for signals that have come up, evaluates all of them again and tells the listener. */
+export const update = () => {
+  if (HAS_PLATFORMS) {
+    watchPlatforms(update);
+    watchConsentMode(update);
+  }
   const before = granted;
-  const wasResolved = isResolved;
+  const wasResolved = HAS_PLATFORMS && isResolved;
   const signals = getSignals();
-  if (HAS_SLOTS && heard !== (heard = JSON.stringify(signals))) narrowed = 0;
+  if (heard !== (heard = JSON.stringify(signals))) narrowed = -1;
   evaluate(signals);
   // Who has answered and is silent now has taken nothing back: that is waited for.
   isHeld = !granted && !isResolved && (wasResolved || isHeld);
@@ -95,25 +109,30 @@ const update = () => {
 
 /** Takes what the site's owner says: purposes by name, or "withdraw" for none of all. */
 export const tellConsent = (said: "withdraw" | Record<string, boolean>) => {
-  if (said === "withdraw") names.forEach((name) => (owner[name] = false));
-  else Object.assign(owner, said);
-  if (!HAS_SLOTS) narrowed = 0; // the smallest build hears no other signal change
+  const isWithdrawal = said === "withdraw";
+  names.forEach((name) => (owner[name] = isWithdrawal ? false : (said[name] ?? owner[name])!));
   update();
   // State may be left from another page, out of this script's sight.
-  if (said === "withdraw") withdraw();
+  if (isWithdrawal) withdraw();
 };
 
-/** Takes away what the server refused. It stands until a signal changes. */
-export const narrow = (refused: number) => {
-  narrowed |= refused;
-  granted &= ~refused;
+/** Takes away what the server did not leave. It stands until a signal changes. */
+export const narrow = (left: number) => {
+  narrowed &= left;
+  granted &= left;
 };
 
 /** Starts to watch every signal; calls back with what was granted before. */
 export const watchConsent = (onVerdict: (before: number) => void) => {
-  if (HAS_PLATFORMS) watchConsentMode(update);
   listen = onVerdict;
+  granted = 0; // what the queue granted is told now
   update();
+};
+
+/** Updates now and after pauses that grow, so that a platform that comes up late is heard: for two minutes. */
+const lookOut = (pause: number) => {
+  update();
+  if (pause < Max.PauseMillis) setTimeout(lookOut, pause, pause + pause);
 };
 
 /** Lets silence count once consent platforms have had their time, which may be none. */
@@ -121,7 +140,7 @@ export const endHold = () => {
   update();
   const release = () => {
     isHeld = false;
-    update();
+    lookOut(Max.FirstPauseMillis);
   };
   setTimeout(release, !HAS_PLATFORMS || isResolved || authority === "region" ? 0 : ((data.wait || 500) as number));
 };

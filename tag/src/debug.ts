@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { gppGrants, gppRefuses, tcf, tcfGrants, watchPlatforms } from "./platform";
+import { gppGrants, isOptedOut, tcf, tcfGrants, watchPlatforms } from "./platform";
 import { type Decision, type Signals, Purpose, names } from "./wire";
 import { readConsentMode } from "./gcm";
 
@@ -59,11 +59,16 @@ const listNames = (set: number) => names.filter((_, i) => set & (1 << i)).join("
 const getReadings = ({ owner, gcm, gpc }: Signals) => {
   const readings: Reading[] = [];
   if (tcf?.gdpr) readings.push(readWhole("tcf", tcfGrants, tcfGrants != null));
-  if (gppGrants || gppRefuses) readings.push(["gpp", (gppGrants || 0) & ~gppRefuses, gppRefuses]);
+  if (gppGrants || isOptedOut) readings.push(readGpp());
   if (gcm && Object.keys(gcm)[0]) readings.push(readWhole("gcm", readConsentMode(gcm)));
   if (owner.granted | owner.refused) readings.push(["owner", owner.granted & ~owner.refused, owner.refused]);
   if (gpc) readings.push(["gpc", 0, Purpose.Share]);
   return readings;
+};
+
+const readGpp = (): Reading => {
+  const refuses = isOptedOut ? Purpose.Share : 0;
+  return ["gpp", (gppGrants || 0) & ~refuses, refuses];
 };
 
 const make = (name: string, ...children: (Node | string)[]) => {

@@ -13,8 +13,7 @@ let told = 0;
 
 /** Tells an error by its message and where it arose, without the query and fragment of the script's address. */
 const tellError = (message: unknown, source = "", line?: number) => {
-  if (told++ >= Max.Errors) return;
-  tellEvent("exception", {
+  if (told++ < Max.Errors) tellEvent("exception", {
     description: String(message).replace(/[?#]\S*/g, "").slice(0, Max.Text),
     source: source.replace(/[?#]\S*/g, "").slice(0, Max.Text),
     line,

@@ -16,13 +16,16 @@ let visibleMillis = 0;
 
 /**
  * Takes an event. While consent is being asked for it waits in memory; without a
- * grant by then it is forgotten: what came before a yes is not counted.
+ * grant by then it is forgotten: what came before a yes is not counted. Of the
+ * properties, at any depth, those named are told; all of them without a list.
  */
-export const tellEvent = (name: string, props: Props = {}) => {
-  if (JSON.stringify(props).length > Max.Props) {
+export const tellEvent = (name: string, props: Props = {}, members?: string[]) => {
+  // The page may use its object again before the event is sent.
+  const text = JSON.stringify(props, members);
+  if (text.length > Max.Props) {
     WHY: tellWhy(`event ${name} is dropped: its properties are over 8 KiB`);
   } else if (granted & Purpose.Measure || isHeld) {
-    enqueue({ id: page._id + "." + page._events++, at: Date.now(), name, props });
+    enqueue({ id: page._id + "." + page._events++, at: Date.now(), name, props: JSON.parse(text) });
   }
 };
 
@@ -45,12 +48,13 @@ export const tellAnswer = (name: string, value: unknown) => tellEvent("answer", 
 
 /**
  * Counts the visible time since the last count, if it is a second or more; call
- * it when visibility may have changed and when a page view ends.
+ * it when visibility or the grant of measure may have changed and when a page view
+ * ends. What was refused, or not granted yet, is no time.
  */
 export const tellEngagement = () => {
   const now = Date.now();
   visibleMillis += now - (visibleSince || now);
-  visibleSince = document.hidden ? 0 : now;
+  visibleSince = document.hidden || !(granted & Purpose.Measure) ? 0 : now;
   if (visibleMillis > 999) {
     tellEvent("user_engagement", { engagement_time_msec: visibleMillis });
     visibleMillis = 0;

@@ -32,9 +32,16 @@ export const readConsentMode = (states: States) => {
   return granted;
 };
 
-/** Reads what the page's dataLayer holds and listens to what is pushed later. */
+/** The dataLayer that is listened to. */
+let layer: any[];
+
+/**
+ * Reads what the page's dataLayer holds and listens to what is pushed later; again
+ * where the page has put another in its place.
+ */
 export const watchConsentMode = (onChange: () => void) => {
-  const layer: any[] = (window.dataLayer = window.dataLayer || []);
+  if (layer && layer === window.dataLayer) return;
+  const own: any[] = (layer = window.dataLayer ||= []);
   const apply = (_?: string) => {
     consentMode = { ...defaults, ...updates };
     onChange();
@@ -49,7 +56,7 @@ export const watchConsentMode = (onChange: () => void) => {
       // not count, a refusal does, and no other default takes it back.
       if (
         needs[type] &&
-        !(isDefault && (defaults[type] === "denied" || (states.region && states[type] === "granted")))
+        (!isDefault || (defaults[type] !== "denied" && !(states.region && states[type] === "granted")))
       ) {
         (isDefault ? defaults : updates)[type] = states[type];
       }
@@ -61,10 +68,10 @@ export const watchConsentMode = (onChange: () => void) => {
       setTimeout(() => --waits || apply(), states.wait_for_update);
     } else apply((unanswered = ""));
   };
-  const push = layer.push;
-  layer.forEach?.(read); // some pages have an object there
-  layer.push = (...entries) => {
+  const push = own.push;
+  own.forEach?.(read); // some pages have an object there
+  own.push = (...entries) => {
     entries.forEach(read);
-    return push.apply(layer, entries);
+    return push.apply(own, entries);
   };
 };

@@ -10,7 +10,8 @@ declare const HAS_PLATFORMS: boolean;
 
 interface Window {
   dataLayer?: unknown[];
-  near?: { (command: string, ...args: any[]): void; q?: [string, ...any[]][] };
+  /** The queue of the snippet, q, is 0 once a tag without slots has taken over. */
+  near?: { (command: string, ...args: any[]): void; q?: [string, ...any[]][] | 0 };
   __tcfapi?: (command: "addEventListener", version: 2, listener: (data: TCData | null) => void) => void;
   __gpp?: (command: "addEventListener", listener: (event: { pingData: PingData } | null) => void) => void;
 }
@@ -29,6 +30,8 @@ interface PingData {
   signalStatus: string;
   gppString: string;
   applicableSections: number[];
+  /** The sections that are in the string. */
+  sectionList?: number[];
   parsedSections?: Record<string, unknown>;
 }
 

@@ -17,7 +17,7 @@ const enum Viewed {
 export const watchViews = () =>
   slots.forEach((slot) => {
     if (slot._decision?.id && slot._isViewed && !document.hidden && granted & Purpose.Measure) {
-      slot._timer = slot._timer || setTimeout(countView, Viewed.Millis, slot);
+      slot._timer ||= setTimeout(countView, Viewed.Millis, slot);
     } else slot._timer = clearTimeout(slot._timer) as undefined;
   });
 
@@ -25,7 +25,7 @@ const tellSlot = (name: string, slot: Slot) =>
   tellEvent(name, { decision: slot._decision!.id, shown: slot._el.dataset.near });
 
 const countView = (slot: Slot) => {
-  if (!slot._decision!._isViewed) tellSlot("slot_impression", slot);
+  if (slots.get(slot._el) === slot && !slot._decision!._isViewed) tellSlot("slot_impression", slot);
   slot._decision!._isViewed = true;
 };
 

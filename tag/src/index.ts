@@ -8,12 +8,12 @@ import { tellWhy, tellWhyNotAsked } from "./why";
 import { noteAct, restoreSlots, scanSlots, slots, watchSlots } from "./slot";
 import { tell } from "./tell";
 import { Purpose } from "./wire";
-import { tellVitals, watchVitals } from "./vitals";
+import { watchVitals } from "./vitals";
 import { page, turnPage } from "./page";
 import { openDebug } from "./open-debug";
-import { dropEvents, forgetFlights, forgetUnsent, send, sentUnder, startSending, withdraw } from "./send";
+import { dropEvents, flights, forgetUnsent, send, sentUnder, startSending, withdraw } from "./send";
 import { watchMarkup } from "./markup";
-import { authority, endHold, getSignals, granted, isHeld, isResolved, tellConsent, watchConsent } from "./consent";
+import { authority, endHold, getSignals, granted, isHeld, isResolved, tellConsent, update, watchConsent } from "./consent";
 import { tellAnswer, tellEngagement, tellEvent, viewPage } from "./events";
 
 const enum Max {
@@ -44,7 +44,10 @@ const commands: Record<string, (...args: any[]) => void> = {
 
 const onVerdict = (before: number) => {
   if (!(isHeld || granted & Purpose.Measure)) dropEvents();
-  FULL: if (~granted & (Purpose.Storage | Purpose.Measure)) forgetUnsent();
+  FULL: {
+    if (~granted & (Purpose.Storage | Purpose.Measure)) forgetUnsent();
+    if ((granted ^ before) & Purpose.Measure) tellEngagement();
+  }
   if (isResolved && sentUnder & ~granted) withdraw();
   if (HAS_SLOTS && granted & ~before) noteAct();
   keepState();
@@ -57,28 +60,27 @@ const onVerdict = (before: number) => {
   WHY: tellWhyNotAsked();
 };
 
+const onNavigated = () => {
+  noteAct();
+  restoreSlots();
+  onPage();
+};
+
 const onPage = () => {
   FULL: tellEngagement();
   turnPage();
   // The page's scripts have yet to make the new page.
   if (HAS_SLOTS) setTimeout(scanSlots);
-  viewPage();
+  update();
 };
 
-const onVisibility = () => {
-  FULL: {
-    tellEngagement();
-    if (document.hidden) tellVitals();
-  }
-  if (document.hidden) send(true);
-  if (HAS_SLOTS) watchViews();
-};
-
-const onParsed = () => {
-  endHold();
-  if (HAS_SLOTS) open();
-  WHY: if (!slots.size) tellWhy("there is no slot on this page yet: <near-slot name=hero> or data-slot=hero makes one");
-};
+const onParsed = !HAS_SLOTS
+  ? endHold
+  : () => {
+      endHold();
+      open();
+      WHY: if (!slots.size) tellWhy("there is no slot on this page yet: <near-slot name=hero> or data-slot=hero makes one");
+    };
 
 const open = () => {
   scanSlots();
@@ -86,7 +88,7 @@ const open = () => {
 };
 
 const start = () => {
-  // A second copy of the tag fails here, before it has done anything.
+  // A second copy of the tag fails here, before it has done anything;
   if (HAS_SLOTS) watchSlots();
   FULL: {
     commands.answer = tellAnswer;
@@ -95,8 +97,10 @@ const start = () => {
     watchVitals();
   }
   DEBUG: openDebug();
-  const queued = window.near?.q || [];
-  const near = (window.near = (command, ...args) => {
+  // one without slots here, for the queue that it finds is a number.
+  const q = window.near?.q as [string, ...any[]][] | undefined;
+  const queued = HAS_SLOTS ? q || [] : [...(q ?? [])];
+  const near: Window["near"] = (window.near = (command, ...args) => {
     try {
       WHY: if (!commands[command])
         tellWhy(`near("${command}") is no command: there are ${Object.keys(commands).join(", ")}`);
@@ -105,6 +109,7 @@ const start = () => {
       console.error(error); // a page never breaks on us
     }
   });
+  if (!HAS_SLOTS) near.q = 0;
   queued.forEach((call) => near(...call));
   watchConsent(onVerdict);
   if (HAS_SLOTS) watchClicks();
@@ -112,24 +117,12 @@ const start = () => {
   else setTimeout(send);
   if (document.readyState === "loading") addEventListener("DOMContentLoaded", onParsed);
   else onParsed();
-  whenNavigated(() => {
-    if (HAS_SLOTS) {
-      noteAct();
-      restoreSlots();
-    }
-    onPage();
-  });
-  addEventListener("visibilitychange", onVisibility);
-  addEventListener("pagehide", () => {
-    FULL: {
-      tellEngagement();
-      tellVitals();
-    }
-    send(true);
-  });
+  whenNavigated(HAS_SLOTS ? onNavigated : onPage);
+  addEventListener("visibilitychange", send);
+  addEventListener("pagehide", send);
   addEventListener("pageshow", (event) => {
     if (event.persisted) {
-      forgetFlights();
+      flights.clear();
       onPage();
     }
   });

@@ -38,7 +38,7 @@ export const render = (kind: string, content: Content, el: Element): (Node | str
   if (kind === "text") return [content.text!];
   if (kind === "image") return [build(["img", content as Record<string, string>])];
   if (kind === "link") return [build(["a", { href: content.href! }, content.text!])];
-  FULL: if (kind === "json" && content.json?.survey) return [buildSurvey(content.json.survey)];
+  FULL: if (content.json?.survey) return [buildSurvey(content.json.survey)];
   if (kind !== "json" && kind !== "items") return content.nodes!.map(build);
   tell(kind, content[kind], el);
 };

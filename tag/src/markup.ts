@@ -11,21 +11,14 @@ const started = new WeakSet<Element>();
 const tellForm = (name: string, form: HTMLElement) => tellEvent(name, { form_name: form.dataset.nearForm });
 
 /** Tells that an item of GA4's, as the attributes have it, was put into the cart or taken out. */
-const tellCart = ({
-  nearCart,
-  nearItem,
-  nearName,
-  nearCategory,
-  nearPrice,
-  nearQuantity,
-  nearCurrency,
-}: DOMStringMap) => {
-  const quantity = +(nearQuantity || 1);
-  const price = nearPrice ? +nearPrice : undefined;
-  tellEvent(nearCart === "remove" ? "remove_from_cart" : "add_to_cart", {
-    currency: nearCurrency,
+const tellCart = (said: DOMStringMap) => {
+  const { nearPrice } = said;
+  const quantity = +(said.nearQuantity || 1);
+  const price = nearPrice ? +nearPrice.replace(",", ".") : undefined;
+  tellEvent(said.nearCart === "remove" ? "remove_from_cart" : "add_to_cart", {
+    currency: said.nearCurrency,
     value: price && price * quantity,
-    items: [{ item_id: nearItem, item_name: nearName, item_category: nearCategory, price, quantity }],
+    items: [{ item_id: said.nearItem, item_name: said.nearName, item_category: said.nearCategory, price, quantity }],
   });
 };
 

@@ -30,7 +30,7 @@ export let page: Page;
 /** Begins the next page view of this document. */
 export const turnPage = (ref = page._url) => {
   page = {
-    _id: crypto.getRandomValues(new Uint32Array(3)).join(""),
+    _id: Date.now() + "" + Math.random(),
     _url: location.href,
     _ref: ref,
     _facts: {},
@@ -40,13 +40,14 @@ export const turnPage = (ref = page._url) => {
 turnPage(document.referrer);
 
 const getFact = (of: Page, name: keyof Facts, bytes = 256) => {
-  const meta = of === page ? document.querySelector<HTMLMetaElement>(`[name="near:${name}"]`) : null;
-  return cut("" + (of._facts[name] || meta?.content || ""), bytes);
+  const meta = of === page && document.querySelector<HTMLMetaElement>(`[name="near:${name}"]`);
+  return cut("" + (of._facts[name] || (meta && meta.content) || ""), bytes);
 };
 
 /**
  * What may be said now of a page view and of the browser. A page view that is
- * over is described without the document, which shows another one.
+ * over is described without the document, which shows another one. A build without
+ * slots sends nothing but what is measured.
  */
 export const describe = (of: Page): { page: WirePage; client: WireClient } => {
   const url = new URL(of._url);
@@ -54,13 +55,15 @@ export const describe = (of: Page): { page: WirePage; client: WireClient } => {
   // site's own; no other parameter leaves.
   const query = [...url.searchParams].filter(([name]) =>
     /^utm_/.test(name)
-      ? granted & Purpose.Measure
+      ? !HAS_SLOTS || granted & Purpose.Measure
       : HAS_SLOTS &&
         (name === "near_preview" ||
           (/^(([gw]bra|[a-z]+clk?|li_fat_|scc|rdt_c)id|epik)$/.test(name) && granted & Purpose.Share)),
   );
   const client: WireClient = {
-    ...(granted & Purpose.Measure && { viewport: [innerWidth, innerHeight].map((px) => px - (px % 100)) }),
+    ...((!HAS_SLOTS || granted & Purpose.Measure) && {
+      viewport: [innerWidth, innerHeight].map((px) => px - (px % 100)),
+    }),
     ...(HAS_SLOTS && granted & Purpose.Context && { langs: navigator.languages.slice(0, 16) }),
   };
   FULL: if (granted & Purpose.Device) {
@@ -69,19 +72,23 @@ export const describe = (of: Page): { page: WirePage; client: WireClient } => {
   }
   return {
     page: {
-      url: cut(url.origin + url.pathname + (query[0] ? "?" + new URLSearchParams(query) : ""), 2048)!,
-      ...(granted & Purpose.Measure && { id: of._id, ...(of === page && { title: cut(document.title, 512) }) }),
+      url: cut(url.origin + url.pathname + (query[0] ? "?" : "") + new URLSearchParams(query), 2048)!,
+      ...((!HAS_SLOTS || granted & Purpose.Measure) && {
+        id: of._id,
+        ...(of === page && { title: cut(document.title, 512) }),
+      }),
       ...(HAS_SLOTS &&
         granted & Purpose.Context && {
+          lang: cut(document.documentElement.lang, 35),
           type: getFact(of, "type"),
-          category: getFact(of, "category"),
           item: getFact(of, "item"),
+          category: getFact(of, "category"),
           tags: getFact(of, "tags", 1024)
             ?.split(",", 16)
             .map((tag) => cut(tag.trim(), 64)!),
-          lang: cut(document.documentElement.lang, 35),
         }),
-      ...(granted & (Purpose.Measure | Purpose.Context) && of._ref && { ref: new URL(of._ref).origin + "/" }),
+      ...((!HAS_SLOTS || granted & (Purpose.Measure | Purpose.Context)) &&
+        of._ref && { ref: new URL(of._ref).origin + "/" }),
     },
     client,
   };

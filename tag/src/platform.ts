@@ -15,19 +15,19 @@ export let tcfGrants: number | undefined;
 /** What the page's GPP platform has said. */
 export let gpp: Partial<Signals> | undefined;
 
-/** What its sections allow; undefined while they are not all of US law and read. */
+/** What its sections allow; undefined unless those in force are all of US law and in the string. */
 export let gppGrants: number | undefined;
 
-/** What opt-outs in its sections refuse, in force or not. */
-export let gppRefuses = 0;
+/** Whether an opt-out is in its sections, in force or not. Only the everything build looks. */
+export let isOptedOut = false;
 
 /**
  * What TCF's purposes grant: measuring and content chosen by the request take a
  * legitimate interest too, the rest takes consent.
  */
 const readTcf = ({ purpose, specialFeatureOptins = {} }: TCData) => {
-  const { consents, legitimateInterests = {} } = purpose!;
-  const may = (id: number) => consents[id] || legitimateInterests[id];
+  const { consents, legitimateInterests } = purpose!;
+  const may = (id: number) => consents[id] || legitimateInterests?.[id];
   return pack([
     consents[1],
     may(8) && may(9),
@@ -58,20 +58,19 @@ export const watchPlatforms = (onChange: () => void) => {
     gpp = { gppSid: [0] };
     window.__gpp("addEventListener", (event) => {
       const ping = event?.pingData;
-      const sections = JSON.stringify(ping?.parsedSections);
       // Section 0 is the platform's own word for not knowing yet.
       const gppSid = ping?.signalStatus === "ready" && ping.applicableSections?.[0] ? ping.applicableSections : [0];
       gpp = { gpp: ping?.gppString, gppSid };
-      // The sections of US law begin with number 6. A yes to something sensitive
-      // may be one to precise location: its place in the list depends on the
-      // state, which the server looks up.
-      gppGrants =
-        /OptOut/.test(sections) && gppSid.every((id) => id > 5 || id < 0)
-          ? /Processing":\[[^\]]*2/.test(sections)
-            ? Purpose.OptOut | Purpose.Geo
-            : Purpose.OptOut
-          : undefined;
-      gppRefuses = /OptOut(":1|Sale":"Y)|Gpc":[1t]/.test(sections) ? Purpose.Share : 0;
+      // The sections of US law begin with number 6.
+      gppGrants = gppSid.every((id) => id < 0 || (id > 5 && ping!.sectionList?.includes(id)))
+        ? Purpose.OptOut
+        : undefined;
+      FULL: {
+        const sections = JSON.stringify(ping?.parsedSections);
+        isOptedOut = /OptOut(":1|Sale":"Y)|Gpc":[1t]/.test(sections);
+        // A dash in number 6 says that its law does not apply.
+        if (!/OptOut/.test(sections) || (gppSid.includes(6) && /Sale":"-/.test(sections))) gppGrants = undefined;
+      }
       onChange();
     });
   }

@@ -10,6 +10,3 @@ export const script = document.currentScript as HTMLScriptElement;
  * milliseconds a consent platform gets to answer.
  */
 export const data = script.dataset;
-
-/** Whether the collector is on another origin: no cookie then, ever. */
-export const isCrossOrigin = new URL(script.src).origin !== location.origin;

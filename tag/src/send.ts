@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import { tellEngagement } from "./events";
+import { tellVitals } from "./vitals";
 import { tell } from "./tell";
 import { type Answer, type Beacon, type WireEvent, Purpose, Wire } from "./wire";
-import { keepUnsent, takeUnsent } from "./unsent";
+import { type Waiting, keepUnsent, takeUnsent } from "./unsent";
 import { keepState } from "./state";
-import { getSignals, granted, isHeld, isResolved, narrow } from "./consent";
+import { getSignals, granted, heard, isHeld, isResolved, narrow, update } from "./consent";
 import { type Slot, fillSlots, getUnasked } from "./slot";
-import { data, isCrossOrigin, script } from "./script";
+import { data, script } from "./script";
 import { type Page, describe, encoder, page } from "./page";
 import { tellWhy } from "./why";
 
@@ -19,9 +21,9 @@ const enum Max {
   PauseSeconds = 300,
 }
 
-const pages = new WeakMap<WireEvent, Page>();
-let flights = 0;
-let queue: WireEvent[] = [];
+/** What is under way. */
+export const flights = new Set<Promise<unknown>>();
+let queue: Waiting[] = [];
 let next = "beacon";
 let tries = 0;
 let retryAfter = 0;
@@ -35,10 +37,9 @@ export let sentUnder = 0;
 /** Whether slots may be asked for and filled now. */
 export const mayAsk = () => granted & Purpose.Context || (data.ask != null && !isResolved && !isHeld);
 
-/** Puts an event of the page of now at the end of the queue. */
-export const enqueue = (event: WireEvent) => {
-  pages.set(event, page);
-  if (queue.length < Max.Queue) queue.push(event);
+/** Puts an event at the end of the queue. */
+export const enqueue = (_event: WireEvent, _page = page) => {
+  queue[Max.Queue - 1] || queue.push({ _event, _page });
   schedule(Max.BatchMillis);
 };
 
@@ -48,14 +49,10 @@ export const dropEvents = () => {
 };
 
 /** Takes up what an earlier page could not send. */
-export const resumeUnsent = () =>
-  takeUnsent((event, of) => {
-    enqueue(event);
-    pages.set(event, of);
-  });
+export const resumeUnsent = () => takeUnsent(enqueue);
 
 /** Forgets what outlives the page. */
-export const forgetUnsent = () => keepUnsent([], pages);
+export const forgetUnsent = () => keepUnsent([]);
 
 const arm = (millis: number, priority: number) => {
   armed = priority;
@@ -68,7 +65,12 @@ export const schedule = (millis: number) => {
   if (millis < armed) arm(millis, millis);
 };
 
-const build = (from: Page, events: WireEvent[], slots: Slot[]) =>
+/** Lets requests start; the first is a task of its own. */
+export const startSending = () => {
+  if (armed < 0) arm(0, 0);
+};
+
+const build = (from: Page, events: Waiting[], slots: Slot[]) =>
   JSON.stringify({
     v: Wire.Version,
     site: data.site!,
@@ -76,17 +78,18 @@ const build = (from: Page, events: WireEvent[], slots: Slot[]) =>
     // Asking before the answer leaves it to the server whether silence grants
     // context here; the claim is only the most that it may grant.
     consent: { purposes: HAS_SLOTS ? granted || Purpose.Context : granted, ...getSignals() },
-    ...(granted & Purpose.Storage && { state: keepState() }),
+    ...(granted & Purpose.Storage && { state: keepState("beacon") }),
     ...(HAS_SLOTS && { why: data.why != null }),
-    sent: events[0] && Date.now(),
-    events: events[0] && events,
+    sent: HAS_SLOTS ? events[0] && Date.now() : Date.now(),
+    events: HAS_SLOTS && !events[0] ? undefined : events.map(({ _event }) => _event),
     ...(HAS_SLOTS && { slots: slots[0] && [...new Map(slots.map(({ _ask }) => [_ask.name, _ask])).values()] }),
   } satisfies Beacon);
 
 /** Posts; settles with the answer, or with undefined if it should be tried again. */
 const post = async (path: string, body: string): Promise<Answer | undefined> => {
   const url = new URL("v1/" + path, script.src);
-  const carriesCookie = !isCrossOrigin && (path === "withdraw" || granted & Purpose.Storage);
+  // A collector on another origin gets no cookie, ever.
+  const carriesCookie = url.origin === location.origin && (path === "withdraw" || granted & Purpose.Storage);
   try {
     const response = await fetch(url, {
       method: "POST",
@@ -115,78 +118,77 @@ const post = async (path: string, body: string): Promise<Answer | undefined> => 
  * Sends what is next: one request at a time, but all there is when the page is
  * being left, because it may not come back.
  */
-export const send = async (isLeaving?: boolean) => {
+export const send = async (isLeaving?: unknown) => {
+  FULL: if (isLeaving) {
+    tellEngagement();
+    if (document.hidden) tellVitals();
+  }
+  update();
   clearTimeout(timer);
   armed = Infinity;
-  if (!isLeaving && flights > 0) return;
+  if (!isLeaving && flights.size) return;
   const path = next;
   const purposes = granted;
+  const under = heard;
   const asking = page;
-  let events: WireEvent[] = [];
+  let events: Waiting[] = [];
   let slots: Slot[] = [];
   let body = JSON.stringify({ v: Wire.Version, site: data.site, purposes });
   if (path === "beacon") {
     if (HAS_SLOTS && !isLeaving && mayAsk()) slots = getUnasked();
     // Slots wait for an answer, so what an earlier page left over comes later.
-    const from = ((!HAS_SLOTS || !slots[0]) && pages.get(queue[0]!)) || asking;
-    if (purposes & Purpose.Measure) events = queue.filter((event) => pages.get(event) === from).slice(0, Max.Events);
+    const from = HAS_SLOTS ? (!slots[0] && queue[0]?._page) || asking : queue[0]?._page!;
+    if (purposes & Purpose.Measure) events = queue.filter(({ _page }) => _page === from).slice(0, Max.Events);
+    if (!events[0] && (!HAS_SLOTS || !slots[0])) return;
     while (encoder.encode((body = build(from, events, slots))).length > Max.BatchBytes && events[1]) {
       events.length >>= 1;
     }
-    if (!events[0] && (!HAS_SLOTS || !slots[0])) return;
     queue = queue.filter((event) => !events.includes(event));
     sentUnder |= purposes;
   }
   next = "beacon";
-  flights++;
   const answering = post(path, body);
+  flights.add(answering);
   if (isLeaving) send(true);
   const answer = await answering;
-  flights--;
+  flights.delete(answering);
   if (answer) {
     if (HAS_SLOTS && asking === page && mayAsk()) fillSlots(slots, answer.decisions);
-    const refused = purposes & ~(answer.granted ?? purposes);
-    sentUnder &= ~refused;
-    narrow(refused);
-    keepState(answer);
+    const left = answer.granted ?? -1;
+    sentUnder &= left;
+    if (under === heard) narrow(left);
+    keepState(path, answer);
     WHY: answer.rejected?.forEach(({ id, code, field }) =>
       tellWhy(`the server refused event ${id}: ${code} ${field || ""}`),
     );
-    events = events.filter((event) =>
-      answer.rejected?.some((one) => one.id === event.id && one.code === "unavailable"),
-    );
+    // Where no slot was asked for the server keeps all of them or answers 503.
+    events = !HAS_SLOTS
+      ? []
+      : events.filter(({ _event }) =>
+          answer.rejected?.some((one) => one.id === _event.id && one.code === "unavailable"),
+        );
     if (HAS_SLOTS) tell("answer", answer);
   }
   if (!answer || events[0]) {
-    if (granted & Purpose.Measure) queue = events.concat(queue);
+    if (granted & Purpose.Measure) queue.unshift(...events);
     if (path === "withdraw") next = path;
-    FULL: keepUnsent(queue, pages);
-    armed = 0;
+    FULL: keepUnsent(queue);
     arm(1e3 * Math.min(Math.max(2 ** ++tries * Math.random(), retryAfter), Max.PauseSeconds), 0);
   } else {
-    FULL: keepUnsent([], pages);
+    FULL: forgetUnsent();
     tries = 0;
     schedule(0);
   }
 };
 
-/** Waits no longer for what was under way when the page was frozen: its answer may never come. */
-export const forgetFlights = () => {
-  flights = 0;
-};
-
 /**
  * Tells the server what is still granted, before anything else is sent but not
  * beside what is under way: a later answer could set the cookie again that this
- * is to expire.
+ * is to expire. On a page that is being left it goes beside it all the same, and
+ * the next page tells it again (state.ts).
  */
 export const withdraw = () => {
   sentUnder &= granted;
   next = "withdraw";
   schedule(0);
-};
-
-/** Lets requests start; the first is a task of its own. */
-export const startSending = () => {
-  if (armed < 0) arm(0, 0);
 };

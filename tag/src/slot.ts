@@ -2,6 +2,7 @@
 
 import { render } from "./kinds";
 import { buildBecause } from "./because";
+import { isAskedInVain } from "./survey";
 import type { Decision, WireSlot } from "./wire";
 import { tellWhy } from "./why";
 import { isHeld } from "./consent";
@@ -77,6 +78,7 @@ const show = (el: HTMLElement, nodes: (Node | string)[], lang?: string, dir?: st
 const fill = (slot: Slot, decision: Decision): Shown => {
   const _el = slot._el;
   if (decision.kind === "default") return "default";
+  FULL: if (isAskedInVain(decision.content)) return "default";
   const isSeen = slot._isInView !== false && getComputedStyle(_el).visibility !== "hidden";
   // What the visitor looks at does not change unless by the visitor's own act.
   if (_el.contains(document.activeElement) || (isSeen && !isAct)) return "late";
@@ -118,8 +120,8 @@ export const fillSlots = (asked: Slot[], decisions?: Decision[]) => {
 export const restoreSlots = () => {
   slots.forEach((slot) => {
     if (slot._own) show(slot._el, ...slot._own);
-    slot._own = slot._decision = undefined;
     slot._el.dataset.near = "default";
+    slot._own = slot._decision = undefined;
   });
   watchViews();
 };

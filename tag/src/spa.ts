@@ -12,9 +12,9 @@ export const whenNavigated = (callback: () => void) => {
   };
   if (navigation) navigation.addEventListener("currententrychange", look);
   else {
-    const { pushState } = history;
+    const push = history.pushState;
     history.pushState = (...args) => {
-      pushState.apply(history, args);
+      push.apply(history, args);
       look();
     };
     addEventListener("popstate", look);

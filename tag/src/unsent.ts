@@ -9,24 +9,27 @@ import type { Page } from "./page";
 // storage, where storage and measure are granted. The server keeps each event
 // once, so one that arrived after all does no harm.
 
-/** An event and the page view it is of, by names that later builds know too. */
+/** An event that is still to be sent, and the page view it is of. */
+export interface Waiting {
+  _event: WireEvent;
+  _page: Page;
+}
+
+/** The same by names that later builds know too. */
 type Kept = [event: WireEvent, id: string, url: string, ref: string];
 
-const getKey = () => "near.unsent." + data.site;
+const key = "near.unsent." + data.site;
 
 const mayKeep = () => granted & Purpose.Storage && granted & Purpose.Measure;
 
 /** Keeps the events that are still to be sent; none of them forgets what was kept. */
-export const keepUnsent = (events: WireEvent[], pages: WeakMap<WireEvent, Page>) => {
+export const keepUnsent = (events: Waiting[]) => {
   try {
     if (mayKeep() && events[0]) {
-      sessionStorage[getKey()] = JSON.stringify(
-        events.map((event): Kept => {
-          const { _id, _url, _ref } = pages.get(event)!;
-          return [event, _id, _url, _ref];
-        }),
+      sessionStorage[key] = JSON.stringify(
+        events.map(({ _event, _page: { _id, _url, _ref } }): Kept => [_event, _id, _url, _ref]),
       );
-    } else if (isResolved || granted & Purpose.Storage) delete sessionStorage[getKey()];
+    } else if (isResolved || granted & Purpose.Storage) delete sessionStorage[key];
   } catch {
     // Storage is blocked or full: they live as long as the page.
   }
@@ -37,10 +40,10 @@ export const takeUnsent = (take: (event: WireEvent, page: Page) => void) => {
   try {
     const pages: Record<string, Page> = {};
     if (mayKeep()) {
-      JSON.parse(sessionStorage[getKey()]).forEach(([event, _id, _url, _ref]: Kept) =>
+      JSON.parse(sessionStorage[key]).forEach(([event, _id, _url, _ref]: Kept) =>
         take(event, (pages[_id] = pages[_id] || { _id, _url, _ref, _facts: {}, _events: 0 })),
       );
-      delete sessionStorage[getKey()];
+      delete sessionStorage[key];
     }
   } catch {
     // Nothing was kept, or nothing that can be read.

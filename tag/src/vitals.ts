@@ -15,7 +15,7 @@ const enum Max {
 }
 
 let paint = 0;
-let shift: number | undefined;
+let shift = 0;
 let session = 0;
 let start = 0;
 let end = 0;
@@ -34,7 +34,7 @@ export const watchVitals = () => {
     }
     end = startTime;
     session += value;
-    shift = Math.max(shift || 0, session);
+    shift = Math.max(shift, session);
   });
   watch("event", ({ interactionId: id, duration }) => {
     if (id) interactions[id] = Math.max(interactions[id] || 0, duration);
@@ -58,7 +58,7 @@ export const tellVitals = () => {
   const since = (millis: number) => (millis && Math.max(0, millis - (navigation?.activationStart || 0))) || undefined;
   tellEvent("web_vitals", {
     lcp: since(paint),
-    cls: shift && +shift.toFixed(4),
+    cls: "LayoutShift" in window ? +shift.toFixed(4) : undefined,
     inp: durations[(durations.length / Max.PerOutlier) | 0],
     ttfb: since(navigation?.responseStart),
   });
