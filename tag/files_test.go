@@ -19,7 +19,7 @@ func TestFiles(t *testing.T) {
 	}
 	var manifest map[string]struct {
 		Path, Map, Integrity string
-		Bytes           int
+		Bytes                int
 	}
 	if err := json.Unmarshal(byName["tag.json"].Body, &manifest); err != nil {
 		t.Fatal(err)

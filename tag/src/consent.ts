@@ -7,8 +7,8 @@ import { gpp, gppGrants, isOptedOut, tcf, tcfGrants, watchPlatforms } from "./pl
 import { type Signals, Purpose, names, pack } from "./wire";
 
 const enum Max {
-  FirstPauseMillis = 500,
-  PauseMillis = 100_000,
+  FirstPauseMillis = 1000,
+  PauseMillis = 50_000,
 }
 
 const owner: Record<string, boolean> = {};
@@ -129,9 +129,10 @@ export const watchConsent = (onVerdict: (before: number) => void) => {
   update();
 };
 
-/** Updates now and after pauses that grow, so that a platform that comes up late is heard: for two minutes. */
+/** Listens to what comes up late, after pauses that double: for a minute. Each request looks by itself. */
 const lookOut = (pause: number) => {
-  update();
+  watchPlatforms(update);
+  watchConsentMode(update);
   if (pause < Max.PauseMillis) setTimeout(lookOut, pause, pause + pause);
 };
 
@@ -140,7 +141,8 @@ export const endHold = () => {
   update();
   const release = () => {
     isHeld = false;
-    lookOut(Max.FirstPauseMillis);
+    update();
+    if (HAS_PLATFORMS) lookOut(Max.FirstPauseMillis);
   };
   setTimeout(release, !HAS_PLATFORMS || isResolved || authority === "region" ? 0 : ((data.wait || 500) as number));
 };
