@@ -94,7 +94,7 @@ var architecture = map[string]folder{
 	},
 	"tag": {ours: engine, tests: []string{"github.com/molecule-man/go-brrr", "golang.org/x/net"}},
 	"tag/build": {
-		outside: []string{"github.com/evanw/esbuild", "github.com/tdewolff/minify/v2"},
+		outside: []string{"github.com/evanw/esbuild", "github.com/tdewolff/minify/v2", "github.com/tdewolff/parse/v2"},
 		tests:   []string{"github.com/molecule-man/go-brrr"},
 	},
 	"prompt":          {},
