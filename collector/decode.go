@@ -88,8 +88,6 @@ func (d *Decoder) beacon(b *edge.Beacon) fault {
 			f = s.text(&b.State, edge.MaxStateBytes)
 		case "why":
 			f = s.boolean(&b.Why)
-		case "leaving":
-			f = s.boolean(&b.Leaving)
 		case "prompt":
 			f = d.prompt(&b.Prompt)
 		case "events":

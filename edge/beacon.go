@@ -64,10 +64,6 @@ type Beacon struct {
 	Prompt BeaconPrompt
 	Events []BeaconEvent
 	Slots  []BeaconSlot
-	// Leaving says that the page is being left, so that nobody reads the answer. The
-	// state stays as it is, for the browser's next beacon may be under way already: it
-	// brings the events again.
-	Leaving bool
 	// Shown are the ids of decisions that were in view in this document, for a
 	// visitor who lets nothing of them be kept.
 	Shown []string

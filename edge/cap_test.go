@@ -288,29 +288,6 @@ func TestCapsThatCannotBeAreRefused(t *testing.T) {
 	}
 }
 
-// The answer to a page that is being left hands no state on: the next beacon brings
-// its events again, and they count once.
-func TestAPageThatIsLeftLeavesTheStateAsItIs(t *testing.T) {
-	s := newShopper(t, promotingEngine(t, nil))
-	s.ask(nil)
-	before := s.state
-	bought := s.event("purchase", items("hat-1"))
-	b := &edge.Beacon{
-		Site: "shop", SentMillis: s.now.UnixMilli(), Events: []edge.BeaconEvent{bought}, Leaving: true,
-		Consent: consent.Signals{Claimed: consent.All, Owner: consent.Choice{Granted: s.granted}},
-	}
-	for _, state := range []string{before, ""} {
-		s.out.Reset()
-		if err := s.engine.Decide(b, &edge.Request{Now: s.now, State: state}, &s.out); err != nil {
-			t.Fatal(err)
-		}
-		if len(s.out.Events) != 1 || (s.out.State == "") != (state != "") {
-			t.Errorf("%d events, state %q: a browser without one gets it, for its events have its id", len(s.out.Events), s.out.State)
-		}
-	}
-	s.shows("the next page", nil, []edge.BeaconEvent{bought}, "sock", "plain")
-}
-
 // sessions is how many browsing sessions TestManySessions simulates.
 func sessions() int {
 	if n, err := strconv.Atoi(os.Getenv("NEARSIDE_TEST_SESSIONS")); err == nil {

@@ -50,7 +50,7 @@ func (e *Engine) Decide(b *Beacon, r *Request, out *Outcome) error {
 	e.hearShown(d, b)
 	release.fillOwn(&d.visit, d.events)
 	release.fillCounts(&d.visit, d.untold)
-	if !r.Ahead && (!b.Leaving || d.isNew) {
+	if !r.Ahead {
 		e.sealState(d, out)
 	}
 
