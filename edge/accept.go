@@ -22,7 +22,8 @@ func (e *Engine) acceptEvents(d *decider, b *Beacon, r *Request, out *Outcome) {
 		}
 		if code != "" {
 			out.Rejected = append(out.Rejected, Rejection{ID: ev.ID, Code: code, Field: field})
-			if code == RejectedTooOld && b.SentMillis-ev.AtMillis < StateMaxAge.Milliseconds() {
+			if code == RejectedTooOld && b.SentMillis-ev.AtMillis < StateMaxAge.Milliseconds() && !slotEvent(ev.Name) &&
+				!e.isErased(d.erased, b.Site, eventTime(b, ev, r.Now)) {
 				d.late = append(d.late, *ev) // the log has it, if the beacon that had it first came; the state may not
 			}
 			continue

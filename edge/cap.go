@@ -14,9 +14,9 @@ const (
 	MaxCapTimes = 16
 	MaxCapHours = 90 * 24
 
-	// maxShown is how many capped things a state counts; of more, the one shown
-	// longest ago is forgotten.
-	maxShown = 24
+	// maxShown is how many caps a site may have, all of which a state counts. Where
+	// caps were changed it forgets the one shown longest ago.
+	maxShown = 32
 	// MaxBeaconShown is how many decisions a beacon may name as shown in this
 	// document, for a visitor who lets nothing be kept.
 	MaxBeaconShown = 16
@@ -71,7 +71,7 @@ func (l *limit) count(shown []ShownTimes, now Minute) (n int) {
 		return 0
 	}
 	for _, at := range shown[i].At[:shown[i].Count] {
-		if now-min(now, at) < l.window {
+		if now-min(now, at) <= l.window { // minutes are rounded down: an hour's is sixty to sixty-one
 			n++
 		}
 	}
@@ -90,6 +90,9 @@ func (l *limit) add(shown []ShownTimes, at Minute) []ShownTimes {
 	}
 	s := &shown[i]
 	if int(s.Count) >= l.times {
+		if at <= s.At[0] {
+			return shown
+		}
 		copy(s.At[:], s.At[int(s.Count)-l.times+1:s.Count])
 		s.Count = uint8(l.times - 1)
 	}
@@ -188,12 +191,12 @@ func (d *decider) holdBack(rule *boundRule, v *variant, candidate int, items []A
 	reason := ReasonDefault
 	switch {
 	case d.isPreview:
-	case d.isSuppressed(rule.campaign, v), len(items) > 0 && !slices.ContainsFunc(items, d.mayPromote):
+	case d.isSuppressed(rule.campaign, v, items):
 		reason = ReasonSuppressed
 	case d.isCapped(rule.campaign, v):
 		reason = ReasonCapped
 	}
-	if reason != ReasonDefault && d.tries != nil {
+	if reason != ReasonDefault && (d.tries != nil || d.values != nil) {
 		d.backs = append(d.backs, heldBack{d.slot, d.at, candidate, reason})
 	}
 	return reason
@@ -214,12 +217,13 @@ func (d *decider) wasHeldBack(at ruleAt, candidate int) Reason {
 }
 
 // isSuppressed reports whether a variant must not be promoted: during an open
-// complaint, in its campaign's quiet hours, or of items in the cart or just bought.
-func (d *decider) isSuppressed(c *campaign, v *variant) bool {
-	if c != nil && c.quiet.includes(d.visit.Local) {
+// complaint, in its campaign's quiet hours, or of items in the cart or just bought;
+// one that shows items, if it may show none of them.
+func (d *decider) isSuppressed(c *campaign, v *variant, items []AnswerItem) bool {
+	if c != nil && c.quiet.includes(d.localTime()) {
 		return true
 	}
-	if !isPromotion(c, v) {
+	if c != nil && c.transactional || !isPromotion(c, v) && len(items) == 0 {
 		return false
 	}
 	if s := d.history(); s != nil && s.Journey.Complaint != 0 {
@@ -230,12 +234,25 @@ func (d *decider) isSuppressed(c *campaign, v *variant) bool {
 			return true
 		}
 	}
-	return false
+	return len(items) > 0 && !slices.ContainsFunc(items, d.mayPromote)
 }
 
-// history is what is known of the visitor under personalise, nil for nothing.
+// localTime is the time of day where the visitor is, as far as that may be known;
+// else it is the site's.
+func (d *decider) localTime() time.Time {
+	if d.values != nil && d.granted.Has(consent.Context) && d.values[FieldHour].Known() {
+		return time.Date(1970, 1, 1, int(d.values[FieldHour].Int), 0, 0, 0, time.UTC)
+	}
+	if d.visit.Local.IsZero() || !d.granted.Has(consent.Context) {
+		return d.visit.Now.In(d.release.zone)
+	}
+	return d.visit.Local
+}
+
+// history is what is known of the visitor under personalise, nil for nothing. What
+// this beacon did not let the state learn of could only hold back more.
 func (d *decider) history() *History {
-	if !d.visit.told() || !d.granted.Has(consent.Storage|consent.Personalise) {
+	if d.visit.State == nil || !d.granted.Has(consent.Storage|consent.Personalise) {
 		return nil
 	}
 	return &d.visit.State.History
@@ -244,7 +261,7 @@ func (d *decider) history() *History {
 // mayPromote reports whether an item is neither in the cart nor just bought.
 func (d *decider) mayPromote(item AnswerItem) bool {
 	if d.values != nil { // a sample
-		return !slices.Contains(d.values[FieldBought].List, item.ID) &&
+		return !d.granted.Has(consent.Personalise) || !slices.Contains(d.values[FieldBought].List, item.ID) &&
 			!slices.ContainsFunc(d.values[FieldCart].Items, func(i Item) bool { return i.ID == item.ID })
 	}
 	h := d.history()
@@ -263,7 +280,7 @@ func (d *decider) mayPromote(item AnswerItem) bool {
 
 // promotable returns those of a rule's items that may be promoted.
 func (d *decider) promotable(items []AnswerItem) []AnswerItem {
-	if d.then != nil || !slices.ContainsFunc(items, func(i AnswerItem) bool { return !d.mayPromote(i) }) {
+	if d.then != nil || d.isPreview || !slices.ContainsFunc(items, func(i AnswerItem) bool { return !d.mayPromote(i) }) {
 		return items
 	}
 	var out []AnswerItem
@@ -278,9 +295,8 @@ func (d *decider) promotable(items []AnswerItem) []AnswerItem {
 // isCapped reports whether a variant was shown as often as it may be, or is in
 // another slot of this answer already.
 func (d *decider) isCapped(c *campaign, v *variant) (capped bool) {
-	now := minuteOf(d.visit.Now)
 	d.release.eachLimit(c, v, d.visit.Surface, func(l *limit) {
-		n := l.count(d.shownBefore(), now)
+		n := d.shownBefore(l)
 		for _, key := range d.promised {
 			if key == l.key {
 				n++
@@ -291,13 +307,15 @@ func (d *decider) isCapped(c *campaign, v *variant) (capped bool) {
 	return capped
 }
 
-// shownBefore is what was shown as far as it is known: by the state, else in this
-// document.
-func (d *decider) shownBefore() []ShownTimes {
-	if d.keepsShown() {
-		return d.visit.State.Shown
+// shownBefore returns how often what a limit is for was shown, as far as the state
+// knows and in this document.
+func (d *decider) shownBefore(l *limit) int {
+	now := minuteOf(d.visit.Now)
+	n := l.count(d.shownHere, now)
+	if d.visit.State != nil {
+		n += l.count(d.visit.State.Shown, now)
 	}
-	return d.shownHere
+	return n
 }
 
 // keepsShown reports whether the state learns of impressions.
@@ -328,7 +346,10 @@ func (e *Engine) hearShown(d *decider, b *Beacon) {
 	if d.keepsShown() {
 		return
 	}
-	for _, token := range b.Shown {
+	for i, token := range b.Shown {
+		if slices.Contains(b.Shown[:i], token) {
+			continue
+		}
 		id, space, err := e.sealer.openDecisionID(d.tokens, b.Site, token)
 		d.tokens = space
 		if err == nil {
@@ -341,6 +362,6 @@ func (e *Engine) hearShown(d *decider, b *Beacon) {
 // against.
 func (d *decider) eachLimitOf(id *DecisionID, f func(*limit)) {
 	if v := d.live.variants[id.Slot][id.Variant]; v != nil {
-		d.live.eachLimit(d.live.campaigns[id.Campaign], v, d.visit.Surface, f)
+		d.live.eachLimit(d.live.campaigns[id.Campaign], v, orElse(id.Surface, "web"), f)
 	}
 }

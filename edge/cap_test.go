@@ -236,7 +236,7 @@ func holdsInADocument(t *testing.T, granted consent.Purposes) {
 	if s.granted == consent.Context && (s.state != "" || len(s.out.Events) > 0 || s.out.Record != nil) {
 		t.Error("something was kept")
 	}
-	s.now = s.now.Add(time.Hour)
+	s.now = s.now.Add(time.Hour + time.Minute)
 	s.shows("an hour later", []string{id}, nil, "hat", "hat")
 }
 

@@ -31,12 +31,9 @@ func (e *Engine) openState(d *decider, r *Request, out *Outcome) {
 		}
 		e.dropErased(d, out)
 	}
-	if d.visit.State != nil && !d.granted.Has(consent.Personalise) {
-		d.changed = !d.visit.State.isEmpty() // to write less needs no purpose
-		d.visit.State.History.reset()
-	}
 	if !d.granted.Has(consent.Profile) {
 		if d.visit.State != nil {
+			e.dropHistory(d, r, out)
 			d.visit.State.look(r.Now)
 		}
 		return
@@ -53,8 +50,24 @@ func (e *Engine) openState(d *decider, r *Request, out *Outcome) {
 		d.visit.State, d.changed, d.isNew = &d.space.state, true, true
 		return
 	}
+	if !d.granted.Has(consent.Personalise) {
+		d.changed = !d.visit.State.isEmpty()
+		d.visit.State.History.reset()
+	}
 	// Sealed with an older key, it is sealed anew, before that key is retired.
 	d.changed = d.visit.State.touch(r.Now) || d.changed || e.sealer.isOutdated(r.State)
+}
+
+// dropHistory hands the state back without its history where personalise is refused.
+// To write less needs no purpose; the rest of the state stays as the browser has it.
+func (e *Engine) dropHistory(d *decider, r *Request, out *Outcome) {
+	if d.granted.Has(consent.Personalise) || d.visit.State.isEmpty() || r.Ahead {
+		return
+	}
+	d.visit.State.History.reset()
+	d.changed = true
+	e.sealState(d, out)
+	d.changed = false
 }
 
 // erasureSlack is how far the clocks of two nodes may be apart: a state that began

@@ -80,6 +80,7 @@ type compiler struct {
 	refs    map[string]ModuleRef // by name@version, and by name where it has one version
 	rules   map[string]Rule      // by name@version and settings
 	errs    []error
+	limits  int // caps so far
 	// partly lets a module that cannot be loaded cost its own rules only; missing
 	// says which and why.
 	partly  bool

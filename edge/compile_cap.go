@@ -37,6 +37,11 @@ func (c *compiler) limit(at string, of *Cap, kind, name string) *limit {
 		c.bad("%s: cap: %d times in %d hours, want 1 to %d times in 1 to %d hours", at, of.Times, of.Hours, MaxCapTimes, MaxCapHours)
 		return nil
 	}
+	if of != nil {
+		if c.limits++; c.limits == maxShown+1 {
+			c.bad("%s: cap: a site has at most %d caps", at, maxShown)
+		}
+	}
 	return newLimit(of, kind, name)
 }
 

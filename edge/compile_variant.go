@@ -3,6 +3,7 @@
 package edge
 
 import (
+	"encoding/json"
 	"slices"
 	"strings"
 	"time"
@@ -107,6 +108,9 @@ func (c *compiler) texts(at string, kind Kind, spec *Variant) map[string]text {
 		if t.template, t.content, err = c.release.newTemplate(kind, wire); err != nil {
 			c.bad("variants: %s: %s: %w", at, lang, err)
 		}
+		if kind == KindItems {
+			t.items = listedItems(wire)
+		}
 		compiled[lang] = t
 		order = append(order, lang)
 	}
@@ -129,6 +133,17 @@ func (c *compiler) texts(at string, kind Kind, spec *Variant) map[string]text {
 		}
 	}
 	return out
+}
+
+// listedItems are the items of content of kind items, as it goes over the wire.
+func listedItems(wire []byte) []AnswerItem {
+	var c struct {
+		Items []AnswerItem `json:"items"`
+	}
+	if json.Unmarshal(wire, &c) != nil {
+		return nil // it has a template in it
+	}
+	return c.Items
 }
 
 // direction returns the writing direction of a language: its script when it

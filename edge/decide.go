@@ -44,6 +44,7 @@ func (e *Engine) Decide(b *Beacon, r *Request, out *Outcome) error {
 	d.visit.Source.Channel = r.Source.ChannelFor(d.granted)
 	d.visit.place(place.Coarsen(d.granted), release.zone)
 
+	out.surface = d.visit.Surface
 	e.openState(d, r, out)
 	d.keepReceipt(b, r.Now)
 	e.acceptEvents(d, b, r, out)
@@ -238,9 +239,7 @@ func (d *decider) walk(s *slot, ladder []rung, limit int, why *Why) Decision {
 	for i := range ladder {
 		chosen, reason := d.climb(s, &ladder[i], i, why)
 		if chosen.rule != nil {
-			if d.tries != nil {
-				d.promise(&chosen)
-			}
+			d.promise(&chosen)
 			decision := d.answer(s, &chosen, limit, why)
 			decision.Why = why
 			if why != nil {
@@ -348,8 +347,7 @@ func (d *decider) try(rule *boundRule) attempt {
 		got.reason = ReasonNoAnswer
 	default:
 		v := rule.variants[answer.Variant-1]
-		if got.reason = d.holdBack(rule, v, answer.Variant, answer.Items); got.reason == ReasonDefault {
-			answer.Items = d.promotable(answer.Items)
+		if got.reason = d.holdBack(rule, v, answer.Variant, d.itemsOf(v, &answer)); got.reason == ReasonDefault {
 			got.choice, got.reason = choice{rule, v, answer}, ReasonRule
 		}
 	}
@@ -400,15 +398,27 @@ func (d *decider) answer(s *slot, c *choice, limit int, why *Why) Decision {
 		Slot: s.name, Variant: c.variant.name, Kind: s.kind, Lang: t.lang, Dir: t.dir,
 		Reason: ReasonRule, Rule: c.rule.id, Campaign: c.rule.spec.Campaign, Because: because, Content: t.content,
 	}
-	if items := c.answer.Items; s.kind == KindItems && len(items) > 0 {
-		if limit > 0 {
-			items = items[:min(limit, len(items))]
+	if items := d.itemsOf(c.variant, &c.answer); s.kind == KindItems && len(items) > 0 {
+		if may := d.promotable(items); len(c.answer.Items) > 0 || len(may) < len(items) {
+			if limit > 0 {
+				may = may[:min(limit, len(may))]
+			}
+			decision.Content = itemsContent(may)
 		}
-		decision.Content = itemsContent(items)
 	} else if t.template != nil {
 		decision.Content = d.fill(t.template, why)
 	}
 	return decision
+}
+
+// itemsOf are the items that an answer shows: the rule's, else those that the variant's
+// content lists.
+func (d *decider) itemsOf(v *variant, a *Answer) []AnswerItem {
+	if len(a.Items) > 0 {
+		return a.Items
+	}
+	t := d.text(v)
+	return t.items
 }
 
 // fill returns a template's content with what the visitor granted of the fields it

@@ -10,9 +10,9 @@ import (
 )
 
 // minCountedKeys is how many events a state knows again by key at least. It knows
-// all those of the latest beacon, for it is what is sent again when its answer was
-// not read.
-const minCountedKeys = 8
+// all those of the latest beacon that had any, for it is what is sent again when its
+// answer was not read.
+const minCountedKeys = 16
 
 // learn has the state learn of the accepted events of a beacon, of each once. Without
 // personalise that is only which capped variants were shown.
@@ -30,7 +30,7 @@ func (d *decider) learn(b *Beacon, now time.Time) {
 	for i := range d.late {
 		l.event(&d.late[i], &DecisionID{})
 	}
-	if n := len(s.Counted) - max(l.latest, minCountedKeys); n > 0 {
+	if n := len(s.Counted) - max(l.latest, minCountedKeys); l.latest > 0 && n > 0 {
 		s.Counted = slices.Delete(s.Counted, 0, n)
 	}
 }
@@ -53,7 +53,7 @@ func (l *learning) event(ev *BeaconEvent, shown *DecisionID) {
 	if counter == nil && !isShown && !(isPersonal && learns(ev.Name)) {
 		return
 	}
-	key := eventKey(ev.ID)
+	key := keyOf(ev)
 	if at := slices.Index(s.Counted, key); at >= 0 {
 		s.Counted = append(slices.Delete(s.Counted, at, at+1), key)
 		l.latest++
@@ -71,6 +71,15 @@ func (l *learning) event(ev *BeaconEvent, shown *DecisionID) {
 		s.Counted = append(s.Counted, key)
 		l.latest++
 	}
+}
+
+// keyOf returns what an event is known again by: its id or, as in the log, the
+// transaction of a purchase or refund.
+func keyOf(ev *BeaconEvent) uint32 {
+	if txn := transaction(ev); txn != "" {
+		return eventKey(ev.Name) ^ eventKey(txn)
+	}
+	return eventKey(ev.ID)
 }
 
 // learn adds an event to the history and reports whether that changed.
@@ -101,7 +110,9 @@ func parseItem(item []byte) ItemEvent {
 	members(item, func(key, value []byte) bool {
 		switch string(key) {
 		case "item_id":
-			e.Item = parseValue(TypeString, value).Str
+			if e.Item = parseValue(TypeString, value).Str; e.Item == "" && isPlainNumber(value) {
+				e.Item = textOf(value)
+			}
 		case "item_category":
 			e.Category = parseValue(TypeString, value).Str
 		case "price":

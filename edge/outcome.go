@@ -30,6 +30,7 @@ type Outcome struct {
 	recordSpace []byte
 	eventSpace  []byte
 	text        []byte // the state and the decisions' ids
+	surface     string // where the decisions are shown
 }
 
 // A Rejection is an event that was refused: its id, a stable code, and the

@@ -293,6 +293,7 @@ type text struct {
 	lang, dir string
 	content   json.RawMessage // nil where there is a template
 	template  *template       // nil where the text names no field
+	items     []AnswerItem    // those that content of kind items lists
 }
 
 // Site returns the release's site.

@@ -49,8 +49,9 @@ func (r *Release) Sample(s *SampleVisit, slots []string) ([]SampledDecision, err
 		d.asked = append(d.asked, BeaconSlot{Name: name})
 	}
 	out := make([]SampledDecision, 0, len(slots))
-	for _, name := range slots {
+	for i, name := range slots {
 		s := r.slots[name]
+		d.slot = i
 		shown := d.walk(s, s.ladder, 0, &Why{Tried: []Try{}})
 		out = append(out, SampledDecision{
 			Slot: shown.Slot, Variant: shown.Variant, Kind: shown.Kind.String(), Lang: shown.Lang, Dir: shown.Dir,

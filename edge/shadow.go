@@ -71,7 +71,7 @@ func (d *decider) compareShadows(slots []BeaconSlot, decisions []Decision, r *Re
 	tries := d.tries
 	d.tries = nil // what is only compared is not recorded
 	defer func() { d.tries = tries }()
-	d.fuel = 0
+	d.fuel, d.promised = 0, d.promised[:0]
 	for i, want := range slots {
 		s, ok := d.release.slots[want.Name]
 		if !ok || s.shadow == nil || asked(slots[:i], want.Name) >= 0 {

@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"hash/fnv"
 	"math"
+	"slices"
 	"sync"
 	"time"
 
@@ -181,7 +182,7 @@ func minuteOf(t time.Time) Minute {
 	if t.IsZero() {
 		return 0
 	}
-	return Minute(max(0, min(t.Unix()/60, math.MaxUint32)))
+	return Minute(max(1, min(t.Unix()/60, math.MaxUint32)))
 }
 
 // Time returns the minute's beginning, the zero Time for 0.
@@ -190,6 +191,22 @@ func (m Minute) Time() time.Time {
 		return time.Time{}
 	}
 	return time.Unix(int64(m)*60, 0).UTC()
+}
+
+// drop makes the state smaller and reports whether it could: the history first, then
+// what was shown the longest ago, then the keys of events.
+func (s *State) drop() bool {
+	switch {
+	case s.History.drop():
+	case len(s.Shown) > 0:
+		oldest := oldestShown(s.Shown)
+		s.Shown = slices.Delete(s.Shown, oldest, oldest+1)
+	case len(s.Counted) > 0:
+		s.Counted = s.Counted[1:]
+	default:
+		return false
+	}
+	return true
 }
 
 // VisitorID returns the visitor id as text, for buckets and events. It is written

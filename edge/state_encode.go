@@ -67,7 +67,7 @@ const (
 )
 
 // appendState appends the state's plain form. As long as the sealed form would not
-// fit MaxStateBytes, s drops what it can do without; see History.drop.
+// fit MaxStateBytes, s drops what it can do without; see State.drop.
 func appendState(dst []byte, s *State) []byte {
 	for {
 		w := stateWriter{b: dst, last: minuteOf(s.Last)}

@@ -128,9 +128,6 @@ func (h *History) add(name string, at Minute, e ItemEvent) bool {
 	}
 	i := slices.IndexFunc(h.Items, func(known StateItem) bool { return known.ID == e.Item })
 	if i < 0 {
-		if name == "remove_from_cart" {
-			return false
-		}
 		i = len(h.Items)
 		h.Items = append(h.Items, StateItem{ID: e.Item})
 	}
@@ -187,6 +184,9 @@ func (i *StateItem) put(e *ItemEvent, at Minute) {
 
 // take takes out of the cart.
 func (i *StateItem) take(e *ItemEvent, at Minute) {
+	if isLate(at, i.Bought) {
+		return
+	}
 	i.Quantity -= min(i.Quantity, max(1, e.Quantity))
 	i.Cart = max(i.Cart, at)
 }

@@ -20,6 +20,8 @@ type DecisionID struct {
 	Rule    string // as in Decision
 	// Campaign is the rule's, "" without one and in ids made before there were any.
 	Campaign string
+	// Surface is where it was to be shown, "" for web.
+	Surface string
 }
 
 const decisionIDVersion = 1
@@ -30,15 +32,19 @@ func (e *Engine) sign(out *Outcome, d *Decision, release *Release, now time.Time
 	if d.Reason == ReasonUnknownSlot {
 		return
 	}
-	var space [64 + 4*(MaxNameBytes+1) + 33]byte // a rule is name@version
+	var space [64 + 4*(MaxNameBytes+1) + 33 + 16]byte // a rule is name@version
 	plain := append(space[:0], decisionIDVersion, byte(d.Reason))
 	plain = binary.LittleEndian.AppendUint32(plain, uint32(now.Unix()))
 	plain = binary.AppendUvarint(plain, release.Number())
 	for _, s := range [...]string{d.Slot, d.Variant, d.Rule} {
 		plain = append(append(plain, byte(len(s))), s...)
 	}
-	if d.Campaign != "" { // last, so that whoever does not know it reads the rest
+	onWeb := out.surface == "" || out.surface == "web"
+	if d.Campaign != "" || !onWeb { // last, so that whoever does not know it reads the rest
 		plain = append(append(plain, byte(len(d.Campaign))), d.Campaign...)
+	}
+	if !onWeb {
+		plain = append(append(plain, byte(len(out.surface))), out.surface...)
 	}
 	from := len(out.text)
 	out.text = e.sealer.appendSealed(out.text, sealedDecision, release.Site(), plain)
@@ -80,6 +86,9 @@ func parseDecisionID(plain []byte) (DecisionID, error) {
 	d.Slot, d.Variant, d.Rule = r.text(), r.text(), r.text()
 	if len(r.b) > 0 {
 		d.Campaign = r.text()
+	}
+	if len(r.b) > 0 {
+		d.Surface = r.text()
 	}
 	if r.bad {
 		return DecisionID{}, errDecisionID
