@@ -98,6 +98,7 @@ var architecture = map[string]folder{
 		tests:   []string{"github.com/molecule-man/go-brrr"},
 	},
 	"prompt":          {},
+	"identity":        {ours: []string{"edge"}, outside: []string{"github.com/golang-jwt/jwt/v5"}, without: []string{"net", "net/http", "os", "os/exec", "syscall", "log", "log/slog"}},
 	"demo":            {ours: append([]string{"prompt"}, engine...), outside: []string{"github.com/valyala/fasthttp"}},
 	"docs/genprivacy": {ours: engine},
 	"doctor": {
@@ -124,7 +125,7 @@ var architecture = map[string]folder{
 	},
 	".": {
 		ours: []string{
-			"edge", "edge/consent", "edge/consent/gpp", "edge/consent/packed", "edge/consent/tcf", "edge/nearest", "collector", "console", "demo", "doctor", "geo", "insight", "prompt", "publishing", "sink", "sitefile", "stream", "tag", "wasm-rules", "wasm-rules/lang", "wasm-rules/sdk",
+			"edge", "edge/consent", "edge/consent/gpp", "edge/consent/packed", "edge/consent/tcf", "edge/nearest", "collector", "console", "demo", "doctor", "geo", "identity", "insight", "prompt", "publishing", "sink", "sitefile", "stream", "tag", "wasm-rules", "wasm-rules/lang", "wasm-rules/sdk",
 		},
 		outside: []string{"github.com/valyala/fasthttp", "go.yaml.in/yaml/v4"},
 		tests:   []string{"github.com/maxmind/mmdbwriter"},

@@ -45,6 +45,8 @@ const usage = `Nearside personalizes a site at its edge, under the visitor's con
   nearside eval                        decides sample visits by a site's files, without a node
   nearside module                      rule modules: check, upload, publish, roll back
   nearside token                       who may do what on a node
+  nearside identity                    the keys by which a site says who has signed in
+  nearside profiles                    what is held of a known person: show, erase
   nearside items                       a site's catalogue: import a feed, list, get, delete
   nearside replay DECISION             answers a recorded decision again, and says what it saw
   nearside consent                     consent strings: what they say, and what follows
@@ -68,29 +70,31 @@ so on.
 
 // commands are the words of the command line.
 var commands = map[string]func(ctx context.Context, args []string, io stdio) error{
-	"demo":    demoCommand,
-	"serve":   serveCommand,
-	"site":    siteCommand,
-	"check":   siteCheckCommand,
-	"diff":    diffCommand,
-	"apply":   applyCommand,
-	"export":  exportCommand,
-	"eval":    evalCommand,
-	"module":  moduleCommand,
-	"token":   tokenCommand,
-	"replay":  replayCommand,
-	"consent": consentCommand,
-	"sinks":   sinksCommand,
-	"dead":    deadCommand,
-	"keys":    keysCommand,
-	"erasure": erasureCommand,
-	"events":  eventsCommand,
-	"backup":  backupCommand,
-	"restore": restoreCommand,
-	"doctor":  doctorCommand,
-	"health":  healthCommand,
-	"config":  configCommand,
-	"items":   itemsCommand,
+	"demo":     demoCommand,
+	"serve":    serveCommand,
+	"site":     siteCommand,
+	"check":    siteCheckCommand,
+	"diff":     diffCommand,
+	"apply":    applyCommand,
+	"export":   exportCommand,
+	"eval":     evalCommand,
+	"module":   moduleCommand,
+	"token":    tokenCommand,
+	"replay":   replayCommand,
+	"consent":  consentCommand,
+	"sinks":    sinksCommand,
+	"dead":     deadCommand,
+	"keys":     keysCommand,
+	"erasure":  erasureCommand,
+	"events":   eventsCommand,
+	"backup":   backupCommand,
+	"restore":  restoreCommand,
+	"doctor":   doctorCommand,
+	"health":   healthCommand,
+	"config":   configCommand,
+	"items":    itemsCommand,
+	"identity": identityCommand,
+	"profiles": profilesCommand,
 	"version": func(_ context.Context, _ []string, io stdio) error {
 		fmt.Fprintf(io.out, "nearside %s\n", version)
 		return nil

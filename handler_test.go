@@ -96,7 +96,7 @@ func newExchanger(t testing.TB) *exchanger {
 			t.Error(err)
 		}
 	})
-	engine := edge.New(edge.Options{Node: "n1", Locator: places, Loader: w.rules, Sealer: w.sealer, Erasures: w.events})
+	engine := edge.New(edge.Options{Node: "n1", Locator: places, Loader: w.rules, Sealer: w.sealer, Erasures: w.events, Profiles: w.people.profiles})
 	if _, err := engine.Publish(document); err != nil {
 		t.Fatal(err)
 	}

@@ -166,7 +166,8 @@ func (n *node) open(ctx context.Context) (err error) {
 		return err
 	}
 	n.tally = insight.New(insight.Options{Log: tallyLog{n.events}, Notes: n.events, Logger: n.log})
-	n.engine = edge.New(edge.Options{Node: n.cfg.Node, Locator: n.places, Loader: n.rules, Sealer: n.sealer, Erasures: n.events, Previewer: liveNode{n}})
+	n.engine = edge.New(edge.Options{Node: n.cfg.Node, Locator: n.places, Loader: n.rules, Sealer: n.sealer, Erasures: n.events, Previewer: liveNode{n}, Profiles: n.people.profiles})
+	n.people.keep = n.keepProfiles
 	n.releases = newAdoption(n.engine, n.log)
 	n.server, err = collector.New(collector.Options{
 		Engine: n.engine, Publisher: n.events, Files: tagFiles(), Prefix: n.cfg.Prefix,
@@ -174,7 +175,7 @@ func (n *node) open(ctx context.Context) (err error) {
 		Tuning: n.cfg.tuning(), TLS: n.settings.tlsOf(&n.settings.public), ProxyProtocol: n.cfg.Door.ProxyProtocol,
 		MaxConns: n.cfg.Door.MaxConns, MaxConnsPerIP: n.cfg.Door.MaxConnsPerIP,
 		ReadTimeout: n.cfg.Door.ReadTimeout, WriteTimeout: n.cfg.Door.WriteTimeout, IdleTimeout: n.cfg.Door.IdleTimeout,
-		Logger: n.log, Ready: n.ready, Keys: newServerKeys(n.desk, n.log),
+		Logger: n.log, Ready: n.ready, Keys: newServerKeys(n.desk, n.log), Identities: newIdentities(n.desk, n.sealer, n.log),
 	})
 	return err
 }
@@ -315,6 +316,9 @@ func (n *node) expire(ctx context.Context) error {
 		if err := n.events.Expire(ctx, n.retain); err != nil && ctx.Err() == nil {
 			n.log.Warn("what was kept long enough is deleted later", "error", err)
 		}
+		if err := n.people.profiles.Expire(ctx, n.keepProfiles); err != nil && ctx.Err() == nil {
+			n.log.Warn("profiles that were kept long enough are deleted later", "error", err)
+		}
 		select {
 		case <-ctx.Done():
 			return nil
@@ -331,10 +335,19 @@ func (n *node) retain(site string) time.Duration {
 	return 0
 }
 
+// keepProfiles is how long the profiles of a site are kept that nothing touches.
+func (n *node) keepProfiles(site string) time.Duration {
+	if release, ok := n.engine.Release(site); ok {
+		return release.KeepProfiles()
+	}
+	return 0
+}
+
 // metrics writes what the parts count, for the admin listener.
 func (n *node) metrics(w io.Writer) error {
 	out := bufio.NewWriter(w)
 	writeStreamMetrics(out, n.events.Stats())
+	writeProfileMetrics(out, n.people.profiles.Stats())
 	writeGeoMetrics(out, n.places.Status())
 	writeModuleMetrics(out, n.rules.Status())
 	writeProcessMetrics(out)

@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -373,5 +374,18 @@ func TestTheExamplesOfMailAndTill(t *testing.T) {
 	slices.Sort(names)
 	if !slices.Equal(names, []string{"purchase pos-7", "slot_click newsletter phone"}) {
 		t.Errorf("the customer's events %q", names)
+	}
+}
+
+func TestTheExampleOfAToken(t *testing.T) {
+	n, secret, _ := newPeopleShop(t)
+	token, err := example(t, "token.mjs", append(os.Environ(), "CUSTOMER=crm-4711", "NEARSIDE_IDENTITY="+base64.RawURLEncoding.EncodeToString(secret))...).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := n.newBrowser(t, "a")
+	b.send(quote(strings.TrimSpace(string(token))), viewed)
+	if p := profileOf(t, n, "crm-4711"); b.refused != "" || len(p.Items) != 1 {
+		t.Errorf("refused with %q, the profile is %+v", b.refused, p)
 	}
 }

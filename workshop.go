@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/nearside/nearside/console"
 	"github.com/nearside/nearside/edge"
@@ -30,6 +31,7 @@ type workshop struct {
 	rules   *wasmrules.Host
 	desk    *publishing.Desk
 	flows   *flows
+	people  people
 
 	closers []func() error
 }
@@ -58,6 +60,8 @@ func openWorkshop(cfg Config, log *slog.Logger, live publishing.Live) (*workshop
 		return w, err
 	}
 	w.sealer = w.keys.sealer
+	w.people = people{profiles: w.events.OpenProfiles(stream.ProfileOptions{}), sealer: w.sealer, keep: keepDefault}
+	w.closers = append(w.closers, w.closeProfiles)
 	w.flows = &flows{events: w.events}
 	w.rules, err = wasmrules.New(wasmrules.Options{
 		Source:   wasmrules.Chain(w.modules, storedModules{w.events}),
@@ -70,7 +74,7 @@ func openWorkshop(cfg Config, log *slog.Logger, live publishing.Live) (*workshop
 	w.desk = publishing.New(publishing.Options{
 		Modules: w.events, Documents: w.events, Notes: w.events, Audits: w.events, Releases: w.events, Items: w.events, Checker: w.rules.Checker(), Loader: w.rules,
 		Rehearsal: w.rules.Rehearsal(), Compiler: ruleCompiler{w.rules},
-		Live: live, Replayer: replayer{w}, SealPreview: w.sealer.SealPreview, Builtin: w.builtin,
+		Live: live, Replayer: replayer{w}, SealPreview: w.sealer.SealPreview, SealSecret: w.sealer.SealSecret, ParsePublic: publicAlgorithm, Builtin: w.builtin,
 	})
 	return w, nil
 }
@@ -80,6 +84,15 @@ func (w *workshop) closeEvents() error {
 	defer cancel()
 	return w.events.Close(ctx)
 }
+
+func (w *workshop) closeProfiles() error {
+	ctx, cancel := context.WithTimeout(context.Background(), shutdownTime)
+	defer cancel()
+	return w.people.profiles.Close(ctx)
+}
+
+// keepDefault is how long profiles are kept where no release says.
+func keepDefault(string) time.Duration { return edge.DefaultProfileDays * 24 * time.Hour }
 
 // close closes what was opened, last first.
 func (w *workshop) close() error {
@@ -94,7 +107,7 @@ func (w *workshop) close() error {
 // console is the face of the workshop for who runs it and who has a token.
 func (w *workshop) console(metrics ...func(io.Writer) error) (*console.Console, error) {
 	return console.New(console.Options{
-		Desk: w.desk, Logger: w.log, Metrics: metrics, Events: w.storedEvents, Flow: w.flows, Dead: w.flows, Keys: w.keys, Eraser: w.flows, ProfileID: w.sealer.ProfileID,
+		Desk: w.desk, Logger: w.log, Metrics: metrics, Events: w.storedEvents, Flow: w.flows, Dead: w.flows, Keys: w.keys, Eraser: w.flows, People: w.people, ProfileID: w.sealer.ProfileID,
 		Backup: func(ctx context.Context, to io.Writer) error {
 			_, err := w.events.Backup(ctx, to, version, backupFiles...)
 			return err

@@ -32,7 +32,7 @@ type answer struct {
 // isEmpty reports whether there is nothing to say.
 func (a *answer) isEmpty() bool {
 	return len(a.outcome.Decisions) == 0 && len(a.outcome.Rejected) == 0 && len(a.refused) == 0 &&
-		a.kept && a.outcome.State == "" && !a.forgetState
+		a.kept && a.outcome.State == "" && !a.forgetState && a.outcome.Identify == ""
 }
 
 // appendJSON appends the answer. Of the engine's values only explanations are
@@ -51,6 +51,9 @@ func (a *answer) appendJSON(b []byte) []byte {
 		b = edge.AppendString(b, o.State)
 	}
 	b = appendText(b, `,"cookie":`, a.cookie)
+	if o.Identify != "" {
+		b = append(appendText(b, `,"identify":{"code":`, o.Identify), '}')
+	}
 	b = append(b, `,"accepted":`...)
 	accepted := 0
 	if a.kept {

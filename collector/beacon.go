@@ -70,6 +70,7 @@ func (s *Server) decideBeacon(x *exchange) error {
 	if err := x.describe(s, release); err != nil {
 		return err
 	}
+	x.identify(s)
 	s.ration(x)
 	if err := s.engine.Decide(&x.beacon, &x.request, &x.outcome); err != nil {
 		return err
@@ -143,6 +144,9 @@ func (s *Server) count(x *exchange, kept bool) {
 		for range o.Events {
 			m.rejected.add(edge.RejectedUnavailable)
 		}
+	}
+	if o.Identify != "" {
+		m.unidentified.add(o.Identify)
 	}
 	m.consented(&o.Verdict)
 	for i := range o.Decisions {

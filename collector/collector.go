@@ -75,6 +75,9 @@ type Options struct {
 	// Keys knows the keys of the sites' servers. Without it there are no addresses
 	// for servers.
 	Keys Keys
+	// Identities knows by which keys sites say who has signed in. Without it nobody can
+	// be identified by a page.
+	Identities Identities
 
 	// Prefix is where the public addresses answer on a site's own origin, and
 	// the cookie's path: a slash and plain characters, DefaultPrefix if empty.

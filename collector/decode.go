@@ -69,7 +69,7 @@ func (d *Decoder) beacon(b *edge.Beacon) fault {
 	}
 	version := int64(0)
 	in, f := s.enter('{')
-	for in && s.member() {
+	for in && s.memberOr("identify", &b.SignOut) {
 		key := s.key
 		switch string(key) {
 		case "v":
@@ -82,6 +82,8 @@ func (d *Decoder) beacon(b *edge.Beacon) fault {
 			f = s.integer(&b.SentMillis, 0, maxExact)
 		case "consent":
 			f = d.consent(&b.Consent)
+		case "identify":
+			f = d.identify(b)
 		case "client":
 			f = d.client(&b.Client)
 		case "state":
@@ -105,6 +107,18 @@ func (d *Decoder) beacon(b *edge.Beacon) fault {
 		}
 	}
 	return d.complete(first(f, s.end()), version, b.Site)
+}
+
+// badIdentity stands for a token that is too long or no text: it is no token.
+const badIdentity = "-"
+
+// identify reads the token of who has signed in. One that cannot be is refused with
+// its own code: the page shows what it shows to others.
+func (d *Decoder) identify(b *edge.Beacon) fault {
+	if d.scan.text(&b.Identify, edge.MaxIdentityBytes) != faultNone {
+		b.Identify = badIdentity
+	}
+	return d.scan.fault
 }
 
 // complete reports the first fault there is, a missing member included.

@@ -49,7 +49,7 @@ func (d *Decoder) decide(b *edge.Beacon, a *ask) fault {
 	}
 	version, consented := int64(0), false
 	in, f := s.enter('{')
-	for in && s.member() {
+	for in && s.memberOr("identify", &b.SignOut) {
 		key := s.key
 		switch string(key) {
 		case "v":
@@ -72,6 +72,8 @@ func (d *Decoder) decide(b *edge.Beacon, a *ask) fault {
 			f = d.client(&b.Client)
 		case "state":
 			f = s.text(&b.State, edge.MaxStateBytes)
+		case "identify":
+			f = d.identify(b)
 		case "why":
 			f = s.boolean(&b.Why)
 		case "events":

@@ -56,6 +56,7 @@ type metrics struct {
 	requests     [routeCount][5]atomic.Uint64 // by status class
 	errors       labelled
 	rejected     labelled
+	unidentified labelled
 	decisions    [reasonCount]atomic.Uint64
 	consents     [authorityCount][outcomeCount]atomic.Uint64
 	accepted     atomic.Uint64 // events that are on disk
@@ -109,11 +110,12 @@ func newMetrics() *metrics {
 		codes = append(codes, r.code)
 	}
 	return &metrics{
-		errors:     newLabelled(codes...),
-		rejected:   newLabelled(slices.Concat(edge.RejectionCodes(), rejectedValues, []string{RejectedEvent, RejectedTime, RejectedSurplus})...),
-		refused:    newLabelled(refusedAll, refusedAddress, refusedStranger, refusedDescriptors),
-		handshakes: newLabelled(tls.VersionName(tls.VersionTLS13), tls.VersionName(tls.VersionTLS12), handshakeFailed),
-		limited:    newLabelled(limitAddress, limitNetwork, limitSiteDecisions, limitSiteEvents),
+		errors:       newLabelled(codes...),
+		rejected:     newLabelled(slices.Concat(edge.RejectionCodes(), rejectedValues, []string{RejectedEvent, RejectedTime, RejectedSurplus})...),
+		unidentified: newLabelled(edge.IdentifyCodes()...),
+		refused:      newLabelled(refusedAll, refusedAddress, refusedStranger, refusedDescriptors),
+		handshakes:   newLabelled(tls.VersionName(tls.VersionTLS13), tls.VersionName(tls.VersionTLS12), handshakeFailed),
+		limited:      newLabelled(limitAddress, limitNetwork, limitSiteDecisions, limitSiteEvents),
 	}
 }
 
@@ -183,6 +185,8 @@ func (m *metrics) appendText(b []byte) []byte {
 	b = m.errors.appendText(b, "nearside_http_errors_total", "code")
 	b = appendHelp(b, "nearside_events_rejected_total", "counter", "Events rejected, by code.")
 	b = m.rejected.appendText(b, "nearside_events_rejected_total", "code")
+	b = appendHelp(b, "nearside_identify_refused_total", "counter", "Browsers that were not identified, by code.")
+	b = m.unidentified.appendText(b, "nearside_identify_refused_total", "code")
 	b = appendHelp(b, "nearside_consent_total", "counter", "Beacons by the signal that could grant, and whether its word counts, another signal disputed it, or it gave no answer that counts.")
 	for authority := range m.consents {
 		for outcome := range m.consents[authority] {

@@ -119,6 +119,18 @@ func (s *scanner) member() bool {
 	return false
 }
 
+// memberOr is member that tells whether a member of a name was null.
+func (s *scanner) memberOr(name string, isNull *bool) bool {
+	for s.name() {
+		if s.next() != 'n' {
+			return true
+		}
+		s.literal("null")
+		*isNull = *isNull || string(s.key) == name
+	}
+	return false
+}
+
 // name is member without passing over null.
 func (s *scanner) name() bool {
 	if !s.another('}') {

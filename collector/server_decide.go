@@ -49,6 +49,7 @@ func (s *Server) answerDecide(ctx *fasthttp.RequestCtx, x *decideCall) error {
 	if err := x.describeAsked(s, release); err != nil {
 		return err
 	}
+	x.identify(s)
 	s.ration(&x.exchange)
 	if err := s.engine.Decide(&x.beacon, &x.request, &x.outcome); err != nil {
 		return err

@@ -40,6 +40,8 @@ type Options struct {
 	Keys Keys
 	// Eraser erases persons; without it nobody can be erased.
 	Eraser Eraser
+	// People are the profiles of known people; without it there are none.
+	People People
 	// ProfileID returns what a customer is known by in a site's events, for who
 	// knows the site's own id alone. Without it nobody can be asked for by that.
 	ProfileID func(site, customer string) string

@@ -86,10 +86,11 @@ type BatchOutcome struct {
 	// Rejected are those that were refused, by their place in the message.
 	Rejected []BatchRejection
 
-	stored int
-	seen   map[string]struct{} // the ids so far
-	space  []byte              // the events' stored forms
-	shared []byte
+	changes []batchChange // of profiles
+	stored  int
+	seen    map[string]struct{} // the ids so far
+	space   []byte              // the events' stored forms
+	shared  []byte
 }
 
 // A BatchRejection is an event of a batch that was refused.
@@ -103,10 +104,11 @@ func (o *BatchOutcome) Reset() {
 	clear(o.Events)
 	clear(o.Rejected)
 	clear(o.seen)
+	clear(o.changes)
 	if cap(o.space) > MaxBatchBytes {
 		o.space = nil // a usual batch takes a fraction of it
 	}
-	*o = BatchOutcome{Events: o.Events[:0], Rejected: o.Rejected[:0], seen: o.seen, space: o.space[:0], shared: o.shared[:0]}
+	*o = BatchOutcome{Events: o.Events[:0], Rejected: o.Rejected[:0], changes: o.changes[:0], seen: o.seen, space: o.space[:0], shared: o.shared[:0]}
 }
 
 // Accept says which events of a batch may be kept and makes them. Each is judged
@@ -139,6 +141,9 @@ func (e *Engine) Accept(b *Batch, now time.Time, out *BatchOutcome) error {
 		if code != "" {
 			out.Rejected = append(out.Rejected, BatchRejection{ev.Index, Rejection{ev.ID, code, field}})
 		}
+	}
+	for i := range out.changes {
+		e.profiles.Change(b.Site, out.changes[i].id, out.changes[i].change)
 	}
 	return nil
 }
@@ -195,7 +200,7 @@ func (a *acceptance) accept(ev *BatchEvent) (code, field string) {
 		return code, field
 	}
 	d.events = append(d.events, ev.BeaconEvent)
-	a.release.fillOwn(&d.visit, d.events)
+	a.release.fillOwn(&d.visit, d.events, nil, d.granted)
 
 	maker := eventMaker{
 		engine: a.engine, view: &d.views[d.view(a.release.eventSet.And(d.allowed))], release: a.release, verdict: a.verdict,
@@ -224,6 +229,7 @@ func (a *acceptance) accept(ev *BatchEvent) (code, field string) {
 		return RejectedSize, ""
 	}
 	a.out.seen[ev.ID] = struct{}{}
+	a.learn(d, ev, at)
 	a.out.Events = append(a.out.Events, maker.event(&ev.BeaconEvent, at, body))
 	return "", ""
 }
@@ -239,7 +245,7 @@ func (a *acceptance) openState(d *decider, ev *BatchEvent, at time.Time) (code, 
 	if err != nil {
 		return RejectedState, "state"
 	}
-	if state.isOver(a.now, a.release.doc.Settings.StateEpoch) || a.engine.isAnothers(state, a.release.Site(), ev.Profile) {
+	if state.isOver(a.now, a.release.doc.Settings.StateEpoch) || a.engine.isAnothers(state, a.release.Site(), &Request{Profile: ev.Profile}) {
 		return "", ""
 	}
 	if key := visitorKey(a.release.Site(), state.VisitorID()); a.engine.isErased(key, a.release.Site(), state.First.Add(-erasureSlack)) {

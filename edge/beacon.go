@@ -58,6 +58,11 @@ type Beacon struct {
 	// State is the sealed state as the browser carried it in the body; the
 	// cookie of a same-origin request takes its place.
 	State string
+	// Identify is a token by which the site says who has signed in, "" without one: not
+	// believed until a key of the site's was found to have made it.
+	Identify string
+	// SignOut says that nobody is signed in any more.
+	SignOut bool
 	// Why asks for an explanation of each decision.
 	Why bool
 	// Prompt is what the page's consent prompt has to tell, zero for nothing.

@@ -12,6 +12,7 @@ import (
 // openState reads the state the browser carried, under storage only, and moves
 // it on under profile.
 func (e *Engine) openState(d *decider, r *Request, out *Outcome) {
+	out.Identify = e.refuseIdentity(d, r)
 	if !d.granted.Has(consent.Storage) {
 		out.DropState = r.State != ""
 		return
@@ -24,7 +25,7 @@ func (e *Engine) openState(d *decider, r *Request, out *Outcome) {
 		if errors.Is(err, errUnknownKey) {
 			return // another node may open it: the browser keeps it, and none begins
 		}
-		if err == nil && !state.isOver(r.Now, d.live.doc.Settings.StateEpoch) && !e.isAnothers(state, d.release.Site(), r.Profile) {
+		if err == nil && !state.isOver(r.Now, d.live.doc.Settings.StateEpoch) && !e.isAnothers(state, d.release.Site(), r) {
 			d.visit.State = state
 		} else {
 			out.DropState = true
@@ -41,30 +42,33 @@ func (e *Engine) openState(d *decider, r *Request, out *Outcome) {
 	if d.visit.State == nil && d.isPromptOnly {
 		return // the tag's own beacons begin one
 	}
-	if d.visit.State == nil {
-		d.space.state.begin(r.Now)
-		d.space.state.Epoch = d.live.doc.Settings.StateEpoch
-		if r.Profile != "" {
-			d.space.state.Visitor, d.space.state.Customer = e.sealer.profileID(d.release.Site(), r.Profile), true
-		}
-		d.visit.State, d.changed, d.isNew = &d.space.state, true, true
-		return
+	if s := d.visit.State; s == nil {
+		e.beginState(d, r)
+	} else {
+		d.changed = s.forgetRefused(d.granted)
+		// Sealed with an older key, it is sealed anew, before that key is retired.
+		d.changed = s.touch(r.Now) || d.changed || e.sealer.isOutdated(r.State)
 	}
-	if !d.granted.Has(consent.Personalise) {
-		d.changed = !d.visit.State.isEmpty()
-		d.visit.State.History.reset()
-	}
-	// Sealed with an older key, it is sealed anew, before that key is retired.
-	d.changed = d.visit.State.touch(r.Now) || d.changed || e.sealer.isOutdated(r.State)
+	e.meet(d, r)
 }
 
-// dropHistory hands the state back without its history where personalise is refused.
-// To write less needs no purpose; the rest of the state stays as the browser has it.
+// forgetRefused drops the history where what it needs is refused, and reports whether
+// there was any.
+func (s *State) forgetRefused(granted consent.Purposes) bool {
+	if granted.Has(s.historyNeeds()) || s.isEmpty() && s.Known.Edition == 0 {
+		return false
+	}
+	s.History.reset()
+	s.Known.Edition = 0
+	return true
+}
+
+// dropHistory hands the state back without the history that is refused. To write less
+// needs no purpose; the rest of the state stays as the browser has it.
 func (e *Engine) dropHistory(d *decider, r *Request, out *Outcome) {
-	if d.granted.Has(consent.Personalise) || d.visit.State.isEmpty() || r.Ahead {
+	if !d.visit.State.forgetRefused(d.granted) || r.Ahead {
 		return
 	}
-	d.visit.State.History.reset()
 	d.changed = true
 	e.sealState(d, out)
 	d.changed = false
@@ -89,19 +93,54 @@ func (e *Engine) isErased(key [16]byte, site string, at time.Time) bool {
 	return e.erasures != nil && e.erasures.Erased(Person{site, key}, at)
 }
 
-// isAnothers reports whether a state began for another customer than the one who is
-// known to be there now. To read it would tell one person's history to another, and
-// its id would make the other's events the first one's.
-func (e *Engine) isAnothers(s *State, site, customer string) bool {
-	return s.Customer && customer != "" && s.Visitor != e.sealer.profileID(site, customer)
+// beginState begins the visitor's state anew.
+func (e *Engine) beginState(d *decider, r *Request) {
+	d.space.state.begin(r.Now)
+	d.space.state.Epoch = d.live.doc.Settings.StateEpoch
+	if r.Profile != "" && !r.Identified {
+		d.space.state.Visitor, d.space.state.Customer = e.sealer.profileID(d.release.Site(), r.Profile), true
+	}
+	d.visit.State, d.changed, d.isNew = &d.space.state, true, true
+}
+
+// historyNeeds returns what a state's history needs to be read: what came from a
+// profile is read as the profile is.
+func (s *State) historyNeeds() consent.Purposes {
+	if s.Known.is() {
+		return knownPurposes
+	}
+	return consent.Personalise
+}
+
+// isAnothers reports whether a state belongs to another customer than the one who is
+// known to be there now, or to somebody who signed out. To read it would tell one
+// person's history to another, and its id would make the other's events the first
+// one's.
+func (e *Engine) isAnothers(s *State, site string, r *Request) bool {
+	owner := s.owner()
+	return owner != (ProfileID{}) && (r.SignOut || r.Profile != "" && owner != e.sealer.profileID(site, r.Profile))
 }
 
 // sealState hands the moved state back to the browser.
 func (e *Engine) sealState(d *decider, out *Outcome) {
 	if d.changed {
 		from := len(out.text)
-		out.text = e.sealer.appendState(out.text, d.release.Site(), d.visit.State)
+		out.text = e.sealer.appendState(out.text, d.release.Site(), d.carried())
 		out.State = textOf(out.text[from:])
 		out.DropState = false
 	}
+}
+
+// carried returns the state as the browser carries it: what came from a profile is
+// cut to what fits, and the decisions go on with all of it.
+func (d *decider) carried() *State {
+	s := d.visit.State
+	if !s.Known.is() {
+		return s
+	}
+	out := *s
+	out.History = History{}
+	out.History.become(&s.History)
+	out.Attributes = nil // they are in the profile
+	return &out
 }

@@ -129,6 +129,13 @@ func (c *compiler) settings() {
 		c.bad("settings.retainDays: %d, want 1 to %d", days, MaxRetainDays)
 	}
 	c.release.retain = time.Duration(days) * 24 * time.Hour
+	if days = doc.Settings.ProfileDays; days == 0 {
+		days = DefaultProfileDays
+	}
+	if days < 1 || days > MaxProfileDays {
+		c.bad("settings.profileDays: %d, want 1 to %d", days, MaxProfileDays)
+	}
+	c.release.keep = time.Duration(days) * 24 * time.Hour
 	if n := len(doc.Settings.Prompts); n > maxPrompts {
 		c.bad("settings.prompts: %d, at most %d", n, maxPrompts)
 	}
@@ -169,7 +176,9 @@ func (c *compiler) fields() {
 			c.bad("fields: %q: origin %q is not first, second, third or zero", spec.Name, spec.Origin)
 		}
 		c.fieldSource(&f, spec)
-		r.ownProps = r.ownProps || spec.From == "event"
+		r.ownProps = r.ownProps || f.source != fromSettings
+		r.answers = r.answers || f.source == fromAnswer
+		r.told = r.told || f.source >= fromProfile
 		r.own = append(r.own, f)
 	}
 	for granted := range r.allowed {
@@ -195,18 +204,35 @@ func (c *compiler) fieldSource(f *ownField, spec OwnField) {
 		c.bad("fields: %q: type %q is not i64, f64, bool, string or list", spec.Name, spec.Type)
 		return
 	}
+	f.source = fieldSources[spec.From]
+	if kept := spec.From == "profile" || spec.From == "answer"; !kept && spec.ExpireDays != 0 {
+		c.bad("fields: %q: expireDays is for fields from profile or answer", spec.Name)
+	} else if spec.ExpireDays < 0 || spec.ExpireDays > MaxProfileDays {
+		c.bad("fields: %q: expireDays: %d, want 1 to %d", spec.Name, spec.ExpireDays, MaxProfileDays)
+	} else if kept && len(spec.Name) > maxOwnName {
+		c.bad("fields: %q: the name has more than %d characters", spec.Name, maxOwnName)
+	}
+	f.expire = time.Duration(spec.ExpireDays) * 24 * time.Hour
 	switch spec.From {
 	case "settings":
 		f.fixed = parseValue(f.Type, spec.Value)
 		if !f.fixed.Known() {
 			c.bad("fields: %q: value is not a %s", spec.Name, f.Type)
 		}
-	case "event":
+	case "event", "profile":
 		if spec.Event == "" || spec.Prop == "" {
 			c.bad("fields: %q: event and prop must be given", spec.Name)
 		}
+	case "answer":
+		f.event = AnswerEvent
+		if spec.Prop == "" || spec.Event != "" && spec.Event != AnswerEvent {
+			c.bad("fields: %q: prop must be given, and event is %s or left out", spec.Name, AnswerEvent)
+		}
+		if spec.Origin != "zero" {
+			c.bad("fields: %q: origin %q: what comes from answer is of origin zero", spec.Name, spec.Origin)
+		}
 	default:
-		c.bad("fields: %q: from %q is not settings or event", spec.Name, spec.From)
+		c.bad("fields: %q: from %q is not settings, event, profile or answer", spec.Name, spec.From)
 	}
 }
 

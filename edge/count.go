@@ -181,32 +181,32 @@ func (h *History) counter(event string) *EventCount {
 // begins those that it does. Those of a state that begins with them know all that
 // ever was; others know the next day first, since of this one, by whichever clock
 // was ahead, they missed a part. It reports whether a counter began: dropping one
-// can wait for the next write.
-func (s *State) keepCounters(c *counting, clock countClock, isNew bool) (began bool) {
-	if s.CountZone != clock.key {
-		s.Counters, s.CountZone = nil, clock.key // its days were other days
+// can wait for the next write. Last is when the history went on last.
+func (h *History) keepCounters(c *counting, clock countClock, last time.Time, isNew bool) (began bool) {
+	if h.CountZone != clock.key {
+		h.Counters, h.CountZone = nil, clock.key // its days were other days
 	}
-	s.Counters = slices.DeleteFunc(s.Counters, func(e EventCount) bool {
+	h.Counters = slices.DeleteFunc(h.Counters, func(e EventCount) bool {
 		return c.longest(e.Event) == 0 || e.jumped(clock.today)
 	})
-	for i := range s.Counters {
-		s.Counters[i].forget(clock.today - Day(c.longest(s.Counters[i].Event)) + 1)
+	for i := range h.Counters {
+		h.Counters[i].forget(clock.today - Day(c.longest(h.Counters[i].Event)) + 1)
 	}
 	if c == nil {
 		return false
 	}
 	for _, e := range c.events {
-		if s.counter(e.Event) != nil {
+		if h.counter(e.Event) != nil {
 			continue
 		}
-		fresh := EventCount{Event: e.Event, From: max(clock.today, dayOf(s.Last, clock.zone)) + 1}
+		fresh := EventCount{Event: e.Event, From: max(clock.today, dayOf(last, clock.zone)) + 1}
 		if isNew {
 			fresh.From = 0
 		}
-		s.Counters, began = append(s.Counters, fresh), true
+		h.Counters, began = append(h.Counters, fresh), true
 	}
 	if began {
-		slices.SortFunc(s.Counters, func(a, b EventCount) int { return cmp.Compare(a.Event, b.Event) })
+		slices.SortFunc(h.Counters, func(a, b EventCount) int { return cmp.Compare(a.Event, b.Event) })
 	}
 	return began
 }

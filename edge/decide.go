@@ -49,7 +49,8 @@ func (e *Engine) Decide(b *Beacon, r *Request, out *Outcome) error {
 	d.keepReceipt(b, r.Now)
 	e.acceptEvents(d, b, r, out)
 	e.hearShown(d, b)
-	release.fillOwn(&d.visit, d.events)
+	e.know(d, b, r)
+	release.fillOwn(&d.visit, d.events, d.untold, d.granted)
 	release.fillCounts(&d.visit, d.untold)
 	if !r.Ahead {
 		e.sealState(d, out)
@@ -118,6 +119,7 @@ type passing struct {
 	erased    [16]byte      // whose state was dropped, see dropErased
 	changed   bool          // the state is not the one the browser carries
 	isNew     bool          // there was none before
+	knowing   knowing
 	// isPromptOnly means that the beacon tells of a prompt and of nothing else.
 	isPromptOnly bool
 	fuel         int64        // spent by the rules so far

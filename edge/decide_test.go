@@ -157,7 +157,7 @@ func plainEngine(t testing.TB) *edge.Engine {
 	for _, r := range rules {
 		r.Cases = []edgetest.Case{{Variant: 1}}
 	}
-	engine := edge.New(edge.Options{Node: "n1", Locator: caseLocator{"FR"}, Loader: edgetest.Loader(rules), Sealer: caseSealer(t)})
+	engine := edge.New(edge.Options{Node: "n1", Locator: caseLocator{"FR"}, Loader: edgetest.Loader(rules), Sealer: caseSealer(t), Profiles: &edgetest.People{}})
 	if _, err := engine.Publish(caseRelease(t, nil)); err != nil {
 		t.Fatal(err)
 	}

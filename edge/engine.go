@@ -21,6 +21,7 @@ type Engine struct {
 	answers answers // of consent strings
 
 	erasures Erasures // nil without any
+	profiles Profiles // nil where none are kept
 
 	previewer Previewer // nil without previews
 	previews  previews
@@ -29,7 +30,7 @@ type Engine struct {
 	releases   atomic.Pointer[map[string]*Release]
 }
 
-// Options are what an engine works with. All are needed but Erasures and
+// Options are what an engine works with. All are needed but Erasures, Profiles and
 // Previewer.
 type Options struct {
 	// Node names this process in stored events.
@@ -41,11 +42,13 @@ type Options struct {
 	Erasures Erasures
 	// Previewer lets a signed link show a release before it is live.
 	Previewer Previewer
+	// Profiles keeps what is known of people who were identified.
+	Profiles Profiles
 }
 
 // New returns an engine without sites.
 func New(o Options) *Engine {
-	e := &Engine{node: o.Node, locator: o.Locator, loader: o.Loader, sealer: o.Sealer, answers: newAnswers(), erasures: o.Erasures, previewer: o.Previewer}
+	e := &Engine{node: o.Node, locator: o.Locator, loader: o.Loader, sealer: o.Sealer, answers: newAnswers(), erasures: o.Erasures, previewer: o.Previewer, profiles: o.Profiles}
 	e.releases.Store(&map[string]*Release{})
 	return e
 }

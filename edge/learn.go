@@ -21,7 +21,7 @@ func (d *decider) learn(b *Beacon, now time.Time) {
 	var clock countClock
 	if d.granted.Has(consent.Personalise) && (len(s.Counters) > 0 || c != nil && len(c.events) > 0) {
 		clock = newCountClock(d.live.zone, now)
-		d.changed = s.keepCounters(c, clock, d.isNew) || d.changed
+		d.changed = s.keepCounters(c, clock, s.Last, d.isNew) || d.changed
 	}
 	l := learning{d: d, beacon: b, now: now, clock: clock}
 	for i := range d.events {
@@ -65,6 +65,10 @@ func (l *learning) event(ev *BeaconEvent, shown *DecisionID) {
 		counter.forget(l.clock.today - Day(d.live.counting.longest(ev.Name)) + 1) // it may have come very late
 	}
 	isNews = isShown && d.learnShown(shown, minuteOf(at)) || isNews
+	if isPersonal && d.live.answers {
+		d.live.attributes(&told{BeaconEvent: ev, at: at, granted: d.granted}, func(a Attribute) { s.tell(a) })
+		s.limitAttributes(MaxStateAttributes, maxStateAttrBytes)
+	}
 	isNews = isPersonal && s.learn(ev, minuteOf(at)) || isNews
 	if isNews {
 		d.changed = true
@@ -91,17 +95,22 @@ func (h *History) learn(ev *BeaconEvent, at Minute) bool {
 	if !hasItems(ev.Name) {
 		return changed
 	}
+	eachItem(ev, func(item ItemEvent) { changed = h.add(ev.Name, at, item) || changed })
+	return changed
+}
+
+// eachItem calls fn with each item of an event; its texts are views of the event.
+func eachItem(ev *BeaconEvent, fn func(ItemEvent)) {
 	members(ev.Props, func(key, value []byte) bool {
 		if string(key) != "items" {
 			return true
 		}
 		elements(value, func(item []byte) bool {
-			changed = h.add(ev.Name, at, parseItem(item)) || changed
+			fn(parseItem(item))
 			return true
 		})
 		return false
 	})
-	return changed
 }
 
 // parseItem reads one of GA4's items.

@@ -24,8 +24,10 @@ func (e *Engine) makeEvents(d *decider, b *Beacon, r *Request, out *Outcome) {
 		maker.visitor, maker.state = state.VisitorID(), state
 	}
 	maker.telling.system = r.System
-	if r.Profile != "" && d.granted.Has(consent.Storage|consent.Profile) {
+	if r.Profile != "" && out.Identify == "" && d.granted.Has(consent.Storage|consent.Profile) {
 		maker.profile = e.sealer.ProfileID(d.release.Site(), r.Profile)
+	} else if state := d.visit.State; state != nil && state.Known.is() && d.granted.Has(knownPurposes) {
+		maker.profile = state.Known.Profile.String()
 	}
 	space := maker.appendShared(out.eventSpace[:0])
 	maker.shared = space // stays as it is when space moves

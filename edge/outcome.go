@@ -22,6 +22,9 @@ type Outcome struct {
 	// DropState says that the browser must forget the state it carries: storage
 	// is not granted, or the state could not be opened.
 	DropState bool
+	// Identify is the code for which the browser was not identified, "" where nobody
+	// asked or it was.
+	Identify string
 	// Record is what the decisions were made of, nil where nothing of them may be
 	// kept.
 	Record *Record

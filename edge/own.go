@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"strconv"
 	"unicode/utf8"
+
+	"github.com/nearside/nearside/edge/consent"
 )
 
 // maxOwnText and maxOwnList bound the value of a site's own field.
@@ -101,14 +103,18 @@ func plainText(raw []byte) (string, bool) {
 	return textOf(raw), utf8.Valid(raw)
 }
 
-// fillOwn sets the visit's own fields: from the release's settings, or from
-// the latest event of this beacon that carries them.
-func (r *Release) fillOwn(v *Visit, events []BeaconEvent) {
+// fillOwn sets the visit's own fields: from the release's settings, from the latest
+// event of this beacon that carries them, or from what was told before. Untold are
+// the events that the state may not learn of.
+func (r *Release) fillOwn(v *Visit, events, untold []BeaconEvent, granted consent.Purposes) {
 	v.Own = v.Own[:0]
 	for i := range r.own {
 		f := &r.own[i]
 		value := f.fixed
-		for j := len(events) - 1; f.event != "" && j >= 0 && !value.Known(); j-- {
+		if f.source >= fromProfile {
+			value = v.attributeValue(f, granted, untold)
+		}
+		for j := len(events) - 1; f.source == fromEvent && j >= 0 && !value.Known(); j-- {
 			if events[j].Name != f.event {
 				continue
 			}

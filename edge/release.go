@@ -59,6 +59,9 @@ type Settings struct {
 	// RetainDays is how long an event may be read; 0 means DefaultRetainDays.
 	// Its bytes leave the disk within hours of when it has been stored that long.
 	RetainDays int `json:"retainDays,omitempty"`
+	// ProfileDays is how long a known person's profile is kept that nothing touches; 0
+	// means DefaultProfileDays.
+	ProfileDays int `json:"profileDays,omitempty"`
 	// StateEpoch ends what browsers carry: a state that began under a smaller one
 	// is dropped, and its visitor starts fresh. Raise it by one.
 	StateEpoch uint32 `json:"stateEpoch,omitempty"`
@@ -95,12 +98,18 @@ type OwnField struct {
 	Purpose string `json:"purpose"`
 	// Origin says whose data it is: first, second, third or zero (party).
 	Origin string `json:"origin"`
-	// From says where the value comes from: settings (Value), or event (the
-	// latest event called Event in the beacon, its property Prop).
+	// From says where the value comes from: settings (Value), event (the latest event
+	// called Event in the beacon, its property Prop), profile (of a known person, the
+	// property Prop of the latest event called Event that the site's servers told), or
+	// answer (the property Prop of the latest AnswerEvent, kept in the profile or the
+	// visitor's state).
 	From  string          `json:"from"`
 	Value json.RawMessage `json:"value,omitempty"`
 	Event string          `json:"event,omitempty"`
 	Prop  string          `json:"prop,omitempty"`
+	// ExpireDays is for how long after its event a value from profile or answer is
+	// known, 0 for as long as it is kept.
+	ExpireDays int `json:"expireDays,omitempty"`
 }
 
 // A SlotSpec is a slot as a release document writes it.
@@ -194,6 +203,9 @@ type Release struct {
 	retain    time.Duration
 	own       []ownField
 	ownProps  bool                  // some own field is fed by an event's property
+	told      bool                  // some own field comes from profile or answer
+	answers   bool                  // some comes from answer
+	keep      time.Duration         // of profiles
 	allowed   [consent.All + 1]Mask // by granted purposes
 	slots     map[string]*slot
 	variants  map[string]map[string]*variant // by slot and name
@@ -212,9 +224,11 @@ type Release struct {
 // An ownField is a site's field ready to be filled.
 type ownField struct {
 	Field
+	source      fieldSource
 	event, prop string
 	origin      string
 	fixed       Value
+	expire      time.Duration // how long an attribute is known, 0 for ever
 }
 
 // A slot is a SlotSpec with its rules bound to modules.
@@ -304,6 +318,10 @@ func (r *Release) Number() uint64 { return r.doc.Number }
 
 // Retain returns how long the site's events are kept, 1 to MaxRetainDays days.
 func (r *Release) Retain() time.Duration { return r.retain }
+
+// KeepProfiles returns how long the site's profiles are kept that nothing touches, 1
+// to MaxProfileDays days.
+func (r *Release) KeepProfiles() time.Duration { return r.keep }
 
 // Languages returns the site's languages, fallback first. It must not be
 // changed.

@@ -47,6 +47,7 @@ var errUnknownKey = fmt.Errorf("%w: the key may be newer than those known here",
 // it neither waits nor allocates.
 type Sealer struct {
 	first, keeper cipher.AEAD // key 0, and what the others are kept under
+	secrets       cipher.AEAD // see SealSecret
 	profiles      *sync.Pool  // of *profiler, for ProfileID
 	ring          atomic.Pointer[ringInUse]
 }
@@ -80,7 +81,11 @@ func NewSealer(key []byte) (*Sealer, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Sealer{first: first, keeper: keeper, profiles: newProfilers(key)}
+	secrets, err := newSecretSealer(key)
+	if err != nil {
+		return nil, err
+	}
+	s := &Sealer{first: first, keeper: keeper, secrets: secrets, profiles: newProfilers(key)}
 	s.SetRing(s.FirstRing(time.Time{}), false)
 	return s, nil
 }

@@ -56,6 +56,8 @@ type State struct {
 	// Counted are the keys of the events learned of last, latest last: one that is
 	// sent again must not count twice.
 	Counted []uint32
+	// Known is the person that the browser was identified as, the zero value nobody.
+	Known StatePerson
 
 	// Shown are when what the site caps was shown.
 	Shown []ShownTimes
@@ -82,6 +84,9 @@ type History struct {
 	// the time zone whose name has the key CountZone.
 	Counters  []EventCount
 	CountZone uint32
+	// Attributes are what was told of the visitor: of somebody who is not known, only
+	// their own answers.
+	Attributes []Attribute
 
 	session Minute // when the session of what is learned next began
 }
@@ -93,6 +98,14 @@ type StateReceipt struct {
 	At       Minute
 	Purposes consent.Purposes
 	Prompt   string // the prompt's version
+}
+
+// A StatePerson is the known person whom a browser belongs to. The state then follows
+// the person's profile; see decider.follow.
+type StatePerson struct {
+	Profile ProfileID
+	Since   Minute // when the browser was identified
+	Edition uint32 // of the profile, when it was last followed
 }
 
 // newState starts the history of a browser not seen before.
@@ -119,17 +132,32 @@ func (s *State) reset() {
 
 // isEmpty reports whether nothing is in the history.
 func (h *History) isEmpty() bool {
-	return len(h.Items)+len(h.Interests)+len(h.Activity)+len(h.Counters) == 0 && h.Journey == (Journey{})
+	return len(h.Items)+len(h.Interests)+len(h.Activity)+len(h.Counters)+len(h.Attributes) == 0 && h.Journey == (Journey{})
 }
 
 // reset empties h and keeps its lists' memory, but no text that was in them.
 func (h *History) reset() {
 	clear(h.Items)
 	clear(h.Interests)
+	clear(h.Attributes)
 	for i := range h.Counters {
 		h.Counters[i] = EventCount{Days: h.Counters[i].Days[:0]}
 	}
-	*h = History{Items: h.Items[:0], Interests: h.Interests[:0], Activity: h.Activity[:0], Counters: h.Counters[:0]}
+	*h = History{Items: h.Items[:0], Interests: h.Interests[:0], Activity: h.Activity[:0], Counters: h.Counters[:0], Attributes: h.Attributes[:0]}
+}
+
+// become makes h a copy of other, whose texts it shares, in the memory of its lists.
+func (h *History) become(other *History) {
+	h.Items = append(h.Items[:0], other.Items...)
+	h.Interests = append(h.Interests[:0], other.Interests...)
+	h.Activity = append(h.Activity[:0], other.Activity...)
+	h.Attributes = append(h.Attributes[:0], other.Attributes...)
+	h.Journey, h.CountZone, h.session = other.Journey, other.CountZone, other.session
+	h.Counters = slices.Grow(h.Counters[:0], len(other.Counters))[:len(other.Counters)]
+	for i := range other.Counters {
+		c := &other.Counters[i]
+		h.Counters[i] = EventCount{Event: c.Event, From: c.From, Days: append(h.Counters[i].Days[:0], c.Days...)}
+	}
 }
 
 func (s *State) startSession(now time.Time) {

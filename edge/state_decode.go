@@ -4,6 +4,7 @@ package edge
 
 import (
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"math"
 	"slices"
@@ -63,46 +64,92 @@ type stateReader struct {
 func (r *stateReader) rest(s *State) {
 	s.Visits, s.Epoch = r.uint32Varint(), r.uint32Varint()
 	parts := r.byte()
-	if parts&partItems != 0 {
-		if s.ids == nil {
-			s.ids = make([]byte, 0, MaxStateItems*maxStateItem)
+	if s.ids == nil && parts&partItems != 0 {
+		s.ids = make([]byte, 0, MaxStateItems*maxStateItem)
+	}
+	s.ids = r.history(&s.History, s.ids, parts)
+	if parts&partKeys != 0 {
+		s.Counted = r.keys(s.Counted, r.count(MaxEvents))
+	}
+	if parts&partReceipt != 0 {
+		s.Receipt = StateReceipt{r.text(), r.minute(), consent.Purposes(r.uint32Varint()) & consent.All, r.text()}
+		r.fail(len(s.Receipt.ID) > maxReceiptID || len(s.Receipt.Prompt) > MaxPromptBytes)
+	}
+	if parts&partMore != 0 {
+		r.more(s)
+	}
+}
+
+// more reads the parts that have no bit in the first byte of parts.
+func (r *stateReader) more(s *State) {
+	more := r.byte()
+	r.fail(more == 0 || more&^maxMore != 0)
+	if more&morePerson != 0 {
+		copy(s.Known.Profile[:], r.take(len(s.Known.Profile)))
+		s.Known.Since, s.Known.Edition = r.minute(), r.uint32Varint()
+		r.fail(s.Known.Profile == ProfileID{})
+	}
+	if more&moreAnswers != 0 {
+		r.attributes(&s.History, MaxStateAttributes)
+	}
+	if more&moreShown != 0 {
+		for range r.count(maxShown) {
+			s.Shown = append(s.Shown, r.shown())
 		}
+	}
+}
+
+// attributes reads at most most attributes. Their texts are views of b.
+func (r *stateReader) attributes(h *History, most int) {
+	for range r.count(most) {
+		a := Attribute{Name: r.text()}
+		n := r.uvarint()
+		r.fail(n > maxAttributeBytes)
+		a.Value = textOf(r.take(int(min(n, maxAttributeBytes))))
+		a.Origin, a.Purpose = r.byte(), consent.Purposes(r.uint32Varint())
+		at, expires := r.uvarint(), r.uvarint()
+		a.AtMillis, a.ExpiresMillis = int64(min(at, math.MaxInt64)), int64(min(expires, math.MaxInt64))
+		r.fail(a.Name == "" || len(a.Name) > maxOwnName || int(a.Origin) >= len(Origins) || a.Purpose&^consent.All != 0 ||
+			at > math.MaxInt64 || expires > math.MaxInt64 || h.attribute(a.Name) != nil || !json.Valid(bytesOf(a.Value)))
+		if r.bad {
+			return
+		}
+		h.Attributes = append(h.Attributes, a)
+	}
+}
+
+// history reads what stateWriter.history wrote into an empty history. ids is memory
+// for item ids that are put together, with room for those of a whole history; what
+// is read keeps it.
+func (r *stateReader) history(h *History, ids []byte, parts byte) []byte {
+	if parts&partItems != 0 {
 		for range r.count(MaxStateItems) {
-			s.Items = append(s.Items, r.item(s))
+			var i StateItem
+			i, ids = r.item(h, ids)
+			h.Items = append(h.Items, i)
 		}
 	}
 	if parts&partInterests != 0 {
 		for range r.count(MaxStateInterests) {
-			s.Interests = append(s.Interests, Interest{r.word(), r.decayed()})
+			h.Interests = append(h.Interests, Interest{r.word(), r.decayed()})
 		}
 	}
 	if parts&partActivity != 0 {
 		for range r.count(len(activityNames) - 1) {
 			code := ActivityCode(r.byte())
 			r.fail(code == 0 || int(code) >= len(activityNames) ||
-				slices.ContainsFunc(s.Activity, func(a Activity) bool { return a.Event == code }))
-			s.Activity = append(s.Activity, Activity{code, r.decayed()})
+				slices.ContainsFunc(h.Activity, func(a Activity) bool { return a.Event == code }))
+			h.Activity = append(h.Activity, Activity{code, r.decayed()})
 		}
 	}
 	if parts&partJourney != 0 {
-		s.Journey = r.journey()
+		h.Journey = r.journey()
 	}
 	if parts&partCounters != 0 {
-		s.CountZone = r.uint32()
-		r.counters(s, r.count(MaxEventWindows), false)
+		h.CountZone = r.uint32()
+		r.counters(h, r.count(MaxEventWindows), false)
 	}
-	if parts&partKeys != 0 {
-		r.keys(s, r.count(MaxEvents))
-	}
-	if parts&partReceipt != 0 {
-		s.Receipt = StateReceipt{r.text(), r.minute(), consent.Purposes(r.uint32Varint()) & consent.All, r.text()}
-		r.fail(len(s.Receipt.ID) > maxReceiptID || len(s.Receipt.Prompt) > MaxPromptBytes)
-	}
-	if parts&partShown != 0 {
-		for range r.count(maxShown) {
-			s.Shown = append(s.Shown, r.shown())
-		}
-	}
+	return ids
 }
 
 // fail notes that what was read cannot be.
@@ -129,10 +176,12 @@ func (r *byteReader) uint32Varint() uint32 {
 	return uint32(n)
 }
 
-// item reads an item that follows those in s.
-func (r *stateReader) item(s *State) StateItem {
+// item reads an item that follows those in h.
+func (r *stateReader) item(h *History, ids []byte) (StateItem, []byte) {
 	has := r.byte()
-	i := StateItem{ID: r.id(s, int(has>>sharedShift)), Category: r.word()}
+	var i StateItem
+	i.ID, ids = r.id(h, ids, int(has>>sharedShift))
+	i.Category = r.word()
 	r.fail(has&maxHas == 0)
 	if has&itemViewed != 0 {
 		i.Viewed = r.minute()
@@ -145,26 +194,23 @@ func (r *stateReader) item(s *State) StateItem {
 		r.fail(i.Cents > maxStateCents)
 	}
 	r.fail(has&itemViewed != 0 && i.Viewed == 0 || has&itemBought != 0 && i.Bought == 0 || has&itemCart != 0 && i.Cart == 0)
-	return i
+	return i, ids
 }
 
 // id reads an item's id, of which so many bytes are the last item's. It is a view of
-// s.ids, which has room for those of a whole state.
-func (r *stateReader) id(s *State, shared int) string {
+// ids, which has room for those of a whole history.
+func (r *stateReader) id(h *History, ids []byte, shared int) (string, []byte) {
 	rest, before := r.text(), ""
-	if n := len(s.Items); n > 0 {
-		before = s.Items[n-1].ID
+	if n := len(h.Items); n > 0 {
+		before = h.Items[n-1].ID
 	}
 	r.fail(shared > len(before) || shared+len(rest) == 0 || shared+len(rest) > maxStateItem)
-	if r.bad {
-		return ""
+	if r.bad || shared == 0 {
+		return rest, ids
 	}
-	if shared == 0 {
-		return rest
-	}
-	from := len(s.ids)
-	s.ids = append(append(s.ids, before[:shared]...), rest...)
-	return textOf(s.ids[from:])
+	from := len(ids)
+	ids = append(append(ids, before[:shared]...), rest...)
+	return textOf(ids[from:]), ids
 }
 
 func (r *stateReader) shown() ShownTimes {
@@ -237,24 +283,25 @@ func (r *stateReader) minute() Minute {
 }
 
 // counters reads n counters; named says that no event is told by its code.
-func (r *byteReader) counters(s *State, n int, named bool) {
-	s.Counters = slices.Grow(s.Counters, n)
+func (r *byteReader) counters(h *History, n int, named bool) {
+	h.Counters = slices.Grow(h.Counters, n)
 	for i := range n {
-		s.Counters = s.Counters[:i+1] // its days' memory may be there already
-		c := &s.Counters[i]
+		h.Counters = h.Counters[:i+1] // its days' memory may be there already
+		c := &h.Counters[i]
 		r.counter(c, named)
-		r.fail(!validEventName(c.Event) || i > 0 && s.Counters[i-1].Event >= c.Event)
+		r.fail(!validEventName(c.Event) || i > 0 && h.Counters[i-1].Event >= c.Event)
 		if r.bad {
 			return
 		}
 	}
 }
 
-// keys reads n keys of events.
-func (r *byteReader) keys(s *State, n int) {
+// keys appends n keys of events.
+func (r *byteReader) keys(keys []uint32, n int) []uint32 {
 	for range n {
-		s.Counted = append(s.Counted, r.uint32())
+		keys = append(keys, r.uint32())
 	}
+	return keys
 }
 
 // event reads the name of a counted event.

@@ -13,7 +13,8 @@ import (
 // varints, texts have their length before them, lists their count.
 //
 //	state    = version:u8 visitor:16 session:8 first last started previous visits epoch
-//	           parts:u8 [items] [interests] [activity] [journey] [counters] [keys] [receipt] [shown]
+//	           parts:u8 [items] [interests] [activity] [journey] [counters] [keys] [receipt]
+//	           [more:u8 [person] [answers] [shown]]
 //	item     = has:u8 rest word [viewed] [bought] [cart quantity:u8 cents]
 //	interest = word decayed
 //	activity = event:u8 decayed
@@ -24,6 +25,9 @@ import (
 //	receipt  = id at purposes prompt
 //	shown    = key:u32 n:u8 n×at
 //	decayed  = at n×value
+//	person   = profile:16 since edition
+//	answers  = n:u8 n×attribute
+//	attribute = name value-length value origin:u8 purpose at expires
 //
 // First, last, started and previous are Unix seconds of 32 bits, which last until
 // 2106, 0 for none. Other times are minutes before last, in zigzag. A word is a
@@ -52,7 +56,16 @@ const (
 	partCounters
 	partKeys
 	partReceipt
-	partShown
+	partMore
+)
+
+// What follows partMore.
+const (
+	morePerson = 1 << iota
+	moreAnswers
+	moreShown
+
+	maxMore = morePerson | moreAnswers | moreShown
 )
 
 // What an item has, and where what it shares begins.
@@ -117,8 +130,29 @@ func (w *stateWriter) state(s *State) {
 		w.uvarint(uint64(s.Receipt.Purposes))
 		w.text(s.Receipt.Prompt)
 	}
+	if w.more(s) {
+		parts |= partMore
+	}
+	w.b[at] = parts
+}
+
+// more writes the parts that have no bit in the first byte of parts, and reports
+// whether there are any.
+func (w *stateWriter) more(s *State) bool {
+	at, more := len(w.b), byte(0)
+	w.b = append(w.b, 0)
+	if s.Known != (StatePerson{}) {
+		more |= morePerson
+		w.b = append(w.b, s.Known.Profile[:]...)
+		w.minute(s.Known.Since)
+		w.uvarint(uint64(s.Known.Edition))
+	}
+	if len(s.Attributes) > 0 {
+		more |= moreAnswers
+		w.attributes(s.Attributes)
+	}
 	if len(s.Shown) > 0 {
-		parts |= partShown
+		more |= moreShown
 		w.b = append(w.b, byte(len(s.Shown)))
 		for i := range s.Shown {
 			shown := &s.Shown[i]
@@ -128,7 +162,25 @@ func (w *stateWriter) state(s *State) {
 			}
 		}
 	}
-	w.b[at] = parts
+	if more == 0 {
+		w.b = w.b[:at]
+		return false
+	}
+	w.b[at] = more
+	return true
+}
+
+func (w *stateWriter) attributes(list []Attribute) {
+	w.b = append(w.b, byte(len(list)))
+	for i := range list {
+		a := &list[i]
+		w.text(a.Name)
+		w.uvarint(uint64(len(a.Value)))
+		w.b = append(append(w.b, a.Value...), a.Origin)
+		w.uvarint(uint64(a.Purpose))
+		w.uvarint(uint64(a.AtMillis))
+		w.uvarint(uint64(a.ExpiresMillis))
+	}
 }
 
 // history writes what is there under personalise and returns which parts that are.

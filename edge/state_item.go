@@ -295,13 +295,16 @@ func (h *History) dropItem(least int) {
 	}
 }
 
-// drop makes the history smaller and reports whether it could: the oldest items go
-// first, those that were only looked at before those that were bought, and those
+// drop makes the history smaller and reports whether it could: the oldest attributes
+// go first, then the oldest items, those that were only looked at before those that were bought, and those
 // before what is in the cart; then interests, the least first, and then whole
 // counters from the last on: each begins anew, and knows nothing until its window
 // fills.
 func (h *History) drop() bool {
 	switch {
+	case len(h.Attributes) > 0:
+		i := h.oldestAttribute()
+		h.Attributes = slices.Delete(h.Attributes, i, i+1)
 	case len(h.Items) > 0:
 		h.dropItem(classTaken)
 	case len(h.Interests) > 0:

@@ -64,12 +64,12 @@ func (r *stateReader) oldRest(s *State, version byte) {
 	r.fail(n > MaxEventWindows)
 	s.CountZone = r.uint32()
 	if !r.bad {
-		r.counters(s, n, true)
+		r.counters(&s.History, n, true)
 	}
 	n = int(r.byte())
 	r.fail(n > MaxEvents)
 	if !r.bad {
-		r.keys(s, n)
+		s.Counted = r.keys(s.Counted, n)
 		s.Counted = s.Counted[max(0, len(s.Counted)-MaxEvents):]
 	}
 }

@@ -46,6 +46,13 @@ type Request struct {
 	// neither. A state that begins for a customer has the customer's id, so that
 	// lots fall the same wherever the customer is met first.
 	Profile, System string
+	// Identified says that Profile is the browser's own word, proved by a token.
+	Identified bool
+	// Unidentified is the code for which such a token was refused, "" for none.
+	Unidentified string
+	// SignOut says that nobody is known to be there any more: what belongs to a known
+	// person is forgotten in this browser.
+	SignOut bool
 }
 
 // A Device is what is known of the visitor's device. Model, OSVersion, Screen

@@ -40,18 +40,23 @@ const (
 	ActReject   = "reject"
 	ActToken    = "token"  // a token was made
 	ActRevoke   = "revoke" // a token was revoked
+	// ActIdentityKey makes a key by which a site says who has signed in,
+	// ActRevokeIdentity ends one; Token names it.
+	ActIdentityKey    = "identity-key"
+	ActRevokeIdentity = "revoke-identity-key"
 	// ActItems imports a feed of items, ActDeleteItem takes one out.
 	ActItems      = "items"
 	ActDeleteItem = "delete-item"
 	// What is not the desk's own, noted by Noted.
-	ActForget     = "forget"      // a person is to be forgotten; whose entry does not say
-	ActDropSink   = "drop-sink"   // how far a sink was is forgotten
-	ActReplayDead = "replay-dead" // a dead letter was given to its sink again
-	ActDropDead   = "drop-dead"   // a dead letter was deleted
-	ActRotateKey  = "rotate-key"  // a sealing key was made
-	ActRetireKey  = "retire-key"  // a sealing key was ended
-	ActResetKeys  = "reset-keys"  // all sealing keys but DATA/key were given up
-	ActVoid       = "void"        // the entry that Voids names did not take effect
+	ActForget       = "forget"        // a person is to be forgotten; whose entry does not say
+	ActDropSink     = "drop-sink"     // how far a sink was is forgotten
+	ActReplayDead   = "replay-dead"   // a dead letter was given to its sink again
+	ActDropDead     = "drop-dead"     // a dead letter was deleted
+	ActRotateKey    = "rotate-key"    // a sealing key was made
+	ActRetireKey    = "retire-key"    // a sealing key was ended
+	ActResetKeys    = "reset-keys"    // all sealing keys but DATA/key were given up
+	ActVoid         = "void"          // the entry that Voids names did not take effect
+	ActEraseProfile = "erase-profile" // what is held of a person was deleted; whose entry does not say
 )
 
 // An Entry is one line of the audit log. It is written before what it tells of

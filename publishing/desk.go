@@ -34,6 +34,10 @@ type Options struct {
 	// SealPreview returns the token that opens a site's preview to whoever has it
 	// until a time; nil where there are no previews.
 	SealPreview func(site, id string, until time.Time) (string, error)
+	// SealSecret seals a site's secret for the store, ParsePublic says of which
+	// algorithm a public key in PEM is. They are needed for identity keys alone.
+	SealSecret  func(site string, secret []byte) string
+	ParsePublic func(pem string) (algorithm string, err error)
 	// Builtin are the modules that come with the node; every site may publish
 	// them without an upload.
 	Builtin func() []edge.ModuleRef
@@ -46,9 +50,10 @@ type Options struct {
 // A Desk is where everything is done that happens to a module at a site. Make
 // it with New.
 type Desk struct {
-	o        Options
-	builtins builtinReports
-	tokens   atomic.Uint64 // how often one was made or revoked at this desk
+	o          Options
+	builtins   builtinReports
+	tokens     atomic.Uint64 // how often one was made or revoked at this desk
+	identities atomic.Uint64 // the same of identity keys
 }
 
 // New returns a desk.

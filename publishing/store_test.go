@@ -113,10 +113,18 @@ func newBenchOf(t testing.TB, o stream.Options, quota publishing.Quota) *bench {
 	t.Cleanup(func() { b.close(t) })
 	b.Desk = publishing.New(publishing.Options{
 		Modules: b.store, Documents: b.store, Notes: b.store, Audits: b.store, Releases: b.store, Items: b.store, Checker: modules{b}, Loader: loader{store: b.store}, Compiler: compiler{b},
-		Builtin: func() []edge.ModuleRef { return b.builtin }, SealPreview: sealer.SealPreview, Quota: quota, Now: func() time.Time { return b.now },
+		Builtin: func() []edge.ModuleRef { return b.builtin }, SealPreview: sealer.SealPreview, SealSecret: sealer.SealSecret, ParsePublic: parsePublic, Quota: quota, Now: func() time.Time { return b.now },
 	})
 	b.put(t, site("shop"), 0)
 	return b
+}
+
+// parsePublic knows one public key.
+func parsePublic(pem string) (string, error) {
+	if pem == "the public one" {
+		return "EdDSA", nil
+	}
+	return "", errors.New("not a public key")
 }
 
 // open opens the bench's store, close closes it.

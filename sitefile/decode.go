@@ -49,7 +49,7 @@ func (d *decoder) decode(files []*file) {
 	d.each(files, "fields", func(n *node) {
 		d.doc.Fields = append(d.doc.Fields, edge.OwnField{
 			Name: n.str("name"), Type: n.str("type"), Purpose: n.str("purpose"), Origin: n.str("origin"),
-			From: n.str("from"), Value: n.get("value").json(), Event: n.str("event"), Prop: n.str("prop"),
+			From: n.str("from"), Value: n.get("value").json(), Event: n.str("event"), Prop: n.str("prop"), ExpireDays: n.number("expireDays"),
 		})
 		d.named(d.index.fields, n, n.str("name"), "the field")
 	})
@@ -123,6 +123,7 @@ func (d *decoder) settings(n *node) {
 	s.Origins, s.Languages = n.strs("origins"), n.strs("languages")
 	s.Currency, s.TimeZone = n.str("currency"), n.str("timezone")
 	s.RetainDays, s.Prompts = n.number("retainDays"), n.strs("prompts")
+	s.ProfileDays = n.number("profileDays")
 	s.StateEpoch, s.BoughtDays, s.Cap = uint32(n.number("stateEpoch")), n.number("boughtDays"), n.limit("cap")
 	for _, surface := range edge.Surfaces {
 		if c := n.get("caps").limit(surface); c != nil {

@@ -28,7 +28,7 @@ var (
 	kindNames    = []string{"html", "text", "json", "image", "link", "items"}
 	typeWords    = []string{"i64", "f64", "bool", "string", "list"}
 	originWords  = []string{"first", "second", "third", "zero"}
-	sourceWords  = []string{"settings", "event"}
+	sourceWords  = []string{"settings", "event", "profile", "answer"}
 	purposeWords = consent.All.Names()
 )
 
@@ -74,6 +74,7 @@ var settingsShape = &shape{name: "settings", kind: mapping, says: "The site's ow
 	{"cap", capShape, false},
 	{"caps", &shape{kind: mapping, says: "How often promotions may be shown to a visitor on each surface.", keys: capKeys()}, false},
 	{"boughtDays", &shape{kind: whole, least: 1, most: edge.MaxWindowDays, says: "For how many days what was bought is not promoted; without it thirty."}, false},
+	{"profileDays", &shape{kind: whole, least: 1, most: edge.MaxProfileDays, says: "How many days a known person's profile is kept that nothing touches."}, false},
 	{"stateEpoch", &shape{kind: whole, least: 1, most: 1_000_000, says: "What browsers carry that began under a smaller epoch is dropped: raise it by one to start everybody fresh."}, false},
 	{"why", yes("Lets a page ask for an explanation of each decision."), false},
 	{"secondPerson", yes("Lets nobody publish alone: another person must approve."), false},
@@ -108,10 +109,11 @@ var fieldShape = &shape{name: "field", kind: mapping, says: "A field of the site
 	{"type", oneOf(typeWords, "What its values are."), true},
 	{"purpose", oneOf(purposeWords, "The purpose that unlocks it."), true},
 	{"origin", oneOf(originWords, "Whose data it is: the site's own (first), a partner's (second), somebody else's (third), or what the visitor said (zero)."), true},
-	{"from", oneOf(sourceWords, "Where its value comes from: settings (value), or event (the latest event of that name in the beacon, its property prop)."), true},
+	{"from", oneOf(sourceWords, "Where its value comes from: settings (value), event (the latest event of that name in the beacon, its property prop), profile (of a known person, the property prop of the latest event of that name that the site's servers told), or answer (the property prop of the visitor's latest answer)."), true},
 	{"value", &shape{any: true, says: "The value, from settings."}, false},
-	{"event", some("The event's name, from event."), false},
-	{"prop", some("The event's property, from event."), false},
+	{"event", some("The event's name, from event or profile."), false},
+	{"prop", some("The event's property, from event, profile or answer."), false},
+	{"expireDays", &shape{kind: whole, least: 1, most: edge.MaxProfileDays, says: "For how many days after its event a value from profile or answer is known."}, false},
 }}
 
 var audienceShape = &shape{name: "audience", kind: mapping, says: "A condition with a name.", keys: []key{

@@ -82,6 +82,7 @@ func (r *renderer) site() pairs {
 		}
 		p.put("event", f.Event)
 		p.put("prop", f.Prop)
+		p.put("expireDays", f.ExpireDays)
 		fields = append(fields, p)
 	}
 	out.put("fields", fields)
@@ -137,6 +138,7 @@ func (r *renderer) settings() pairs {
 	}
 	out.put("caps", caps)
 	out.put("boughtDays", s.BoughtDays)
+	out.put("profileDays", s.ProfileDays)
 	out.put("stateEpoch", int(s.StateEpoch))
 	out.put("why", s.Why)
 	out.put("secondPerson", s.SecondPerson)

@@ -174,7 +174,7 @@ func (m maker) document() *edge.ReleaseDocument {
 		Settings: edge.Settings{
 			Origins: []string{"https://shop.example", "http://127.0.0.1:8080"}, Languages: []string{m.of([]string{"no", "en"}), "zh-Hans"}, Currency: "NOK", TimeZone: "Europe/Oslo",
 			Consent: consent.Policy{StrictGPC: m.IntN(2) == 0, TCF: []consent.TCFReading{consent.ByPurpose, consent.ByPublisher, 1, 755, consent.MaxTCFVendor}[m.IntN(5)], PurposeOneTreatment: m.IntN(2) == 0, ContextBeforeAnswer: m.IntN(2) == 0, Open: consent.Openings{Elsewhere: m.set()}},
-			Prompts: []string{"2026-11", "2026-12"}[:m.IntN(3)], RetainDays: m.IntN(edge.MaxRetainDays), StateEpoch: m.Uint32N(3), BoughtDays: m.IntN(3), Cap: m.limit(), Why: m.IntN(2) == 0, SecondPerson: m.IntN(2) == 0,
+			Prompts: []string{"2026-11", "2026-12"}[:m.IntN(3)], RetainDays: m.IntN(edge.MaxRetainDays), ProfileDays: m.IntN(edge.MaxProfileDays), StateEpoch: m.Uint32N(3), BoughtDays: m.IntN(3), Cap: m.limit(), Why: m.IntN(2) == 0, SecondPerson: m.IntN(2) == 0,
 		},
 	}
 	if c := m.limit(); c != nil {
@@ -186,7 +186,7 @@ func (m maker) document() *edge.ReleaseDocument {
 	for i := range m.IntN(3) {
 		d.Fields = append(d.Fields, edge.OwnField{Name: fmt.Sprint("shop.f", i), Type: m.of(typeWords), Purpose: m.of(purposeWords), Origin: m.of(originWords), From: "settings", Value: m.raw(m.json(2))})
 	}
-	d.Fields = append(d.Fields, edge.OwnField{Name: "shop.seen", Type: "i64", Purpose: "profile", Origin: "first", From: "event", Event: m.some(), Prop: m.some()})
+	d.Fields = append(d.Fields, edge.OwnField{Name: "shop.seen", Type: "i64", Purpose: "profile", Origin: "first", From: "profile", Event: m.some(), Prop: m.some(), ExpireDays: m.IntN(9)})
 	for range m.IntN(3) {
 		d.Audiences = append(d.Audiences, edge.Audience{Name: m.name(), Description: m.text(), When: m.some()})
 		d.Modules = append(d.Modules, edge.ModuleRef{Name: m.name(), Version: "1.0.0", Hash: fmt.Sprintf("%064x", m.Uint64()), Settings: m.raw(m.object(3)), Signature: m.text()})

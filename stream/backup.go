@@ -67,7 +67,7 @@ const (
 // sealed with any.
 var backupOrder = []string{
 	"KV_" + pointerBucket, "KV_" + noteBucket, "KV_" + reserveBucket, "KV_" + flowBucket, deadStream,
-	"KV_" + itemBucket, auditStream, "OBJ_" + moduleBucket, "OBJ_" + bodyBucket, recordStream, eventStream, rewrittenStream, "KV_" + keyBucket,
+	"KV_" + itemBucket, "KV_" + profileBucket, auditStream, "OBJ_" + moduleBucket, "OBJ_" + bodyBucket, recordStream, eventStream, rewrittenStream, "KV_" + keyBucket,
 }
 
 // A BackupReport is what a backup holds.

@@ -65,6 +65,7 @@ func fullStream(t *testing.T, dir string) *Stream {
 	awaitRecords(t, s, 1)
 	importItems(t, s, edge.ItemFeed{Items: hats(0, 1000), Full: true}, itemDay)
 	putRing(t, s, "one", 0)
+	storeProfile(t, s)
 	return s
 }
 

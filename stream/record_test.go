@@ -336,6 +336,7 @@ func TestStatsTellWhatLiesOnDisk(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
+	storeProfile(t, s)
 	got := map[string]uint64{}
 	for _, size := range s.Stats().Stores {
 		got[size.Name] = size.Messages
@@ -345,7 +346,7 @@ func TestStatsTellWhatLiesOnDisk(t *testing.T) {
 	}
 	// A document is a chunk and its description, a catalogue a part and its head;
 	// the reserve holds where the audit log ends, and that there are keys.
-	if want := map[string]uint64{"audit": 1, "dead": 1, "events": 1, "flow": 1, "items": 2, "keys": 1, "ledger": 1, "modules": 2, "pointers": 1, "records": 1, "releases": 2, "reserve": 2, "rewritten": 1}; !reflect.DeepEqual(got, want) {
+	if want := map[string]uint64{"audit": 1, "dead": 1, "events": 1, "flow": 1, "items": 2, "keys": 1, "ledger": 1, "modules": 2, "pointers": 1, "profiles": 1, "records": 1, "releases": 2, "reserve": 2, "rewritten": 1}; !reflect.DeepEqual(got, want) {
 		t.Errorf("Stores = %v, want %v", got, want)
 	}
 	for range 2 { // and of a server that is gone the last that is known

@@ -27,8 +27,11 @@ const (
 	flowBucket    = "flow"
 	itemBucket    = "items"
 	keyBucket     = "keys"
-	deadStream    = "DEAD"
-	deadSubject   = "dead." // and the site, the sink, the message and the place in it
+	profileBucket = "profiles"
+
+	profileSubject = "$KV." + profileBucket + "." // and the site, and the person
+	deadStream     = "DEAD"
+	deadSubject    = "dead." // and the site, the sink, the message and the place in it
 )
 
 // storeNames are all streams that there are, with the names that Stats gives
@@ -47,6 +50,7 @@ var storeNames = map[string]string{
 	rewrittenStream:       "rewritten",
 	"KV_" + itemBucket:    "items",
 	"KV_" + keyBucket:     "keys",
+	"KV_" + profileBucket: "profiles",
 }
 
 // Bounds on disk of what is kept for good. What is full refuses.
@@ -57,6 +61,7 @@ const (
 	maxReserveBytes = 256 << 20
 	maxAuditBytes   = 4 << 30
 	maxItemsBytes   = 8 << 30   // all sites' catalogues, compressed
+	maxPeopleBytes  = 32 << 30  // all profiles; a usual one has a few hundred bytes
 	maxFlowBytes    = 256 << 20 // a forgetting takes about 250 bytes
 	maxDeadBytes    = 256 << 20 // past it the oldest dead letters go
 	maxKeysBytes    = 1 << 20   // a ring has at most edge.MaxRingBytes
@@ -91,6 +96,8 @@ type stores struct {
 	dead     jetstream.Stream
 	items    jetstream.KeyValue // catalogues
 	ring     jetstream.KeyValue // the ring of sealing keys
+	profiles jetstream.KeyValue // by site and person
+	people   jetstream.Stream   // what the profiles lie in
 
 	rewritten jetstream.Stream // messages of events and records that were written anew
 }
@@ -120,6 +127,9 @@ func (st *stores) open(js jetstream.JetStream, o *Options) error {
 		return err
 	}
 	if err := st.openNotes(ctx, js, o); err != nil {
+		return err
+	}
+	if err := st.openProfiles(ctx, js); err != nil {
 		return err
 	}
 	return st.openFlow(ctx, js, o)
@@ -268,6 +278,32 @@ func (st *stores) openFlow(ctx context.Context, js jetstream.JetStream, o *Optio
 	})
 	if err != nil {
 		return fmt.Errorf("open dead letters: %w", err)
+	}
+	return nil
+}
+
+// openProfiles makes the store of profiles: a bucket whose values may be overwritten on
+// disk, which the client's own buckets deny.
+func (st *stores) openProfiles(ctx context.Context, js jetstream.JetStream) (err error) {
+	st.people, err = js.CreateOrUpdateStream(ctx, jetstream.StreamConfig{
+		Name:                   "KV_" + profileBucket,
+		Description:            "profiles of known people, by site and the keyed hash of their id",
+		Subjects:               []string{profileSubject + ">"},
+		Storage:                jetstream.FileStorage,
+		Retention:              jetstream.LimitsPolicy,
+		Discard:                jetstream.DiscardNew,
+		MaxBytes:               maxPeopleBytes,
+		MaxMsgsPerSubject:      1,
+		AllowRollup:            true,
+		AllowDirect:            true,
+		AllowMsgTTL:            true,
+		SubjectDeleteMarkerTTL: deletedAge,
+	})
+	if err != nil {
+		return fmt.Errorf("open profiles: %w", err)
+	}
+	if st.profiles, err = js.KeyValue(ctx, profileBucket); err != nil {
+		return fmt.Errorf("open profiles: %w", err)
 	}
 	return nil
 }

@@ -68,6 +68,12 @@ func generate() ([]byte, error) {
 		"CountDays":      edge.MaxWindowDays,
 		"CountKeys":      edge.MaxEvents,
 		"MaxStateBytes":  edge.MaxStateBytes,
+		"StateAnswers":   edge.MaxStateAttributes,
+		"MaxAttributes":  edge.MaxAttributes,
+		"MaxLinked":      edge.MaxLinked,
+		"ProfileKeys":    edge.ProfileKeys,
+		"MaxProfile":     edge.MaxProfileStored >> 10,
+		"ProfileDays":    edge.DefaultProfileDays,
 		"SessionMinutes": int(edge.SessionGap.Minutes()),
 	})
 	return document.Bytes(), err

@@ -100,7 +100,7 @@
 #define NEAR_DAY_COUNTERS ((near_map_field){48})
 // hour.counters: events by name, halved every hour. Needs personalise.
 #define NEAR_HOUR_COUNTERS ((near_map_field){49})
-// orders: number of purchases in this browser. Needs personalise.
+// orders: number of purchases of this visitor. Needs personalise.
 #define NEAR_ORDERS ((near_int_field){50})
 // orders.days_since: days since the last purchase. Needs personalise.
 #define NEAR_ORDERS_DAYS_SINCE ((near_int_field){51})

@@ -106,7 +106,7 @@ const (
 	DayCounters MapField = 48
 	// hour.counters: events by name, halved every hour. Needs personalise.
 	HourCounters MapField = 49
-	// orders: number of purchases in this browser. Needs personalise.
+	// orders: number of purchases of this visitor. Needs personalise.
 	Orders IntField = 50
 	// orders.days_since: days since the last purchase. Needs personalise.
 	OrdersDaysSince IntField = 51

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"text/tabwriter"
+
+	"github.com/nearside/nearside/edge"
+)
+
+const profilesLine = "profiles show --site ID --profile CUSTOMER | profiles erase --site ID --profile CUSTOMER [settings]"
+
+// profilesCommand shows and erases what is held of a known person.
+func profilesCommand(ctx context.Context, args []string, io stdio) error {
+	words := map[string]func(context.Context, []string, stdio) error{"show": showProfileCommand, "erase": eraseProfileCommand}
+	if len(args) == 0 || words[args[0]] == nil && !isHelp(args[0]) {
+		return usagef("want nearside %s", profilesLine)
+	}
+	if isHelp(args[0]) {
+		fmt.Fprintf(io.out, "Usage: nearside %s\n\nnearside profiles show --help and so on list the settings.\n", profilesLine)
+		return nil
+	}
+	return words[args[0]](ctx, args[1:], io)
+}
+
+// customerRequest reads the settings that name a customer, and returns the request
+// about them.
+func customerRequest(cfg *Config, fs *flag.FlagSet, args []string, method string) (r apiRequest, err error) {
+	var site, customer string
+	siteFlag(fs, &site)
+	fs.StringVar(&customer, "profile", "", "the customer whom the site knows by this `id`")
+	if err := cfg.parse(fs, args); err != nil {
+		return r, err
+	}
+	if site == "" || customer == "" {
+		return r, usagef("want --site ID --profile CUSTOMER")
+	}
+	path := "/v1/sites/" + url.PathEscape(site) + "/profile?" + url.Values{"profile": {customer}}.Encode()
+	return apiRequest{method: method, path: path}, nil
+}
+
+func showProfileCommand(ctx context.Context, args []string, io stdio) error {
+	cfg := defaults()
+	fs := cfg.flags("profiles show --site ID --profile CUSTOMER [settings]", io.out, clientSettings...)
+	asJSON := fs.Bool("json", false, "print the API's answer as JSON")
+	r, err := customerRequest(&cfg, fs, args, http.MethodGet)
+	if err != nil {
+		return err
+	}
+	var p edge.ProfileReport
+	if err := callNode(ctx, &cfg, io, r, &p); err != nil {
+		return err
+	}
+	if *asJSON {
+		return printJSON(io, p)
+	}
+	return printProfile(io, &p)
+}
+
+// printProfile prints all of a profile.
+func printProfile(io stdio, p *edge.ProfileReport) error {
+	t := &table{tabwriter.NewWriter(io.out, 0, 8, 2, ' ', 0)}
+	t.row("profile", p.Profile)
+	t.row("lots by", p.Lot)
+	t.row("began", clock(p.Began))
+	t.row("touched", clock(p.Seen))
+	t.row("last there", clock(p.Visited))
+	t.row("kept until", clock(p.Kept))
+	for _, id := range p.Linked {
+		t.row("was visitor", id)
+	}
+	t.row("stage", p.Journey.Stage, p.Journey.Intent)
+	t.row("products viewed", p.Journey.Views)
+	t.row("orders", p.Journey.Orders, clock(p.Journey.FirstOrder), clock(p.Journey.LastOrder))
+	t.row("event keys", p.EventKeys)
+	t.row()
+	t.row("ATTRIBUTE", "VALUE", "ORIGIN", "PURPOSE", "TOLD", "EXPIRES")
+	for _, a := range p.Tells {
+		t.row(a.Name, string(a.Value), a.Origin, a.Purpose, clock(a.At), clock(a.Expires))
+	}
+	t.row()
+	t.row("ITEM", "CATEGORY", "VIEWED", "BOUGHT", "IN THE CART", "QUANTITY")
+	for _, i := range p.Items {
+		t.row(i.ID, i.Category, clock(i.Viewed), clock(i.Bought), clock(i.Cart), i.Quantity)
+	}
+	for _, list := range []struct {
+		name   string
+		values map[string]float64
+	}{{"INTEREST", p.Interests}, {"ACTIVITY", p.Activity}} {
+		t.row()
+		t.row(list.name, "LEFT")
+		for _, name := range slices.Sorted(maps.Keys(list.values)) {
+			t.row(name, list.values[name])
+		}
+	}
+	for _, c := range p.Counters {
+		t.row()
+		t.row("COUNTED "+c.Event, "TIMES")
+		for _, day := range slices.Sorted(maps.Keys(c.Days)) {
+			t.row(day, c.Days[day])
+		}
+	}
+	return t.Flush()
+}
+
+func eraseProfileCommand(ctx context.Context, args []string, io stdio) error {
+	cfg := defaults()
+	fs := cfg.flags("profiles erase --site ID --profile CUSTOMER [settings]", io.out, clientSettings...)
+	r, err := customerRequest(&cfg, fs, args, http.MethodDelete)
+	if err != nil {
+		return err
+	}
+	var erased struct{ Visitors []string }
+	if err := callNode(ctx, &cfg, io, r, &erased); err != nil {
+		return err
+	}
+	// The ids alone go to standard output, for scripts: their events are erased by them.
+	for _, id := range erased.Visitors {
+		fmt.Fprintln(io.out, id)
+	}
+	fmt.Fprintf(io.err, "Erased. %d visitors were this customer; their events stay until they are forgotten too (docs/SERVER.md).\n", len(erased.Visitors))
+	return nil
+}
