@@ -51,9 +51,10 @@ var architecture = map[string]folder{
 	"edge/edgetest": {ours: engine},
 
 	"collector": {
-		ours:    []string{"edge", "edge/consent", "edge/memo"},
+		ours:    []string{"collector/rights", "edge", "edge/consent", "edge/memo"},
 		outside: []string{"github.com/valyala/fasthttp", "github.com/mssola/useragent", "golang.org/x/text"},
 	},
+	"collector/rights":           {ours: append([]string{"prompt"}, engine...), without: inputAndOutput},
 	"collector/internal/gendata": {ours: []string{"internal/datafile"}},
 	"internal/datafile":          {},
 	"geo": {

@@ -4,6 +4,8 @@ package main
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"io"
 	"time"
 
@@ -53,4 +55,21 @@ func writeProfileMetrics(w io.Writer, s stream.ProfileStats) {
 	counter(w, "nearside_profile_conflicts_total", "writes that found another node's and were made anew", s.Conflicts)
 	counter(w, "nearside_profile_write_errors_total", "writes that failed and are tried again", s.Failed)
 	counter(w, "nearside_profile_changes_dropped_total", "changes for which there was no room", s.Dropped)
+}
+
+// Mine implements collector.Profiles.
+func (p people) Mine(site string, state *edge.State) (json.RawMessage, error) {
+	if state.Known.Profile == (edge.ProfileID{}) {
+		return nil, nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), eraseWait)
+	defer cancel()
+	profile, err := p.profiles.Stored(ctx, site, state.Known.Profile)
+	if errors.Is(err, stream.ErrNoProfile) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(profile.Report(state.Known.Profile, time.Now(), p.keep(site)))
 }

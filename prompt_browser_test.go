@@ -97,15 +97,21 @@ func startPromptSite(t *testing.T, lang string, count bool) *promptSite {
 func (s *promptSite) visit(t *testing.T) *tab {
 	t.Helper()
 	b := newTab(t, 1100, 800)
+	b.notARobot()
+	b.open(s.address)
+	return b
+}
+
+// notARobot makes the browser say of itself what one with a window says.
+func (b *tab) notARobot() {
+	b.t.Helper()
 	const agent = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36"
 	brands := []*emulation.UserAgentBrandVersion{{Brand: "Chromium", Version: "142"}}
 	if _, err := chromedp.Call(b.ctx, emulation.SetUserAgentOverride, emulation.SetUserAgentOverrideParams{
 		UserAgent: agent, UserAgentMetadata: &emulation.UserAgentMetadata{Brands: brands, Platform: "Linux"},
 	}); err != nil {
-		t.Fatal(err)
+		b.t.Fatal(err)
 	}
-	b.open(s.address)
-	return b
 }
 
 const promptShows = `!document.querySelector('.near-prompt').hidden`

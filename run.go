@@ -176,6 +176,7 @@ func (n *node) open(ctx context.Context) (err error) {
 		MaxConns: n.cfg.Door.MaxConns, MaxConnsPerIP: n.cfg.Door.MaxConnsPerIP,
 		ReadTimeout: n.cfg.Door.ReadTimeout, WriteTimeout: n.cfg.Door.WriteTimeout, IdleTimeout: n.cfg.Door.IdleTimeout,
 		Logger: n.log, Ready: n.ready, Keys: newServerKeys(n.desk, n.log), Identities: newIdentities(n.desk, n.sealer, n.log),
+		Eraser: eraser{n.flows, n.people}, Profiles: n.people,
 	})
 	return err
 }

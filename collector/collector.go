@@ -36,6 +36,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"github.com/nearside/nearside/collector/rights"
 	"github.com/nearside/nearside/edge"
 )
 
@@ -78,6 +79,13 @@ type Options struct {
 	// Identities knows by which keys sites say who has signed in. Without it nobody can
 	// be identified by a page.
 	Identities Identities
+
+	// Eraser lets everything forget a visitor who asks for it. Without it the answer
+	// is that the server cannot.
+	Eraser Eraser
+	// Profiles adds what is held of a known customer to what visitors may ask for;
+	// nothing if nil.
+	Profiles Profiles
 
 	// Prefix is where the public addresses answer on a site's own origin, and
 	// the cookie's path: a slash and plain characters, DefaultPrefix if empty.
@@ -123,20 +131,23 @@ type Server struct {
 	files     []route
 	devices   *devices
 	languages *languages
-	referrers *referrers
-	metrics   *metrics
-	door      *door
-	tuning    atomic.Pointer[tuning]
-	paces     *paces
-	rations   *rations
-	dates     dates
-	exchanges sync.Pool
-	batches   sync.Pool
-	large     largeBodies
-	decides   sync.Pool
-	draining  atomic.Bool
-	stopping  atomic.Bool // Shutdown closes what rests
-	logBroken atomic.Bool // the publisher failed last time, and not for being slow
+	page      *rights.Page
+	// pageLanguages are the page's own.
+	pageLanguages *siteLanguages
+	referrers     *referrers
+	metrics       *metrics
+	door          *door
+	tuning        atomic.Pointer[tuning]
+	paces         *paces
+	rations       *rations
+	dates         dates
+	exchanges     sync.Pool
+	batches       sync.Pool
+	large         largeBodies
+	decides       sync.Pool
+	draining      atomic.Bool
+	stopping      atomic.Bool // Shutdown closes what rests
+	logBroken     atomic.Bool // the publisher failed last time, and not for being slow
 
 	mu      sync.Mutex
 	closed  bool
@@ -169,10 +180,14 @@ func New(o Options) (*Server, error) {
 		}
 		devScript.sourceMap = o.DevTagMap
 	}
+	page, err := rights.New()
+	if err != nil {
+		return nil, fmt.Errorf("collector: %w", err)
+	}
 	s := &Server{
 		options: o, engine: o.Engine, publisher: o.Publisher, script: plain, devScript: devScript,
 		devices: newDevices(), languages: newLanguages(), referrers: newReferrers(), metrics: newMetrics(),
-		paces: newPaces(), rations: newRations(),
+		paces: newPaces(), rations: newRations(), page: page, pageLanguages: newSiteLanguages(rights.Languages),
 	}
 	if err := s.Tune(o.Tuning); err != nil {
 		return nil, err

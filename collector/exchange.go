@@ -78,16 +78,11 @@ func (x *exchange) hear(ctx *fasthttp.RequestCtx) {
 // reply gives fasthttp what is answered. After an error that is whether the page
 // may read it, and what had become of its cookies; the rest is the error's.
 func (x *exchange) reply(ctx *fasthttp.RequestCtx, err error) {
-	if x.foreign {
-		allowReading(ctx, x.headers.origin)
-	}
-	header := &ctx.Response.Header
-	for value := range x.jar.all {
-		header.AddBytesV("Set-Cookie", value)
-	}
+	x.lead(ctx)
 	if err != nil {
 		return
 	}
+	header := &ctx.Response.Header
 	setHeader(header, "Cache-Control", "no-store")
 	if !x.says {
 		ctx.SetStatusCode(fasthttp.StatusNoContent)
@@ -98,15 +93,33 @@ func (x *exchange) reply(ctx *fasthttp.RequestCtx, err error) {
 	ctx.Response.SwapBody(x.answer.appendJSON(body))
 }
 
-// begin finds out who asks.
+// lead sets what leads every answer: who may read it, and what becomes of the cookies.
+func (x *exchange) lead(ctx *fasthttp.RequestCtx) {
+	if x.foreign {
+		allowReading(ctx, x.headers.origin)
+	}
+	for value := range x.jar.all {
+		ctx.Response.Header.AddBytesV("Set-Cookie", value)
+	}
+}
+
+// begin finds out who asks, and whether what they say may be JSON.
 func (x *exchange) begin(s *Server) error {
+	if err := x.knock(s); err != nil {
+		return err
+	}
+	return checkContent(&x.headers)
+}
+
+// knock finds out who asks, and refuses who asks too often.
+func (x *exchange) knock(s *Server) error {
 	if x.headers.forwarded {
 		s.noteForwarded(&x.from)
 	}
 	if x.peer = s.peerOf(&x.from); !s.pace(&x.peer) {
 		return errTooManyRequests
 	}
-	return checkContent(&x.headers)
+	return nil
 }
 
 // describe makes the engine's request out of what was read.

@@ -19,6 +19,9 @@ type routeLabel uint8
 const (
 	routeBeacon routeLabel = iota
 	routeWithdraw
+	routeMine
+	routeForget
+	routePrivacy
 	routeEvents
 	routeDecide
 	routeTag
@@ -29,7 +32,7 @@ const (
 	routeCount
 )
 
-var routeNames = [routeCount]string{"beacon", "withdraw", "events", "decide", "tag", "healthz", "readyz", "none", "unread"}
+var routeNames = [routeCount]string{"beacon", "withdraw", "mine", "forget", "privacy", "events", "decide", "tag", "healthz", "readyz", "none", "unread"}
 
 // forServers reports whether a route is for the sites' servers, who have keys.
 func (r routeLabel) forServers() bool { return r == routeEvents || r == routeDecide }
@@ -106,6 +109,7 @@ func newMetrics() *metrics {
 		errUnknownSite, errOriginMissing, errURLOrigin, errUnavailable, errNotReady, errTooManyRequests,
 		errVersion, errExpectation,
 		errBrowser, errKeyInURL, errNoKey, errForeignSite, errOverQuota, errLargeBodies,
+		errNoState, errBadState, errErased, errNoEraser, errNamed(""),
 	} {
 		codes = append(codes, r.code)
 	}

@@ -22,6 +22,10 @@ func (s *Server) publicRoutes() []route {
 	routes := []route{
 		{"/v1/beacon", "POST", routeBeacon, s.beacon},
 		{"/v1/withdraw", "POST", routeWithdraw, s.withdraw},
+		{"/v1/mine", "GET, HEAD, POST", routeMine, s.mine},
+		{"/v1/forget", "POST", routeForget, s.forget},
+		{privacyPath, "GET, HEAD, POST", routePrivacy, s.privacy},
+		{bareCookiePath + privacyPath, "GET, HEAD, POST", routePrivacy, s.privacy},
 		{"/tag.js", get, routeTag, s.tag},
 		{"/healthz", get, routeHealth, s.healthz},
 		{"/readyz", get, routeReady, s.readyz},

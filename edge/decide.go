@@ -34,15 +34,9 @@ func (e *Engine) Decide(b *Beacon, r *Request, out *Outcome) error {
 	d := deciders.Get().(*decider)
 	defer d.free()
 
-	place := e.locator.Locate(r.Addr)
-	out.Verdict = e.answers.evaluate(&b.Consent, &release.doc.Settings.Consent,
-		consent.Region{Country: place.Country, Subdivision: place.Region}, r.Now)
-	d.begin(release, out.Verdict.Granted, b.Why)
-	d.asked, d.live, d.isPreview = b.Slots, live, isPreview
+	e.arrive(d, release, b, r, out)
+	d.live, d.isPreview = live, isPreview
 	d.isPromptOnly = b.Prompt.Answer != 0 && len(b.Events)+len(b.Slots) == 0
-	d.visit.begin(b, r)
-	d.visit.Source.Channel = r.Source.ChannelFor(d.granted)
-	d.visit.place(place.Coarsen(d.granted), release.zone)
 
 	out.surface = d.visit.Surface
 	e.openState(d, r, out)
@@ -77,6 +71,19 @@ func (e *Engine) Decide(b *Beacon, r *Request, out *Outcome) error {
 	e.makeEvents(d, b, r, out)
 	e.makeReceipts(d, b, r, out)
 	return nil
+}
+
+// arrive says what is believed of a page view before the state is read, and what of
+// it may be used.
+func (e *Engine) arrive(d *decider, release *Release, b *Beacon, r *Request, out *Outcome) {
+	place := e.locator.Locate(r.Addr)
+	out.Verdict = e.answers.evaluate(&b.Consent, &release.doc.Settings.Consent,
+		consent.Region{Country: place.Country, Subdivision: place.Region}, r.Now)
+	d.begin(release, out.Verdict.Granted, b.Why)
+	d.asked = b.Slots
+	d.visit.begin(b, r)
+	d.visit.Source.Channel = r.Source.ChannelFor(d.granted)
+	d.visit.place(place.Coarsen(d.granted), release.zone)
 }
 
 // asked returns where a slot stands among slots, -1 for nowhere.

@@ -81,7 +81,7 @@
     if (!isGrant && script.dataset.count == null) return;
     const purposes = bits(isGrant ? granted : []);
     const storage = purposes & 1;
-    const id = crypto.getRandomValues(new Uint32Array(4)).join("-");
+    const id = Array.from(crypto.getRandomValues(new Uint32Array(4)), (n) => n.toString(36)).join("-"); // the state keeps 32 characters of it at most
     let isOver = false;
     const stop = () => {
       removeEventListener("near:answer", send);

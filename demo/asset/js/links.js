@@ -7,7 +7,7 @@ import { withState, withWho } from "./address.js";
  * since the page was made, and content of a slot knows nothing of either.
  */
 const renew = (link) => {
-  if (link.origin !== location.origin || link.matches(".skip")) return;
+  if (link.origin !== location.origin || link.matches(".skip, [data-elsewhere]")) return;
   const href = "asIs" in link.dataset ? withWho(link.href) : withState(link.href, link.matches(".stage-again") ? { grant: "" } : {});
   if (link.getAttribute("href") !== href) link.setAttribute("href", href);
 };
