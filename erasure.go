@@ -106,9 +106,12 @@ func noteFound(e *edge.Erasure, place string, n uint64, problem error) {
 
 // LinkedTo implements console.Eraser. It reads the log twice: the event that links
 // a browser to a customer may come last, and one of another customer before.
-func (f *flows) LinkedTo(ctx context.Context, site, profile string) (browsers []edge.PersonKey, shared int, err error) {
+func (f *flows) LinkedTo(ctx context.Context, site, profile string, known []edge.PersonKey) (browsers []edge.PersonKey, shared int, err error) {
 	own := edge.PersonKeyOf(site, profile)
 	who := &person{profile: profile, keys: map[edge.PersonKey]struct{}{own: {}}}
+	for _, key := range known {
+		who.keys[key] = struct{}{}
+	}
 	log := stream.Query{Site: site}
 	if err := f.events.Events(ctx, log, func(e stream.LogEvent) error { who.meet(&e); return nil }); err != nil {
 		return nil, 0, err

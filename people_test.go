@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -280,6 +281,56 @@ func TestTwoBrowsersOfOnePerson(t *testing.T) {
 		if got := !strings.Contains(n.metrics(t), name+" 0\n"); got != want {
 			t.Errorf("metric %s is not 0: %v", name, got)
 		}
+	}
+}
+
+// Who erases from one browser is erased as the person they are known to be: the profile,
+// the events of both browsers, and the state that the other one still carries.
+func TestAPersonErasesAllThatIsTheirs(t *testing.T) {
+	n, secret, key := newPeopleShop(t)
+	a, b, other := n.newBrowser(t, "a"), n.newBrowser(t, "b"), n.newBrowser(t, "other")
+	for _, browser := range []*visitorBrowser{a, b} {
+		browser.send("", viewed, carted, styled)
+		browser.send(quote(signIn(secret, "crm-1", nil)))
+	}
+	other.send("", viewed)
+	other.send(quote(signIn(secret, "crm-2", nil)))
+	if status, text := n.asServer(t, "/v1/events", key, fmt.Sprintf(
+		`{"v":1,"site":"shop","profile":"crm-1","consent":{"granted":["storage","measure","profile","personalise"]},"events":[{"id":"l1","name":"loyalty","at":%d,"props":{"points":120}}]}`,
+		time.Now().UnixMilli())); status != 200 {
+		t.Fatalf("%d %s", status, text)
+	}
+	if got := profileOf(t, n, "crm-1"); len(got.Linked) != 2 {
+		t.Fatalf("the profile has %d browsers", len(got.Linked))
+	}
+	claim := func(path string) (int, string) {
+		res, text := n.post(t, path, fmt.Sprintf(`{"v":1,"site":"shop","state":%q}`, a.state), nil)
+		return res.StatusCode, text
+	}
+	if status, text := claim("/v1/mine"); status != 200 || !strings.Contains(text, `"profile":{`) || !strings.Contains(text, "shop.points") {
+		t.Errorf("mine: %d %s", status, text)
+	}
+	if status, text := claim("/v1/forget"); status != 200 {
+		t.Fatalf("%d %s", status, text)
+	}
+	for _, ev := range n.storedEvents(t, "shop") {
+		if id := ev["id"].(string); !strings.HasPrefix(id, "other") && ev["name"] != edge.ReceiptEvent {
+			t.Errorf("event %s is left", id)
+		}
+	}
+	if code := command(t.Context(), []string{"profiles", "show", "--site", "shop", "--profile", "crm-1", "--data", n.data}, stdio{out: io.Discard, err: io.Discard}); code != exitError {
+		t.Errorf("the profile is left: exit code %d", code)
+	}
+	if got := profileOf(t, n, "crm-2"); got.Journey.Views != 1 {
+		t.Errorf("another person's profile is %+v", got)
+	}
+	was := b.visitor()
+	check(t, "the other browser", b.show(), "seen", "new", "cart", "", "told", "")
+	if b.visitor() == was {
+		t.Error("the other browser goes on as who was erased")
+	}
+	if status, _ := claim("/v1/mine"); status != 410 {
+		t.Errorf("the old state is answered with %d", status)
 	}
 }
 

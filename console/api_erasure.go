@@ -4,6 +4,7 @@ package console
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"time"
 
@@ -14,9 +15,10 @@ import (
 // An Eraser erases persons from all that the node holds.
 type Eraser interface {
 	edge.Eraser
-	// LinkedTo returns the browsers that events tell to be a customer's alone, by
-	// the id that the customer has in events, and how many are others' too.
-	LinkedTo(ctx context.Context, site, profile string) (browsers []edge.PersonKey, shared int, err error)
+	// LinkedTo returns the browsers that are a customer's alone, of those that events
+	// tell, by the id that the customer has in events, and of those that are known
+	// besides; and how many are others' too.
+	LinkedTo(ctx context.Context, site, profile string, known []edge.PersonKey) (browsers []edge.PersonKey, shared int, err error)
 	// Erasure says how far an erasure is.
 	Erasure(ctx context.Context, p edge.Person) (edge.Erasure, error)
 	// Erasures are all that are known, of every site, without their places.
@@ -42,12 +44,15 @@ type erasureAnswer struct {
 	Shared int              `json:"shared,omitempty"`
 }
 
-// traces reads a request's person, and what its events may hold of them. profile
-// is the id that the customer has in events, "" for no customer.
-func (c *Console) traces(q *call) (t edge.Traces, profile string, err error) {
+// A customer is a known person: by the site's own id, and by the one in events.
+type customer struct{ name, profile string }
+
+// traces reads a request's person, and what its events may hold of them. who is empty
+// for no customer.
+func (c *Console) traces(q *call) (t edge.Traces, who customer, err error) {
 	var ask erasureRequest
 	if err := q.decode(&ask); err != nil {
-		return t, "", err
+		return t, who, err
 	}
 	ways := 0
 	for _, given := range []bool{ask.Person != (edge.PersonKey{}), ask.Visitor != "", ask.Profile != ""} {
@@ -58,18 +63,18 @@ func (c *Console) traces(q *call) (t edge.Traces, profile string, err error) {
 	t.Person = edge.Person{Site: q.site, Key: ask.Person}
 	switch {
 	case ways != 1:
-		return t, "", badRequest("person", "give the person's key, the visitor's id or the customer's, one of them")
+		return t, who, badRequest("person", "give the person's key, the visitor's id or the customer's, one of them")
 	case len(ask.Profile) > edge.MaxProfileBytes || len(ask.Visitor) > edge.MaxProfileBytes:
-		return t, "", badRequest("profile", "an id has at most %d bytes", edge.MaxProfileBytes)
+		return t, who, badRequest("profile", "an id has at most %d bytes", edge.MaxProfileBytes)
 	case ask.Profile != "" && c.options.ProfileID == nil:
-		return t, "", errNotFound
+		return t, who, errNotFound
 	case ask.Profile != "":
-		profile = c.options.ProfileID(q.site, ask.Profile)
-		t.Key, t.Texts = edge.PersonKeyOf(q.site, profile), []string{profile}
+		who = customer{ask.Profile, c.options.ProfileID(q.site, ask.Profile)}
+		t.Key, t.Texts = edge.PersonKeyOf(q.site, who.profile), []string{who.profile}
 	case ask.Visitor != "":
 		t.Key, t.Texts = edge.PersonKeyOf(q.site, ask.Visitor), []string{ask.Visitor}
 	}
-	return t, profile, nil
+	return t, who, nil
 }
 
 // erase answers POST /v1/sites/{site}/erasures.
@@ -77,7 +82,7 @@ func (c *Console) erase(q *call) error {
 	if c.options.Eraser == nil {
 		return errNotFound
 	}
-	t, profile, err := c.traces(q)
+	t, who, err := c.traces(q)
 	if err != nil {
 		return err
 	}
@@ -85,8 +90,8 @@ func (c *Console) erase(q *call) error {
 	var done erasureAnswer
 	// Who is erased is not noted.
 	err = q.desk().Noted(q.ctx(), q.actor, publishing.Admin, publishing.Entry{Act: publishing.ActForget, Site: q.site}, func() (err error) {
-		if profile != "" {
-			if done.Linked, done.Shared, err = c.options.Eraser.LinkedTo(q.ctx(), q.site, profile); err != nil {
+		if who.profile != "" {
+			if done.Linked, done.Shared, err = c.linkedTo(q, who); err != nil {
 				return err
 			}
 		}
@@ -95,13 +100,36 @@ func (c *Console) erase(q *call) error {
 				return err
 			}
 		}
-		done.Erasure, err = c.options.Eraser.Erase(q.ctx(), t.Person)
+		if done.Erasure, err = c.options.Eraser.Erase(q.ctx(), t.Person); err != nil || who.profile == "" || c.options.People == nil {
+			return err
+		}
+		// The profile goes last: it says which browsers are the person's.
+		if _, err = c.options.People.EraseProfile(q.ctx(), q.site, who.name); errors.Is(err, edge.ErrNone) {
+			return nil
+		}
 		return err
 	})
 	if err != nil {
 		return err
 	}
 	return q.json(http.StatusAccepted, done)
+}
+
+// linkedTo returns the browsers of a customer, by what events and the profile tell, and
+// how many are others' too.
+func (c *Console) linkedTo(q *call, who customer) (browsers []edge.PersonKey, shared int, err error) {
+	var known []edge.PersonKey
+	if c.options.People != nil {
+		switch profile, err := c.options.People.Profile(q.ctx(), q.site, who.name); {
+		case err == nil:
+			for _, id := range profile.Linked {
+				known = append(known, edge.PersonKeyOf(q.site, id))
+			}
+		case !errors.Is(err, edge.ErrNone):
+			return nil, 0, err
+		}
+	}
+	return c.options.Eraser.LinkedTo(q.ctx(), q.site, who.profile, known)
 }
 
 // erasure answers GET /v1/sites/{site}/erasures/{person}.
