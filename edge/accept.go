@@ -48,7 +48,7 @@ func (e *Engine) acceptEvents(d *decider, b *Beacon, r *Request, out *Outcome) {
 	d.visit.Untold = slices.ContainsFunc(d.untold, func(ev BeaconEvent) bool { return hasItems(ev.Name) })
 	d.visit.UntoldActs = slices.ContainsFunc(d.untold, func(ev BeaconEvent) bool { return learns(ev.Name) })
 	if d.granted.Has(needs) {
-		d.learn(b, r.Now)
+		e.learn(d, b, r)
 	}
 }
 

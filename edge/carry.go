@@ -45,7 +45,7 @@ func (e *Engine) openState(d *decider, r *Request, out *Outcome) {
 	if s := d.visit.State; s == nil {
 		e.beginState(d, r)
 	} else {
-		d.changed = s.forgetRefused(d.granted)
+		d.changed = e.forgetRefused(s, d.granted)
 		// Sealed with an older key, it is sealed anew, before that key is retired.
 		d.changed = s.touch(r.Now) || d.changed || e.sealer.isOutdated(r.State)
 	}
@@ -54,8 +54,12 @@ func (e *Engine) openState(d *decider, r *Request, out *Outcome) {
 
 // forgetRefused drops the history where what it needs is refused, and reports whether
 // there was any.
-func (s *State) forgetRefused(granted consent.Purposes) bool {
-	if granted.Has(s.historyNeeds()) || s.isEmpty() && s.Known.Edition == 0 {
+func (e *Engine) forgetRefused(s *State, granted consent.Purposes) bool {
+	if granted.Has(s.historyNeeds()) {
+		return false
+	}
+	e.lately.forget(&s.Visitor)
+	if s.isEmpty() && s.Known.Edition == 0 {
 		return false
 	}
 	s.History.reset()
@@ -66,7 +70,7 @@ func (s *State) forgetRefused(granted consent.Purposes) bool {
 // dropHistory hands the state back without the history that is refused. To write less
 // needs no purpose; the rest of the state stays as the browser has it.
 func (e *Engine) dropHistory(d *decider, r *Request, out *Outcome) {
-	if !d.visit.State.forgetRefused(d.granted) || r.Ahead {
+	if !e.forgetRefused(d.visit.State, d.granted) || r.Ahead {
 		return
 	}
 	d.changed = true

@@ -19,6 +19,7 @@ type Engine struct {
 	sealer  *Sealer
 
 	answers answers // of consent strings
+	lately  *lately
 
 	erasures Erasures // nil without any
 	profiles Profiles // nil where none are kept
@@ -48,7 +49,7 @@ type Options struct {
 
 // New returns an engine without sites.
 func New(o Options) *Engine {
-	e := &Engine{node: o.Node, locator: o.Locator, loader: o.Loader, sealer: o.Sealer, answers: newAnswers(), erasures: o.Erasures, previewer: o.Previewer, profiles: o.Profiles}
+	e := &Engine{node: o.Node, locator: o.Locator, loader: o.Loader, sealer: o.Sealer, answers: newAnswers(), lately: newLately(), erasures: o.Erasures, previewer: o.Previewer, profiles: o.Profiles}
 	e.releases.Store(&map[string]*Release{})
 	return e
 }

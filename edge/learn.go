@@ -16,19 +16,29 @@ const minCountedKeys = 16
 
 // learn has the state learn of the accepted events of a beacon, of each once. Without
 // personalise that is only which capped variants were shown.
-func (d *decider) learn(b *Beacon, now time.Time) {
+func (e *Engine) learn(d *decider, b *Beacon, r *Request) {
+	now := r.Now
 	s, c := d.visit.State, d.live.counting
 	var clock countClock
 	if d.granted.Has(consent.Personalise) && (len(s.Counters) > 0 || c != nil && len(c.events) > 0) {
 		clock = newCountClock(d.live.zone, now)
 		d.changed = s.keepCounters(c, clock, s.Last, d.isNew) || d.changed
 	}
-	l := learning{d: d, beacon: b, now: now, clock: clock}
+	l := learning{engine: e, d: d, clock: clock, site: d.release.Site()}
+	if !s.Known.is() { // whose profile learns besides
+		l.lately = e.lately
+		l.catchUp(now)
+	}
+	if r.Ahead {
+		l.lately = nil // perhaps nobody does it
+	}
 	for i := range d.events {
-		l.event(&d.events[i], &d.shown[i])
+		ev := &d.events[i]
+		l.event(ev, keyOf(ev), eventTime(b, ev, now), now, &d.shown[i])
 	}
 	for i := range d.late {
-		l.event(&d.late[i], &DecisionID{})
+		ev := &d.late[i]
+		l.event(ev, keyOf(ev), eventTime(b, ev, now), now, &DecisionID{})
 	}
 	if n := len(s.Counted) - max(l.latest, minCountedKeys); l.latest > 0 && n > 0 {
 		s.Counted = slices.Delete(s.Counted, 0, n)
@@ -37,15 +47,39 @@ func (d *decider) learn(b *Beacon, now time.Time) {
 
 // A learning is a state's learning of one beacon.
 type learning struct {
+	engine *Engine
 	d      *decider
-	beacon *Beacon
-	now    time.Time
 	clock  countClock
-	latest int // of the keys in Counted those of this beacon
+	site   string
+	lately *lately // nil for none
+	latest int     // of the keys in Counted those of this beacon
 }
 
-// event has the state learn of an event, of whose decision shown tells.
-func (l *learning) event(ev *BeaconEvent, shown *DecisionID) {
+// catchUp has the state learn of what another answer to the visitor had, which the
+// browser did not keep.
+func (l *learning) catchUp(now time.Time) {
+	d := l.d
+	if d.isNew {
+		return
+	}
+	d.missed, d.missedProps = l.lately.missing(d.missed[:0], d.missedProps[:0], l.site, &d.visit.State.Visitor, d.visit.State.Counted, now)
+	again := learning{engine: l.engine, d: d, clock: l.clock, site: l.site}
+	for i := range d.missed {
+		m := &d.missed[i]
+		var shown DecisionID
+		if m.name == "slot_impression" {
+			// It was opened before, so it can be.
+			shown, d.tokens, _ = l.engine.sealer.openDecisionID(d.tokens, l.site, tokenMember(m.props))
+		}
+		d.missedEvent = BeaconEvent{Name: m.name, Props: m.props}
+		again.event(&d.missedEvent, m.key, m.at, now, &shown)
+	}
+	l.latest += again.latest
+}
+
+// event has the state learn of an event that happened at a time, of whose decision shown
+// tells.
+func (l *learning) event(ev *BeaconEvent, key uint32, at, now time.Time, shown *DecisionID) {
 	d, s := l.d, l.d.visit.State
 	isPersonal := d.granted.Has(consent.Personalise)
 	counter := s.counter(ev.Name)
@@ -53,13 +87,11 @@ func (l *learning) event(ev *BeaconEvent, shown *DecisionID) {
 	if counter == nil && !isShown && !(isPersonal && learns(ev.Name)) {
 		return
 	}
-	key := keyOf(ev)
-	if at := slices.Index(s.Counted, key); at >= 0 {
-		s.Counted = append(slices.Delete(s.Counted, at, at+1), key)
+	if i := slices.Index(s.Counted, key); i >= 0 {
+		s.Counted = append(slices.Delete(s.Counted, i, i+1), key)
 		l.latest++
 		return
 	}
-	at := eventTime(l.beacon, ev, l.now)
 	isNews := counter != nil && counter.add(dayOf(at, l.clock.zone))
 	if isNews {
 		counter.forget(l.clock.today - Day(d.live.counting.longest(ev.Name)) + 1) // it may have come very late
@@ -74,6 +106,9 @@ func (l *learning) event(ev *BeaconEvent, shown *DecisionID) {
 		d.changed = true
 		s.Counted = append(s.Counted, key)
 		l.latest++
+		if l.lately != nil {
+			l.lately.add(l.site, &s.Visitor, ev, key, at, now)
+		}
 	}
 }
 
