@@ -83,7 +83,7 @@ func (w *wanderer) page(tab *tab) {
 }
 
 // beacon sends what a tab and the answers that nobody read left. One request of a
-// browser is under way at a time; see the tag's use of locks. A page that is being left
+// browser is under way at a time; TestTabsLoseNothing has two. A page that is being left
 // shows nothing any more.
 func (w *wanderer) beacon(tab *tab, isLeaving bool) {
 	node := w.random.IntN(len(w.nodes))
