@@ -52,7 +52,7 @@ func TestACookieThatComesAfterTheWithdrawalGoes(t *testing.T) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		choice := fmt.Sprint(!r.URL.Query().Has("refused"))
 		fmt.Fprintf(w, `<!doctype html><meta charset=utf-8><title>Shop</title><script>near=function(){(near.q=near.q||[]).push(arguments)};
-			near("consent",{storage:%[1]s,measure:%[1]s,profile:%[1]s})</script>%[2]s<body><h1>Hats</h1>`, choice,
+			near("consent",{storage:%[1]s,measure:%[1]s,profile:%[1]s,personalise:%[1]s})</script>%[2]s<body><h1>Hats</h1>`, choice,
 			tag.Snippet(tag.SnippetOptions{Src: "/_near/tag.js", Site: "shop"}))
 	})
 	handler.Handle("/_near/", &httputil.ReverseProxy{

@@ -325,7 +325,7 @@ func TestAStateOfOneCustomerEndsWhereAnotherComes(t *testing.T) {
 	// began for nobody goes on for whoever signs in.
 	for _, more := range []say{{"profile": "c-1"}, {}} {
 		more["state"], more["events"] = *a.State, viewed("e"+strconv.Itoa(len(more)))
-		if _, same := decide(usual, more); same == nil || same.VisitorID() != first.VisitorID() || len(same.Items) != 2 || !same.Customer {
+		if _, same := decide(usual, more); same == nil || same.VisitorID() != first.VisitorID() || len(same.Items) < 2 || !same.Customer {
 			t.Errorf("%v: state %+v", more["profile"], same)
 		}
 	}
