@@ -88,7 +88,7 @@ func TestTheDocumentedSnippetsHandTheStateOn(t *testing.T) {
 		t.Errorf("the page tells of %q, want %q", got, id)
 	}
 	b.do(chromedp.Click(`nav [lang=ru]`)) // the state goes along
-	b.until("the page in Russian", `document.documentElement.lang === 'ru' && document.querySelector('[name=state]')`)
+	b.until("the page in Russian", `document.documentElement?.lang === 'ru' && document.querySelector('[name=state]')`)
 	if stopped := eval[[]string](b, `window.__stopped`); len(stopped) > 0 {
 		t.Errorf("a policy stopped %q", stopped)
 	}

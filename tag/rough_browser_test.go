@@ -35,7 +35,7 @@ func TestAWithdrawalThatFailedIsToldLater(t *testing.T) {
 	s := newShop(t)
 	b := openTab(t).open(s.page("/", SnippetOptions{}, grant(allPurposes...), hero))
 	s.waitForEvent("page_view")
-	b.waitFor(`"near.shop" in localStorage`)
+	b.waitFor(answeredState)
 	b.run(`window.fetch = () => Promise.reject(new TypeError("offline")); near("consent","withdraw")`)
 	settle()
 	b.open(s.page("/2", SnippetOptions{}, strings.ReplaceAll(grant(allPurposes...), "true", "false"), hero))
@@ -127,3 +127,7 @@ func TestErrorsTellNoQuery(t *testing.T) {
 		t.Errorf("told %v", e.Props)
 	}
 }
+
+// answeredState holds once the answer to what the page sent is there: before it the entry
+// that stands for a state is the time when that left.
+const answeredState = `"near.shop" in localStorage && !(localStorage["near.shop"] > 0)`

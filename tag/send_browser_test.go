@@ -207,7 +207,7 @@ func TestStorageRefusedOnALaterPageIsWithdrawn(t *testing.T) {
 	s := newShop(t)
 	b := openTab(t).open(s.page("/", SnippetOptions{}, grant("measure", "context", "storage"), hero))
 	s.waitForEvent("page_view")
-	b.waitFor(`"near.shop" in localStorage`)
+	b.waitFor(answeredState)
 	b.waitFor(`document.querySelector("near-slot").dataset.near`) // on a slow machine slots may be asked for after the page view
 	before, _ := s.counts()
 	refused := s.page("/refused", SnippetOptions{}, strings.ReplaceAll(grant("measure", "context", "storage"), "true", "false"), hero)

@@ -116,7 +116,7 @@ func TestWithdrawal(t *testing.T) {
 			if isFirst {
 				s.waitFor("beacon", func() bool { n, _ := s.counts(); return n == 1 })
 			} else {
-				b.waitFor(`"near.shop" in localStorage && document.querySelector("near-slot").dataset.near`)
+				b.waitFor(answeredState + ` && document.querySelector("near-slot").dataset.near`)
 				b.run(`near("event", "slow")`)
 				s.waitForEvent("slow")
 			}
