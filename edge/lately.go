@@ -18,7 +18,9 @@ import (
 // does not.
 
 const (
-	latelyAge     = 5 * time.Minute
+	// latelyAge is some times what two answers can be apart. It is short, for a state must
+	// still know the keys of all that it learned of meanwhile, at other nodes too.
+	latelyAge     = 30 * time.Second
 	latelyShards  = 64
 	latelyEntries = 256 // in a shard
 	// latelyEach is how many of a visitor's events are looked at, and less than a state
@@ -27,7 +29,7 @@ const (
 	latelyBytes = 2 << 10 // of an event's properties; larger ones are not remembered
 )
 
-// lately are the events that states learned of in the last minutes. It is safe for
+// lately are the events that states learned of lately. It is safe for
 // concurrent use.
 type lately struct {
 	seed   maphash.Seed
