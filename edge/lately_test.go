@@ -44,7 +44,7 @@ func TestWhatWasRefusedDoesNotComeBack(t *testing.T) {
 			s.ask(nil)
 			s.granted = consent.All
 		},
-		"time passes": func(s *shopper) { s.now = s.now.Add(31*time.Second) },
+		"time passes": func(s *shopper) { s.now = s.now.Add(31 * time.Second) },
 	} {
 		s := newShopper(t, promotingEngine(t, nil))
 		s.ask(nil)
