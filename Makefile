@@ -18,7 +18,7 @@ build: ## Build ./nearside as it is shipped
 	CGO_ENABLED=0 go build -trimpath -pgo shipped.pgo -ldflags "-s -w -X main.version=$(VERSION)" -o nearside .
 
 test: deps check ## Everything CI runs: deps, check and every test
-	CI=true go test -count=1 -p 1 ./... # one package at a time: many tests wait for real time
+	CI=true scripts/test.sh ./...
 	$(call once_more,CI=true NEARSIDE_TEST_BROWSER=firefox go test -count=1 ./tag)
 	$(call once_more,CI=true NEARSIDE_TEST_BROWSER=webkit go test -count=1 ./tag)
 
