@@ -16,7 +16,7 @@ import (
 	"github.com/nearside/nearside/edge/edgetest"
 )
 
-// 2. A late impression pushes out a newer one.
+// An impression that becomes known late does not push out a newer one.
 func TestALateImpressionMakesNoRoomInACap(t *testing.T) {
 	s := newShopper(t, promotingEngine(t, func(d *edge.ReleaseDocument) {
 		d.Variants[0].Cap = &edge.Cap{Times: 2, Hours: 24}
@@ -36,7 +36,7 @@ func TestALateImpressionMakesNoRoomInACap(t *testing.T) {
 	s.shows("after the late one", nil, []edge.BeaconEvent{old}, "sock", "plain")
 }
 
-// and as often as there are late ones.
+// Nor do many.
 func TestLateImpressionsDoNotEmptyACap(t *testing.T) {
 	s := newShopper(t, promotingEngine(t, func(d *edge.ReleaseDocument) {
 		d.Variants[0].Cap = &edge.Cap{Times: 3, Hours: 24}
@@ -70,7 +70,7 @@ type zoneLocator struct{ zone *time.Location }
 
 func (l zoneLocator) Locate(netip.Addr) edge.Place { return edge.Place{Country: "XX", Zone: l.zone} }
 
-// 5. Quiet hours read the hour where the visitor is without context.
+// Quiet hours read the hour where the visitor is without context.
 func TestQuietHoursReadNothingRefused(t *testing.T) {
 	var got []string
 	for _, zone := range []*time.Location{time.UTC, time.FixedZone("far", 9*3600)} {
@@ -97,7 +97,7 @@ func TestQuietHoursReadNothingRefused(t *testing.T) {
 	}
 }
 
-// 6. A cap of a surface counts what was decided for it.
+// A cap of a surface counts what was decided for it.
 func TestAMailsCapCountsMails(t *testing.T) {
 	s := newShopper(t, promotingEngine(t, func(d *edge.ReleaseDocument) {
 		d.Settings.Caps = map[string]edge.Cap{"mail": {Times: 1, Hours: 24}}
@@ -116,7 +116,7 @@ func TestAMailsCapCountsMails(t *testing.T) {
 	}
 }
 
-// 7. Refusing measure makes what is known to be bought be promoted.
+// What is known to be bought is not promoted where measure is refused either.
 func TestAnUntoldViewLetsNoPromotionThrough(t *testing.T) {
 	for _, name := range []string{"purchase", "add_to_cart", "complaint_opened"} {
 		t.Run(name, func(t *testing.T) {
@@ -129,7 +129,7 @@ func TestAnUntoldViewLetsNoPromotionThrough(t *testing.T) {
 	}
 }
 
-// 11. Samples.
+// A sample is held back as a visitor is.
 func TestASampleReadsNothingRefused(t *testing.T) {
 	engine := promotingEngine(t, nil)
 	release, _ := engine.Release("shop")
@@ -169,7 +169,7 @@ func TestASampleHasQuietHours(t *testing.T) {
 	}
 }
 
-// 12. A shadow that answers nothing changes nothing.
+// A shadow that answers nothing changes nothing.
 func TestAShadowIsNotCappedByTheLiveAnswer(t *testing.T) {
 	none := &edgetest.Rule{Declares: edge.Manifest{ABI: 1, Name: "none", Version: "1.0.0", Slots: []edge.ManifestSlot{{Name: "slot", Variants: []string{"plain"}}}}}
 	d, document := promoting(t, func(d *edge.ReleaseDocument) {
@@ -192,7 +192,7 @@ func TestAShadowIsNotCappedByTheLiveAnswer(t *testing.T) {
 	}
 }
 
-// 15. A rule of items whose content names them.
+// Items that content lists are left out too.
 func TestWrittenItemsThatWereBoughtAreLeftOut(t *testing.T) {
 	s := newShopper(t, promotingEngine(t, func(d *edge.ReleaseDocument) {
 		d.Slots[0].Kind = "items"
@@ -214,27 +214,9 @@ func TestWrittenItemsThatWereBoughtAreLeftOut(t *testing.T) {
 	}
 }
 
-type onePreview struct{ doc []byte }
-
-func (p onePreview) Preview(string, string) ([]byte, error) { return p.doc, nil }
-
-// 16. A preview drops a module's items and shows the variant's own in their place.
+// A preview does not show the variant's own items in the place of a module's.
 func TestAPreviewShowsAllItems(t *testing.T) {
-	list := &edgetest.Rule{
-		Declares: edge.Manifest{ABI: 1, Name: "list", Version: "1.0.0", Slots: []edge.ManifestSlot{{Name: "slot", Variants: []string{"list"}}}},
-		Cases:    []edgetest.Case{{Variant: 1, Items: []edge.AnswerItem{{ID: "a"}, {ID: "b"}}}},
-	}
-	d, document := promoting(t, func(d *edge.ReleaseDocument) {
-		d.Modules = []edge.ModuleRef{{Name: "list", Version: "1.0.0", Hash: d.Compiled.Hash}}
-		d.Slots[0] = edge.SlotSpec{Name: "hero", Kind: "items", Ladder: []edge.RungSpec{{Rung: "context", Rules: []edge.RuleSpec{{Module: "list", Role: "slot"}}}}}
-		d.Variants = append(d.Variants[3:], edge.Variant{Slot: "hero", Name: "list", State: "live", Content: map[string]json.RawMessage{"en": json.RawMessage(`{"items":[{"id":"z"}]}`)}})
-	})
-	engine := edge.New(edge.Options{Node: "n", Locator: caseLocator{"FR"}, Sealer: caseSealer(t), Previewer: onePreview{document},
-		Loader: &edgetest.Rules{RuleLoader: edgetest.Loader{"list": list}, Doc: d}})
-	if _, err := engine.Publish(document); err != nil {
-		t.Fatal(err)
-	}
-	s := newShopper(t, engine)
+	s := newShopper(t, listing(t))
 	s.ask(nil, s.event("purchase", items("a", "b")))
 	token, err := caseSealer(t).SealPreview("shop", "p", s.now.Add(time.Hour))
 	if err != nil {
@@ -246,7 +228,7 @@ func TestAPreviewShowsAllItems(t *testing.T) {
 	}
 }
 
-// 17. What the state knows was shown is not read once profile or measure is refused.
+// What the state knows was shown counts where profile or measure is refused since.
 func TestARefusalDoesNotForgetWhatWasShown(t *testing.T) {
 	for _, p := range []consent.Purposes{consent.Profile, consent.Measure} {
 		t.Run(p.String(), func(t *testing.T) {
@@ -259,7 +241,7 @@ func TestARefusalDoesNotForgetWhatWasShown(t *testing.T) {
 	}
 }
 
-// 20. Any window of that length.
+// A cap holds in any window of its length.
 func TestACapsWindowIsWhole(t *testing.T) {
 	s := newShopper(t, promotingEngine(t, func(d *edge.ReleaseDocument) {
 		d.Variants[0].Cap = &edge.Cap{Times: 1, Hours: 1}
@@ -272,30 +254,16 @@ func TestACapsWindowIsWhole(t *testing.T) {
 	s.shows("59 minutes and 10 seconds later", nil, nil, "sock", "plain")
 }
 
-// 21. Nothing is promoted while a complaint is open.
+// Nothing is promoted while a complaint is open.
 func TestAComplaintStopsAModulesItems(t *testing.T) {
-	list := &edgetest.Rule{
-		Declares: edge.Manifest{ABI: 1, Name: "list", Version: "1.0.0", Slots: []edge.ManifestSlot{{Name: "slot", Variants: []string{"list"}}}},
-		Cases:    []edgetest.Case{{Variant: 1, Items: []edge.AnswerItem{{ID: "a"}, {ID: "b"}}}},
-	}
-	d, document := promoting(t, func(d *edge.ReleaseDocument) {
-		d.Modules = []edge.ModuleRef{{Name: "list", Version: "1.0.0", Hash: d.Compiled.Hash}}
-		d.Slots[0] = edge.SlotSpec{Name: "hero", Kind: "items", Ladder: []edge.RungSpec{{Rung: "context", Rules: []edge.RuleSpec{{Module: "list", Role: "slot"}}}}}
-		d.Variants = append(d.Variants[3:], edge.Variant{Slot: "hero", Name: "list", State: "live", Content: map[string]json.RawMessage{"en": json.RawMessage(`{"items":[{"id":"z"}]}`)}})
-	})
-	engine := edge.New(edge.Options{Node: "n", Locator: caseLocator{"FR"}, Sealer: caseSealer(t),
-		Loader: &edgetest.Rules{RuleLoader: edgetest.Loader{"list": list}, Doc: d}})
-	if _, err := engine.Publish(document); err != nil {
-		t.Fatal(err)
-	}
-	s := newShopper(t, engine)
+	s := newShopper(t, listing(t))
 	hero, _ := s.ask(nil, s.event("complaint_opened", `{}`))
 	if hero.Variant != "" {
 		t.Errorf("a complaint is open: %s %s", hero.Variant, hero.Content)
 	}
 }
 
-// what is held back in a roll-out with a rule before replays.
+// What is held back in a roll-out with a rule before replays.
 func TestHeldBackInARollOutReplays(t *testing.T) {
 	module := func(version string, variant string) *edgetest.Rule {
 		return &edgetest.Rule{
@@ -341,7 +309,7 @@ func (l versions) Load(site string, ref edge.ModuleRef, bind map[string]int) (ed
 	return l.Rules.Load(site, ref, bind)
 }
 
-// 25. More caps than a state counts.
+// A site has no more caps than a state counts.
 func TestMoreCapsThanAStateCountsAreRefused(t *testing.T) {
 	s := newShopper(t, promotingEngine(t, func(d *edge.ReleaseDocument) {
 		d.Campaigns = nil
@@ -370,7 +338,7 @@ func TestMoreCapsThanAStateCountsAreRefused(t *testing.T) {
 	}
 }
 
-// 26. A removed cap of a state that keeps nothing: the same decision named twice counts once.
+// A decision that a page names twice was shown once.
 func TestADecisionNamedTwiceCountsOnce(t *testing.T) {
 	s := newShopper(t, promotingEngine(t, func(d *edge.ReleaseDocument) { d.Variants[0].Cap = &edge.Cap{Times: 2, Hours: 1} }))
 	s.granted = consent.Context

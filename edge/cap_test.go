@@ -91,12 +91,20 @@ func items(ids ...string) string {
 // ask sends a beacon for both slots and returns what hero and side show.
 func (s *shopper) ask(shown []string, events ...edge.BeaconEvent) (hero, side *edge.Decision) {
 	s.t.Helper()
-	b := &edge.Beacon{
-		Site: "shop", SentMillis: s.now.UnixMilli(), Events: events, Slots: []edge.BeaconSlot{{Name: "hero"}, {Name: "side"}}, Why: true, Shown: shown,
-		Consent: consent.Signals{Claimed: consent.All, Owner: consent.Choice{Granted: s.granted, Refused: consent.All &^ s.granted}},
-	}
+	s.send(&edge.Beacon{
+		Events: events, Slots: []edge.BeaconSlot{{Name: "hero"}, {Name: "side"}}, Why: true, Shown: shown,
+	}, &edge.Request{})
+	return &s.out.Decisions[0], &s.out.Decisions[1]
+}
+
+// send sends a beacon as the browser's and keeps the state that comes back.
+func (s *shopper) send(b *edge.Beacon, r *edge.Request) {
+	s.t.Helper()
+	b.Site, b.SentMillis = "shop", s.now.UnixMilli()
+	b.Consent = consent.Signals{Claimed: consent.All, Owner: consent.Choice{Granted: s.granted, Refused: consent.All &^ s.granted}}
+	r.Now, r.State, r.Addr = s.now, s.state, netip.MustParseAddr("192.0.2.0")
 	s.out.Reset()
-	if err := s.engine.Decide(b, &edge.Request{Now: s.now, State: s.state, Addr: netip.MustParseAddr("192.0.2.0")}, &s.out); err != nil {
+	if err := s.engine.Decide(b, r, &s.out); err != nil {
 		s.t.Fatal(err)
 	}
 	switch {
@@ -105,7 +113,6 @@ func (s *shopper) ask(shown []string, events ...edge.BeaconEvent) (hero, side *e
 	case s.out.DropState:
 		s.state = ""
 	}
-	return &s.out.Decisions[0], &s.out.Decisions[1]
 }
 
 func (s *shopper) seen(d *edge.Decision) edge.BeaconEvent {
@@ -240,8 +247,10 @@ func holdsInADocument(t *testing.T, granted consent.Purposes) {
 	s.shows("an hour later", []string{id}, nil, "hat", "hat")
 }
 
-// A rule of items loses those that must not be promoted.
-func TestItemsThatMustNotBePromotedAreLeftOut(t *testing.T) {
+// listing is an engine whose slot hero shows what a module lists, the items a and b.
+// Where it lists none, the variant's own content does: the item z.
+func listing(t testing.TB) *edge.Engine {
+	t.Helper()
 	list := &edgetest.Rule{
 		Declares: edge.Manifest{ABI: 1, Name: "list", Version: "1.0.0", Slots: []edge.ManifestSlot{{Name: "slot", Variants: []string{"list"}}}},
 		Cases:    []edgetest.Case{{Variant: 1, Items: []edge.AnswerItem{{ID: "a"}, {ID: "b"}}}},
@@ -251,12 +260,22 @@ func TestItemsThatMustNotBePromotedAreLeftOut(t *testing.T) {
 		d.Slots[0] = edge.SlotSpec{Name: "hero", Kind: "items", Ladder: []edge.RungSpec{{Rung: "context", Rules: []edge.RuleSpec{{Module: "list", Role: "slot"}}}}}
 		d.Variants = append(d.Variants[3:], edge.Variant{Slot: "hero", Name: "list", State: "live", Content: map[string]json.RawMessage{"en": json.RawMessage(`{"items":[{"id":"z"}]}`)}})
 	})
-	engine := edge.New(edge.Options{Node: "n", Locator: caseLocator{"FR"}, Sealer: caseSealer(t),
+	engine := edge.New(edge.Options{Node: "n", Locator: caseLocator{"FR"}, Sealer: caseSealer(t), Previewer: onePreview{document},
 		Loader: &edgetest.Rules{RuleLoader: edgetest.Loader{"list": list}, Doc: d}})
 	if _, err := engine.Publish(document); err != nil {
 		t.Fatal(err)
 	}
-	s := newShopper(t, engine)
+	return engine
+}
+
+// onePreview previews one document, whatever the link says.
+type onePreview struct{ doc []byte }
+
+func (p onePreview) Preview(string, string) ([]byte, error) { return p.doc, nil }
+
+// A rule of items loses those that must not be promoted.
+func TestItemsThatMustNotBePromotedAreLeftOut(t *testing.T) {
+	s := newShopper(t, listing(t))
 	for _, step := range []struct{ event, item, want string }{
 		{"view_item", "a", `{"items":[{"id":"a"},{"id":"b"}]}`},
 		{"add_to_cart", "a", `{"items":[{"id":"b"}]}`},

@@ -3,11 +3,9 @@
 package edge_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
-	"net/netip"
 	"reflect"
 	"sync"
 	"testing"
@@ -27,26 +25,7 @@ func opened(t *testing.T, sealed string) *edge.State {
 	return s
 }
 
-// send is any beacon of a shopper.
-func (s *shopper) send(b *edge.Beacon, r *edge.Request) {
-	s.t.Helper()
-	b.Site, b.SentMillis = "shop", s.now.UnixMilli()
-	b.Consent = consent.Signals{Claimed: consent.All, Owner: consent.Choice{Granted: s.granted, Refused: consent.All &^ s.granted}}
-	r.Now, r.State = s.now, s.state
-	r.Addr = netip.MustParseAddr("192.0.2.0")
-	s.out.Reset()
-	if err := s.engine.Decide(b, r, &s.out); err != nil {
-		s.t.Fatal(err)
-	}
-	switch {
-	case s.out.State != "":
-		s.state = string(bytes.Clone([]byte(s.out.State)))
-	case s.out.DropState:
-		s.state = ""
-	}
-}
-
-// 1. Caps alone fill the state: everything else goes, and in the end it is larger than 2048.
+// A state full of caps fits, and opens.
 func TestAStateOfManyCapsOpens(t *testing.T) {
 	cap := &edge.Cap{Times: 16, Hours: 90 * 24}
 	s := newShopper(t, promotingEngine(t, func(d *edge.ReleaseDocument) {
@@ -86,7 +65,7 @@ func TestAStateOfManyCapsOpens(t *testing.T) {
 	}
 }
 
-// 3. Events that waited in the browser of somebody who was erased come back in the state if they are older than three days.
+// Events that waited in the browser of somebody who was erased stay out of the next state, however old they are.
 func TestErasedEventsStayOutOfTheState(t *testing.T) {
 	erased := erasedAt{}
 	d, document := promoting(t, nil)
@@ -109,7 +88,7 @@ func TestErasedEventsStayOutOfTheState(t *testing.T) {
 	}
 }
 
-// 4. Without profile nothing is written: but with personalise refused as well, the visit is.
+// Without profile no visit is written, though the history goes where personalise is refused as well.
 func TestWithoutProfileTheVisitIsNotWritten(t *testing.T) {
 	s := newShopper(t, promotingEngine(t, nil))
 	s.ask(nil, s.event("view_item", items("hat-1")))
@@ -126,7 +105,7 @@ func TestWithoutProfileTheVisitIsNotWritten(t *testing.T) {
 	}
 }
 
-// 8. An event that is sent again counts once.
+// An event that is sent again counts once.
 func TestAnEventSentAgainCountsOnce(t *testing.T) {
 	s := newShopper(t, promotingEngine(t, nil))
 	var page []edge.BeaconEvent
@@ -160,7 +139,7 @@ func TestSixteenKeysAreKept(t *testing.T) {
 	}
 }
 
-// 9. A thank-you page that is loaded again is one order.
+// A thank-you page that is loaded again is one order.
 func TestAReloadedThankYouPageIsOneOrder(t *testing.T) {
 	s := newShopper(t, promotingEngine(t, nil))
 	props := `{"transaction_id":"T1","items":[{"item_id":"hat-1"}]}`
@@ -172,7 +151,7 @@ func TestAReloadedThankYouPageIsOneOrder(t *testing.T) {
 	}
 }
 
-// 14. What was taken out of the cart before it was told that it was put in.
+// What was taken out of the cart stays out, though it is told later that it was put in before.
 func TestARemovalThatComesFirstCounts(t *testing.T) {
 	now := time.Date(2026, 11, 22, 9, 30, 0, 0, time.UTC)
 	for _, viewed := range []bool{true, false} {
@@ -190,7 +169,7 @@ func TestARemovalThatComesFirstCounts(t *testing.T) {
 	}
 }
 
-// 18. A click of no decision of ours is learned when it is old.
+// A click of no decision of ours is not learned, however old it is.
 func TestAForgedClickIsNotLearned(t *testing.T) {
 	for _, age := range []time.Duration{0, 80 * time.Hour} {
 		s := newShopper(t, promotingEngine(t, nil))
@@ -204,7 +183,7 @@ func TestAForgedClickIsNotLearned(t *testing.T) {
 	}
 }
 
-// 22. A numeric item_id, which shops send, is an item.
+// A numeric item_id, which shops send, is an item.
 func TestANumericItemIsAnItem(t *testing.T) {
 	s := newShopper(t, promotingEngine(t, func(d *edge.ReleaseDocument) { d.Variants[0].Promotes = []string{"4711"} }))
 	s.shows("bought", nil, []edge.BeaconEvent{s.event("purchase", `{"items":[{"item_id":4711}]}`)}, "sock", "hat")
@@ -232,7 +211,7 @@ func randomState(r *rand.Rand, now time.Time) *edge.State {
 	return s
 }
 
-// what is sealed opens, and says the same.
+// What is sealed opens, and says the same.
 func TestStatesRoundTrip(t *testing.T) {
 	now := time.Date(2026, 11, 22, 9, 30, 0, 0, time.UTC)
 	r := rand.New(rand.NewPCG(1, 2))
@@ -253,7 +232,7 @@ func TestStatesRoundTrip(t *testing.T) {
 	}
 }
 
-// one pooled work space after another tells nothing of who was there before.
+// One pooled work space after another tells nothing of who was there before.
 func TestPooledSpacesDoNotMix(t *testing.T) {
 	engine := promotingEngine(t, func(d *edge.ReleaseDocument) { d.Variants[0].Cap = &edge.Cap{Times: 2, Hours: 24} })
 	var wait sync.WaitGroup
@@ -286,7 +265,7 @@ func TestPooledSpacesDoNotMix(t *testing.T) {
 	wait.Wait()
 }
 
-// 29. A removal that becomes known late takes out what was put in after a purchase.
+// A removal that becomes known late does not take out what was put in after a purchase.
 func TestALateRemovalTakesOutNoLaterAddition(t *testing.T) {
 	now := time.Date(2026, 11, 22, 9, 30, 0, 0, time.UTC)
 	s := &edge.State{First: now, Last: now, Started: now, Visits: 1}
@@ -303,7 +282,7 @@ func TestALateRemovalTakesOutNoLaterAddition(t *testing.T) {
 	}
 }
 
-// each of profile and personalise alone refused.
+// With profile or personalise alone refused, nothing is written that needs it.
 func TestOneRefusalWritesNothingItMayNot(t *testing.T) {
 	s := newShopper(t, promotingEngine(t, nil))
 	s.ask(nil, s.event("purchase", items("hat-1")))
