@@ -103,8 +103,8 @@ func printProfile(io stdio, p *edge.ProfileReport) error {
 	for _, c := range p.Counters {
 		t.row()
 		t.row("COUNTED "+c.Event, "TIMES")
-		for _, day := range slices.Sorted(maps.Keys(c.Days)) {
-			t.row(day, c.Days[day])
+		for _, d := range c.Days {
+			t.row(d.Day, d.Count)
 		}
 	}
 	return t.Flush()

@@ -22,13 +22,13 @@ type ProfileReport struct {
 	Visited time.Time         `json:"visited,omitzero"`
 	Kept    time.Time         `json:"keptUntil,omitzero"`
 	Tells   []AttributeReport `json:"attributes"`
-	Items   []ItemReport      `json:"items"`
+	Items   []DisclosedItem   `json:"items"`
 	// Interests and Activity are what is left of each, by the half-life of fourteen
 	// days.
 	Interests map[string]float64 `json:"interests"`
 	Activity  map[string]float64 `json:"activity"`
-	Journey   JourneyReport      `json:"journey"`
-	Counters  []CounterReport    `json:"counters"`
+	Journey   DisclosedJourney   `json:"journey"`
+	Counters  []DisclosedCount   `json:"counters"`
 	// EventKeys is how many events are known again when they are sent again.
 	EventKeys int `json:"eventKeys"`
 }
@@ -43,38 +43,11 @@ type AttributeReport struct {
 	Expires time.Time       `json:"expires,omitzero"`
 }
 
-// An ItemReport is a StateItem.
-type ItemReport struct {
-	ID       string    `json:"id"`
-	Category string    `json:"category,omitempty"`
-	Viewed   time.Time `json:"viewed,omitzero"`
-	Bought   time.Time `json:"bought,omitzero"`
-	Cart     time.Time `json:"cart,omitzero"`
-	Quantity int       `json:"quantity,omitempty"`
-}
-
-// A JourneyReport is a Journey.
-type JourneyReport struct {
-	Stage      string    `json:"stage"`
-	Intent     string    `json:"intent,omitempty"`
-	Views      int       `json:"views"`
-	Orders     int       `json:"orders"`
-	FirstOrder time.Time `json:"firstOrder,omitzero"`
-	LastOrder  time.Time `json:"lastOrder,omitzero"`
-}
-
-// A CounterReport is an EventCount: how often an event happened, by day (RFC 3339).
-type CounterReport struct {
-	Event string            `json:"event"`
-	Since string            `json:"since,omitempty"`
-	Days  map[string]uint32 `json:"days"`
-}
-
 // Report says what is held of a person at a time, if it is kept that long.
 func (p *Profile) Report(id ProfileID, now time.Time, keep time.Duration) *ProfileReport {
 	r := &ProfileReport{
 		Profile: id.String(), Linked: p.Visitors(), Began: p.Began.Time(), Seen: p.Seen.Time(), Visited: p.Visited.Time(),
-		Tells: []AttributeReport{}, Items: []ItemReport{}, Counters: []CounterReport{},
+		Tells: []AttributeReport{}, Items: []DisclosedItem{}, Counters: []DisclosedCount{},
 		Interests: map[string]float64{}, Activity: map[string]float64{}, EventKeys: len(p.Counted),
 	}
 	if p.Lot != ([visitorIDBytes]byte{}) {
@@ -87,8 +60,7 @@ func (p *Profile) Report(id ProfileID, now time.Time, keep time.Duration) *Profi
 		r.Tells = append(r.Tells, p.Attributes[i].report())
 	}
 	for i := range p.Items {
-		n := &p.Items[i]
-		r.Items = append(r.Items, ItemReport{n.ID, n.Category, n.Viewed.Time(), n.Bought.Time(), n.Cart.Time(), int(n.Quantity)})
+		r.Items = append(r.Items, p.Items[i].disclose())
 	}
 	at := minuteOf(now)
 	for i := range p.Interests {
@@ -97,12 +69,9 @@ func (p *Profile) Report(id ProfileID, now time.Time, keep time.Duration) *Profi
 	for i := range p.Activity {
 		r.Activity[activityNames[p.Activity[i].Event]] = p.Activity[i].value(halfFortnight, at)
 	}
-	j := &p.Journey
-	r.Journey = JourneyReport{
-		j.stage(at).String(), intentNames[j.Intent], int(j.Views), int(j.Orders), j.FirstOrder.Time(), j.LastOrder.Time(),
-	}
+	r.Journey = p.Journey.disclose(at)
 	for i := range p.Counters {
-		r.Counters = append(r.Counters, p.Counters[i].report())
+		r.Counters = append(r.Counters, p.Counters[i].disclose())
 	}
 	return r
 }
@@ -116,18 +85,6 @@ func (a *Attribute) report() AttributeReport {
 	}
 	if a.ExpiresMillis != 0 {
 		out.Expires = time.UnixMilli(a.ExpiresMillis).UTC()
-	}
-	return out
-}
-
-func (c *EventCount) report() CounterReport {
-	day := func(d Day) string { return time.Unix(int64(d)*24*60*60, 0).UTC().Format(time.DateOnly) }
-	out := CounterReport{Event: c.Event, Days: map[string]uint32{}}
-	if c.From > 0 {
-		out.Since = day(c.From)
-	}
-	for _, d := range c.Days {
-		out.Days[day(d.Day)] = d.Count
 	}
 	return out
 }

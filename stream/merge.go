@@ -130,28 +130,10 @@ func (l *logScan) end(ctx context.Context, fn func(message) error) error {
 
 // rest is scan's.
 func (l *logScan) rest(ctx context.Context, fn func(message) error) error {
-	for {
-		n, err := l.batch(ctx, fn)
-		switch {
-		case errors.Is(err, errEnd):
-			return nil
-		case err != nil:
-			return err
-		case n > 0:
-			continue
-		}
-		more, err := l.pending(ctx)
-		switch {
-		case err != nil:
-			return err
-		case more > 0:
-			continue
-		}
-		if err := l.end(ctx, fn); err != nil && !errors.Is(err, errEnd) {
-			return err
-		}
-		return nil
+	if err := drain(ctx, l, fn); err != nil {
+		return exceptEnd(err)
 	}
+	return exceptEnd(l.end(ctx, fn))
 }
 
 // readLog is readAll of a log, with what was written anew.

@@ -186,18 +186,32 @@ func (b *broker) readThrough(ctx context.Context, from jetstream.Stream, at posi
 // rest calls fn for each message that is still to come, until there is none or
 // fn returns errEnd.
 func (sc *scan) rest(ctx context.Context, fn func(message) error) error {
+	return exceptEnd(drain(ctx, sc, fn))
+}
+
+// drain calls fn for each message that a scan still has, until it has none or fn fails.
+func drain(ctx context.Context, from interface {
+	batch(ctx context.Context, fn func(message) error) (int, error)
+	pending(ctx context.Context) (uint64, error)
+}, fn func(message) error) error {
 	for {
-		n, err := sc.batch(ctx, fn)
-		switch {
-		case errors.Is(err, errEnd):
-			return nil
-		case err != nil:
+		n, err := from.batch(ctx, fn)
+		if err != nil {
 			return err
-		case n > 0:
+		}
+		if n > 0 {
 			continue
 		}
-		if more, err := sc.pending(ctx); err != nil || more == 0 {
+		if more, err := from.pending(ctx); err != nil || more == 0 {
 			return err
 		}
 	}
+}
+
+// exceptEnd returns an error but errEnd.
+func exceptEnd(err error) error {
+	if errors.Is(err, errEnd) {
+		return nil
+	}
+	return err
 }
