@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chromedp/cdproto/accessibility"
 	"github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
@@ -164,20 +163,7 @@ func TestTheVisitorsPageInEveryLanguage(t *testing.T) {
 func TestTheVisitorsPageIsReadAloud(t *testing.T) {
 	r := newReader(t)
 	r.page("en")
-	tree, err := chromedp.Call(r.ctx, accessibility.GetFullAXTree, accessibility.GetFullAXTreeParams{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var heard []string
-	for _, node := range tree.Nodes {
-		if node.Ignored || node.Role == nil || node.Name == nil {
-			continue
-		}
-		var role, name string
-		_ = json.Unmarshal([]byte(node.Role.Value), &role)
-		_ = json.Unmarshal([]byte(node.Name.Value), &name)
-		heard = append(heard, role+" "+name)
-	}
+	heard := r.heard()
 	for _, want := range []string{
 		"heading Your data at demo", "navigation Language", "region What this browser carries", "region What you can do", "columnheader Item", "rowheader tarn-scarf",
 		"button Download", "DisclosureTriangle Withdraw consent", "DisclosureTriangle Erase", "link Skip to what you can do",

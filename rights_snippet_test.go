@@ -3,10 +3,7 @@
 package main
 
 import (
-	"context"
-	"encoding/json"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"strings"
@@ -35,21 +32,7 @@ func codeOf(t *testing.T, file, language string) (blocks []string) {
 // A site on another origin than its node keeps the state itself: what the document
 // says it should put on its pages works there, word for word.
 func TestTheDocumentedSnippetsHandTheStateOn(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := "http://" + listener.Addr().String()
-	cfg := testConfig()
-	cfg.Data = t.TempDir()
-	document, err := json.Marshal(firstRelease("shop", []string{address}, []string{"en"}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := addSite(context.Background(), cfg, "shop", document, stdio{out: io.Discard, err: io.Discard}); err != nil {
-		t.Fatal(err)
-	}
-	n := startNode(t, cfg)
+	n, listener, address := startNodeOf(t, nil)
 	here := strings.NewReplacer("https://near.example", n.base, `nonce="…"`, `nonce="n1"`)
 	markup, scripts := codeOf(t, "docs/RIGHTS.md", "html"), codeOf(t, "docs/RIGHTS.md", "js")
 	if len(markup) != 2 || len(scripts) != 1 {

@@ -3,11 +3,7 @@
 package main
 
 import (
-	"context"
-	"encoding/json"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
@@ -26,21 +22,7 @@ import (
 // answer: the next pages say the withdrawal again, until none is left.
 func TestACookieThatComesAfterTheWithdrawalGoes(t *testing.T) {
 	t.Parallel()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := "http://" + listener.Addr().String()
-	cfg := testConfig()
-	cfg.Data = t.TempDir()
-	text, err := json.Marshal(firstRelease("shop", []string{address}, []string{"en"}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := addSite(context.Background(), cfg, "shop", text, stdio{out: io.Discard, err: io.Discard}); err != nil {
-		t.Fatal(err)
-	}
-	node := startNode(t, cfg)
+	node, listener, address := startNodeOf(t, nil)
 	target, err := url.Parse(node.base)
 	if err != nil {
 		t.Fatal(err)
