@@ -152,7 +152,7 @@ var fields = [builtinFields]Field{
 	{FieldHourInterests, "hour.interests", TypeMap, consent.Personalise, "categories looked at, halved every hour", (*Visit).hourInterests},
 	{FieldDayCounters, "day.counters", TypeMap, consent.Personalise, "events by name, halved every day", (*Visit).dayCounters},
 	{FieldHourCounters, "hour.counters", TypeMap, consent.Personalise, "events by name, halved every hour", (*Visit).hourCounters},
-	{FieldOrders, "orders", TypeInt, consent.Personalise, "number of purchases of this visitor", (*Visit).orders},
+	{FieldOrders, "orders.count", TypeInt, consent.Personalise, "number of purchases of this visitor", (*Visit).orders},
 	{FieldDaysSinceOrder, "orders.days_since", TypeInt, consent.Personalise, "days since the last purchase", (*Visit).daysSinceOrder},
 	{FieldSessionMinutes, "visitor.session_minutes", TypeInt, consent.Personalise, "minutes since this session began", (*Visit).sessionMinutes},
 }

@@ -155,7 +155,7 @@ func TestNobodyIsIdentifiedByAPageThatNobodySees(t *testing.T) {
 	}
 	m.meet(as("c-1"))
 	changes := m.people.Changes
-	if saw := m.meet(func(r *edge.Request) { r.Ahead = true }, item("purchase", "hat-1")); m.people.Changes != changes || saw["orders"] != "0" {
+	if saw := m.meet(func(r *edge.Request) { r.Ahead = true }, item("purchase", "hat-1")); m.people.Changes != changes || saw["orders.count"] != "0" {
 		t.Errorf("%d changes more, sees %v", m.people.Changes-changes, saw)
 	}
 	m.meet(func(r *edge.Request) { as("c-2")(r); r.Bot = true })

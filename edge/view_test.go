@@ -4,6 +4,7 @@ package edge_test
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 	"time"
 
@@ -163,5 +164,18 @@ func TestPeekAllocs(t *testing.T) {
 	})
 	if got != 0 {
 		t.Errorf("%v allocations", got)
+	}
+}
+
+// Whoever reads fields as nested objects must not find a value where a group is.
+func TestNoFieldIsAnothersGroup(t *testing.T) {
+	names := map[string]bool{}
+	for _, f := range edge.Fields() {
+		names[f.Name] = true
+	}
+	for name := range names {
+		if group, _, grouped := strings.Cut(name, "."); grouped && names[group] {
+			t.Errorf("%s is in the group of a field %s", name, group)
+		}
 	}
 }

@@ -102,8 +102,8 @@ export const HOUR_INTERESTS: MapField = 47;
 export const DAY_COUNTERS: MapField = 48;
 /** hour.counters: events by name, halved every hour. Needs personalise. */
 export const HOUR_COUNTERS: MapField = 49;
-/** orders: number of purchases of this visitor. Needs personalise. */
-export const ORDERS: IntField = 50;
+/** orders.count: number of purchases of this visitor. Needs personalise. */
+export const ORDERS_COUNT: IntField = 50;
 /** orders.days_since: days since the last purchase. Needs personalise. */
 export const ORDERS_DAYS_SINCE: IntField = 51;
 /** visitor.session_minutes: minutes since this session began. Needs personalise. */

@@ -100,8 +100,8 @@
 #define NEAR_DAY_COUNTERS ((near_map_field){48})
 // hour.counters: events by name, halved every hour. Needs personalise.
 #define NEAR_HOUR_COUNTERS ((near_map_field){49})
-// orders: number of purchases of this visitor. Needs personalise.
-#define NEAR_ORDERS ((near_int_field){50})
+// orders.count: number of purchases of this visitor. Needs personalise.
+#define NEAR_ORDERS_COUNT ((near_int_field){50})
 // orders.days_since: days since the last purchase. Needs personalise.
 #define NEAR_ORDERS_DAYS_SINCE ((near_int_field){51})
 // visitor.session_minutes: minutes since this session began. Needs personalise.

@@ -106,8 +106,8 @@ const (
 	DayCounters MapField = 48
 	// hour.counters: events by name, halved every hour. Needs personalise.
 	HourCounters MapField = 49
-	// orders: number of purchases of this visitor. Needs personalise.
-	Orders IntField = 50
+	// orders.count: number of purchases of this visitor. Needs personalise.
+	OrdersCount IntField = 50
 	// orders.days_since: days since the last purchase. Needs personalise.
 	OrdersDaysSince IntField = 51
 	// visitor.session_minutes: minutes since this session began. Needs personalise.

@@ -102,8 +102,8 @@ pub const HOUR_INTERESTS: MapField = MapField::number(47);
 pub const DAY_COUNTERS: MapField = MapField::number(48);
 /// hour.counters: events by name, halved every hour. Needs personalise.
 pub const HOUR_COUNTERS: MapField = MapField::number(49);
-/// orders: number of purchases of this visitor. Needs personalise.
-pub const ORDERS: IntField = IntField::number(50);
+/// orders.count: number of purchases of this visitor. Needs personalise.
+pub const ORDERS_COUNT: IntField = IntField::number(50);
 /// orders.days_since: days since the last purchase. Needs personalise.
 pub const ORDERS_DAYS_SINCE: IntField = IntField::number(51);
 /// visitor.session_minutes: minutes since this session began. Needs personalise.
