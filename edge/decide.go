@@ -103,14 +103,12 @@ type decider struct {
 	space  stateSpace    // of the visit's state
 	views  []View        // one for each distinct set of fields, shared by rules
 	// tries are what the decisions were made of; nil while they are not kept.
-	tries       []tried
-	rules       []*boundRule // that the tries are of, each once
-	missed      []missed     // events of other answers, see lately
-	missedProps []byte
-	missedEvent BeaconEvent
-	backs       []heldBack   // answers that were not shown
-	promised    []uint32     // keys of the limits that this answer's decisions count against
-	shownHere   []ShownTimes // in this document, where the state does not say
+	tries     []tried
+	rules     []*boundRule // that the tries are of, each once
+	recall    recall       // of events of other answers, see lately
+	backs     []heldBack   // answers that were not shown
+	promised  []uint32     // keys of the limits that this answer's decisions count against
+	shownHere []ShownTimes // in this document, where the state does not say
 	// holding is what the rules without code answer, once they were asked.
 	holding holding
 }
@@ -172,9 +170,7 @@ func (d *decider) free() {
 	d.visit.free()
 	clear(d.events)
 	clear(d.late)
-	clear(d.missed)
-	clear(d.missedProps)
-	d.missedEvent = BeaconEvent{}
+	d.recall.free()
 	clear(d.shown)
 	clear(d.tokens)
 	d.space.free()

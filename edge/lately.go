@@ -70,27 +70,34 @@ func (l *lately) shard(visitor *[visitorIDBytes]byte) *latelyShard {
 	return &l.shards[maphash.Bytes(l.seed, visitor[:])%latelyShards]
 }
 
+// A latelyOf is whose events are remembered, at which site.
+type latelyOf struct {
+	site    string
+	visitor *[visitorIDBytes]byte
+}
+
 // add remembers an event that a visitor's state has learned of.
-func (l *lately) add(site string, visitor *[visitorIDBytes]byte, ev *BeaconEvent, key uint32, at, now time.Time) {
+func (l *lately) add(of latelyOf, learned *lesson, now time.Time) {
+	ev := learned.ev
 	if len(ev.Props) > latelyBytes {
 		return
 	}
-	s := l.shard(visitor)
+	s := l.shard(of.visitor)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.sweep(now)
 	s.clear(s.next)
 	e := &s.entries[s.next]
-	before, ok := s.newest[*visitor]
+	before, ok := s.newest[*of.visitor]
 	if !ok {
 		before = -1
 	}
 	s.count++
 	*e = latelyEntry{
-		visitor: *visitor, number: s.count, before: before, key: key, at: at, kept: now,
-		name: internName(ev.Name), site: site, props: append(e.props[:0], ev.Props...),
+		visitor: *of.visitor, number: s.count, before: before, key: learned.key, at: learned.at, kept: now,
+		name: internName(ev.Name), site: of.site, props: append(e.props[:0], ev.Props...),
 	}
-	s.newest[*visitor] = s.next
+	s.newest[*of.visitor] = s.next
 	s.next = (s.next + 1) % latelyEntries
 	if s.oldest == s.next && s.count >= latelyEntries {
 		s.oldest = (s.oldest + 1) % latelyEntries
@@ -131,32 +138,45 @@ type missed struct {
 	key   uint32
 	at    time.Time
 	name  string
-	props []byte // of the appending memory
+	props []byte
 }
 
-// missing appends the latest events of a visitor at a site that are not among the known
-// keys, oldest first. Their properties are appended to space, which is returned too.
-func (l *lately) missing(dst []missed, space []byte, site string, visitor *[visitorIDBytes]byte, known []uint32, now time.Time) ([]missed, []byte) {
-	s := l.shard(visitor)
+// A recall is memory for one visitor's missed events after another's.
+type recall struct {
+	events []missed
+	props  []byte // which those of the events are views of
+	event  BeaconEvent
+}
+
+// free forgets what was missed and keeps the memory.
+func (r *recall) free() {
+	clear(r.events)
+	clear(r.props)
+	*r = recall{events: r.events[:0], props: r.props[:0]}
+}
+
+// missing fills to, which is free, with the latest events of a visitor at a site that
+// are not among the known keys, oldest first.
+func (l *lately) missing(to *recall, of latelyOf, known []uint32, now time.Time) {
+	s := l.shard(of.visitor)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.sweep(now)
-	at, ok := s.newest[*visitor]
+	at, ok := s.newest[*of.visitor]
 	last := s.count + 1
 	for n := 0; ok && at >= 0 && n < latelyEach; n++ {
 		e := &s.entries[at]
-		if e.number == 0 || e.number >= last || e.visitor != *visitor || now.Sub(e.kept) > latelyAge {
+		if e.number == 0 || e.number >= last || e.visitor != *of.visitor || now.Sub(e.kept) > latelyAge {
 			break
 		}
-		if e.site == site && !slices.Contains(known, e.key) {
-			from := len(space)
-			space = append(space, e.props...)
-			dst = append(dst, missed{e.key, e.at, e.name, space[from:len(space):len(space)]})
+		if e.site == of.site && !slices.Contains(known, e.key) {
+			from := len(to.props)
+			to.props = append(to.props, e.props...)
+			to.events = append(to.events, missed{e.key, e.at, e.name, to.props[from:len(to.props):len(to.props)]})
 		}
 		last, at = e.number, e.before
 	}
-	slices.Reverse(dst)
-	return dst, space
+	slices.Reverse(to.events)
 }
 
 // forget forgets what a visitor did.

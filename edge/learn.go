@@ -24,21 +24,23 @@ func (e *Engine) learn(d *decider, b *Beacon, r *Request) {
 		clock = newCountClock(d.live.zone, now)
 		d.changed = s.keepCounters(c, clock, s.Last, d.isNew) || d.changed
 	}
-	l := learning{engine: e, d: d, clock: clock, site: d.release.Site()}
-	if !s.Known.is() { // whose profile learns besides
-		l.lately = e.lately
-		l.catchUp(now)
+	l := learning{d: d, clock: clock}
+	of := latelyOf{d.release.Site(), &s.Visitor}
+	remembers := !s.Known.is() // a known person's profile learns besides
+	if remembers && !d.isNew {
+		e.catchUp(&l, of, now)
 	}
-	if r.Ahead {
-		l.lately = nil // perhaps nobody does it
-	}
+	remembers = remembers && !r.Ahead // else perhaps nobody does it
 	for i := range d.events {
 		ev := &d.events[i]
-		l.event(ev, keyOf(ev), eventTime(b, ev, now), now, &d.shown[i])
+		next := lesson{ev, keyOf(ev), eventTime(b, ev, now), d.shown[i]}
+		if l.learn(&next) && remembers {
+			e.lately.add(of, &next, now)
+		}
 	}
 	for i := range d.late {
 		ev := &d.late[i]
-		l.event(ev, keyOf(ev), eventTime(b, ev, now), now, &DecisionID{})
+		l.learn(&lesson{ev, keyOf(ev), eventTime(b, ev, now), DecisionID{}})
 	}
 	if n := len(s.Counted) - max(l.latest, minCountedKeys); l.latest > 0 && n > 0 {
 		s.Counted = slices.Delete(s.Counted, 0, n)
@@ -47,56 +49,56 @@ func (e *Engine) learn(d *decider, b *Beacon, r *Request) {
 
 // A learning is a state's learning of one beacon.
 type learning struct {
-	engine *Engine
 	d      *decider
 	clock  countClock
-	site   string
-	lately *lately // nil for none
-	latest int     // of the keys in Counted those of this beacon
+	latest int // of the keys in Counted those of this beacon
+}
+
+// A lesson is an event with the key that it is known again by, when it happened, and what
+// its decision's token says.
+type lesson struct {
+	ev    *BeaconEvent
+	key   uint32
+	at    time.Time
+	shown DecisionID
 }
 
 // catchUp has the state learn of what another answer to the visitor had, which the
 // browser did not keep.
-func (l *learning) catchUp(now time.Time) {
+func (e *Engine) catchUp(l *learning, of latelyOf, now time.Time) {
 	d := l.d
-	if d.isNew {
-		return
-	}
-	d.missed, d.missedProps = l.lately.missing(d.missed[:0], d.missedProps[:0], l.site, &d.visit.State.Visitor, d.visit.State.Counted, now)
-	again := learning{engine: l.engine, d: d, clock: l.clock, site: l.site}
-	for i := range d.missed {
-		m := &d.missed[i]
+	e.lately.missing(&d.recall, of, d.visit.State.Counted, now)
+	for i := range d.recall.events {
+		m := &d.recall.events[i]
 		var shown DecisionID
 		if m.name == "slot_impression" {
 			// It was opened before, so it can be.
-			shown, d.tokens, _ = l.engine.sealer.openDecisionID(d.tokens, l.site, tokenMember(m.props))
+			shown, d.tokens, _ = e.sealer.openDecisionID(d.tokens, of.site, tokenMember(m.props))
 		}
-		d.missedEvent = BeaconEvent{Name: m.name, Props: m.props}
-		again.event(&d.missedEvent, m.key, m.at, now, &shown)
+		d.recall.event = BeaconEvent{Name: m.name, Props: m.props}
+		l.learn(&lesson{&d.recall.event, m.key, m.at, shown})
 	}
-	l.latest += again.latest
 }
 
-// event has the state learn of an event that happened at a time, of whose decision shown
-// tells.
-func (l *learning) event(ev *BeaconEvent, key uint32, at, now time.Time, shown *DecisionID) {
-	d, s := l.d, l.d.visit.State
+// learn has the state learn of an event and reports whether it did not know it.
+func (l *learning) learn(next *lesson) (isNews bool) {
+	d, s, ev, at := l.d, l.d.visit.State, next.ev, next.at
 	isPersonal := d.granted.Has(consent.Personalise)
 	counter := s.counter(ev.Name)
-	isShown := ev.Name == "slot_impression" && shown.Variant != "" && wasShown(ev)
+	isShown := ev.Name == "slot_impression" && next.shown.Variant != "" && wasShown(ev)
 	if counter == nil && !isShown && !(isPersonal && learns(ev.Name)) {
-		return
+		return false
 	}
-	if i := slices.Index(s.Counted, key); i >= 0 {
-		s.Counted = append(slices.Delete(s.Counted, i, i+1), key)
+	if i := slices.Index(s.Counted, next.key); i >= 0 {
+		s.Counted = append(slices.Delete(s.Counted, i, i+1), next.key)
 		l.latest++
-		return
+		return false
 	}
-	isNews := counter != nil && counter.add(dayOf(at, l.clock.zone))
+	isNews = counter != nil && counter.add(dayOf(at, l.clock.zone))
 	if isNews {
 		counter.forget(l.clock.today - Day(d.live.counting.longest(ev.Name)) + 1) // it may have come very late
 	}
-	isNews = isShown && d.learnShown(shown, minuteOf(at)) || isNews
+	isNews = isShown && d.learnShown(&next.shown, minuteOf(at)) || isNews
 	if isPersonal && d.live.answers {
 		d.live.attributes(&told{BeaconEvent: ev, at: at, granted: d.granted}, func(a Attribute) { s.tell(a) })
 		s.limitAttributes(MaxStateAttributes, maxStateAttrBytes)
@@ -104,12 +106,10 @@ func (l *learning) event(ev *BeaconEvent, key uint32, at, now time.Time, shown *
 	isNews = isPersonal && s.learn(ev, minuteOf(at)) || isNews
 	if isNews {
 		d.changed = true
-		s.Counted = append(s.Counted, key)
+		s.Counted = append(s.Counted, next.key)
 		l.latest++
-		if l.lately != nil {
-			l.lately.add(l.site, &s.Visitor, ev, key, at, now)
-		}
 	}
+	return isNews
 }
 
 // keyOf returns what an event is known again by: its id or, as in the log, the
