@@ -120,7 +120,7 @@ func (d *decider) tryCodeless(s *slot, w *rungCodeless) attempt {
 			if got.choice.rule != nil && !next.beats(&got.choice) {
 				continue
 			}
-			if reason := d.holdBack(c.rule, c.variant, n+1, d.itemsOf(c.variant, &Answer{})); reason != ReasonDefault {
+			if reason := d.holdBack(c.rule, c.variant, n+1, d.itemsOf(c.variant, nil)); reason != ReasonDefault {
 				back = worse(back, reason)
 				continue
 			}

@@ -35,6 +35,7 @@ func (c *compiler) variants() map[string]map[string]*variant {
 			continue
 		}
 		v := &variant{name: spec.Name, period: c.period("variants: "+at, spec.State, spec.From, spec.Until)}
+		v.lists = kind == KindItems
 		v.texts = c.texts(at, kind, spec)
 		v.promotes, v.limit = c.promotes(at, spec.Promotes), c.limit("variants: "+at, spec.Cap, capVariant, at)
 		for _, t := range v.texts {

@@ -358,7 +358,7 @@ func (d *decider) try(rule *boundRule) attempt {
 		got.reason = ReasonNoAnswer
 	default:
 		v := rule.variants[answer.Variant-1]
-		if got.reason = d.holdBack(rule, v, answer.Variant, d.itemsOf(v, &answer)); got.reason == ReasonDefault {
+		if got.reason = d.holdBack(rule, v, answer.Variant, d.itemsOf(v, answer.Items)); got.reason == ReasonDefault {
 			got.choice, got.reason = choice{rule, v, answer}, ReasonRule
 		}
 	}
@@ -409,7 +409,7 @@ func (d *decider) answer(s *slot, c *choice, limit int, why *Why) Decision {
 		Slot: s.name, Variant: c.variant.name, Kind: s.kind, Lang: t.lang, Dir: t.dir,
 		Reason: ReasonRule, Rule: c.rule.id, Campaign: c.rule.spec.Campaign, Because: because, Content: t.content,
 	}
-	if items := d.itemsOf(c.variant, &c.answer); s.kind == KindItems && len(items) > 0 {
+	if items := d.itemsOf(c.variant, c.answer.Items); s.kind == KindItems && len(items) > 0 {
 		if may := d.promotable(items); len(c.answer.Items) > 0 || len(may) < len(items) {
 			if limit > 0 {
 				may = may[:min(limit, len(may))]
@@ -422,11 +422,11 @@ func (d *decider) answer(s *slot, c *choice, limit int, why *Why) Decision {
 	return decision
 }
 
-// itemsOf are the items that an answer shows: the rule's, else those that the variant's
-// content lists.
-func (d *decider) itemsOf(v *variant, a *Answer) []AnswerItem {
-	if len(a.Items) > 0 {
-		return a.Items
+// itemsOf are the items that a variant shows: those that its rule chose, else those that
+// its content lists.
+func (d *decider) itemsOf(v *variant, chosen []AnswerItem) []AnswerItem {
+	if len(chosen) > 0 || !v.lists {
+		return chosen
 	}
 	t := d.text(v)
 	return t.items

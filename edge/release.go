@@ -299,6 +299,7 @@ type variant struct {
 	texts    map[string]text
 	reads    Mask // the fields that the texts name
 	promotes []string
+	lists    bool // its content is of items
 	limit    *limit
 }
 
