@@ -112,9 +112,10 @@ func (e *Engine) learned(d *decider, b *Beacon, r *Request) *ProfileChange {
 		c.visitor = d.knowing.visitor
 	}
 	c.counts(d.live, r.Now)
-	for i := range d.events {
-		ev := &d.events[i]
-		c.learn(d.live, &told{BeaconEvent: ev, at: eventTime(b, ev, r.Now), granted: d.granted})
+	for _, events := range [...][]BeaconEvent{d.events, d.late} {
+		for i := range events {
+			c.learn(d.live, &told{BeaconEvent: &events[i], at: eventTime(b, &events[i], r.Now), granted: d.granted})
+		}
 	}
 	now := minuteOf(r.Now)
 	if p := d.knowing.profile; p != nil && c.joined == nil && len(c.events) == 0 && now < p.Visited+touchEvery {

@@ -115,10 +115,19 @@ func (l *learning) learn(next *lesson) (isNews bool) {
 // keyOf returns what an event is known again by: its id or, as in the log, the
 // transaction of a purchase or refund.
 func keyOf(ev *BeaconEvent) uint32 {
+	if key := transactionKey(ev); key != 0 {
+		return key
+	}
+	return eventKey(ev.ID)
+}
+
+// transactionKey returns what a transaction is known again by, 0 for an event without
+// one.
+func transactionKey(ev *BeaconEvent) uint32 {
 	if txn := transaction(ev); txn != "" {
 		return eventKey(ev.Name) ^ eventKey(txn)
 	}
-	return eventKey(ev.ID)
+	return 0
 }
 
 // learn adds an event to the history and reports whether that changed.

@@ -64,10 +64,7 @@ type profileEvent struct {
 
 // newProfileEvent copies what a profile learns of an event.
 func newProfileEvent(ev *BeaconEvent, at time.Time) profileEvent {
-	e := profileEvent{key: eventKey(ev.ID), name: strings.Clone(ev.Name), at: at}
-	if txn := transaction(ev); txn != "" {
-		e.transaction = eventKey(ev.Name + "\x00" + txn)
-	}
+	e := profileEvent{key: eventKey(ev.ID), transaction: transactionKey(ev), name: strings.Clone(ev.Name), at: at}
 	if hasItems(ev.Name) {
 		eachItem(ev, func(item ItemEvent) {
 			if item.Item == "" || len(item.Item) > maxStateItem {
