@@ -16,6 +16,8 @@ type answer struct {
 	outcome *edge.Outcome
 	// refused are the events that the decoder left out.
 	refused []edge.Rejection
+	// passed says what was wrong with other parts that the decoder left out.
+	passed []DecodeError
 	// kept means that the outcome's events are on disk; else each of them is
 	// rejected as unavailable.
 	kept bool
@@ -32,7 +34,7 @@ type answer struct {
 // isEmpty reports whether there is nothing to say.
 func (a *answer) isEmpty() bool {
 	return len(a.outcome.Decisions) == 0 && len(a.outcome.Rejected) == 0 && len(a.refused) == 0 &&
-		a.kept && a.outcome.State == "" && !a.forgetState && a.outcome.Identify == ""
+		len(a.passed) == 0 && a.kept && a.outcome.State == "" && !a.forgetState && a.outcome.Identify == ""
 }
 
 // appendJSON appends the answer. Of the engine's values only explanations are
@@ -74,7 +76,19 @@ func (a *answer) appendJSON(b []byte) []byte {
 			n++
 		}
 	}
-	return append(b, "]}"...)
+	b = append(b, ']')
+	if !a.kept && len(o.Events) > 0 {
+		b = append(b, `,"resend":true`...)
+	}
+	if len(a.passed) > 0 {
+		b = append(b, `,"refused":[`...)
+		for i := range a.passed {
+			b = appendText(comma(b, i), `{"code":`, a.passed[i].Code)
+			b = append(appendText(b, `,"field":`, a.passed[i].Field), '}')
+		}
+		b = append(b, ']')
+	}
+	return append(b, '}')
 }
 
 func appendDecision(b []byte, d *edge.Decision, html bool) []byte {

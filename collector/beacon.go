@@ -117,7 +117,7 @@ func (s *Server) patience(x *exchange) time.Duration {
 func (s *Server) conclude(x *exchange, kept bool) {
 	o := &x.outcome
 	x.answer = answer{
-		outcome: o, refused: x.decoder.Rejected(), kept: kept,
+		outcome: o, refused: x.decoder.Rejected(), passed: x.decoder.passedOver(), kept: kept,
 		carriesState: !x.sameOrigin, forgetState: !x.sameOrigin && o.DropState,
 	}
 	s.count(x, kept)
@@ -152,6 +152,7 @@ func (s *Server) count(x *exchange, kept bool) {
 	for i := range o.Decisions {
 		m.decided(o.Decisions[i].Reason)
 	}
+	m.passed.Add(uint64(len(x.decoder.passedOver())))
 	for _, list := range [...][]edge.Rejection{x.decoder.Rejected(), o.Rejected} {
 		for i := range list {
 			m.rejected.add(list[i].Code)

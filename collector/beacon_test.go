@@ -179,11 +179,11 @@ func TestASlowLog(t *testing.T) {
 				}
 			case "unavailable":
 				a := res.answer(t)
-				if a.Accepted != 0 || len(a.Rejected) != 2 || a.Rejected[0].ID != "e1" || a.Rejected[1].Code != "unavailable" || len(a.Decisions) != 1 {
+				if a.Accepted != 0 || len(a.Rejected) != 2 || a.Rejected[0].ID != "e1" || a.Rejected[1].Code != "unavailable" || !a.Resend || len(a.Decisions) != 1 {
 					t.Errorf("answer %s", res.body)
 				}
 			case "accepted":
-				if a := res.answer(t); a.Accepted != 2 || len(a.Rejected) != 0 || len(a.Decisions) != len(tt.slots) {
+				if a := res.answer(t); a.Accepted != 2 || len(a.Rejected) != 0 || a.Resend || len(a.Decisions) != len(tt.slots) {
 					t.Errorf("answer %s", res.body)
 				}
 			}
@@ -191,6 +191,26 @@ func TestASlowLog(t *testing.T) {
 				t.Errorf("log: %s", logged)
 			}
 		})
+	}
+}
+
+// TestABadSlotIsRefusedAlone holds the answer to a page on which somebody wrote a slot's
+// name wrong.
+func TestABadSlotIsRefusedAlone(t *testing.T) {
+	h := open(t, nil)
+	res := h.postHome(beaconOf(usual, say{"slots": []any{"He ro", "hero", say{"name": "hero", "limit": 5000}}, "events": eventsOf("e1")}))
+	a := res.answer(t)
+	if a.Accepted != 1 || len(a.Decisions) != 1 || a.Decisions[0].Slot != "hero" {
+		t.Errorf("answer %s", res.body)
+	}
+	if want := `"refused":[{"code":"bad_value","field":"slots[0]"},{"code":"bad_value","field":"slots[2].limit"}]`; !strings.Contains(string(res.body), want) {
+		t.Errorf("answer %s, want %s", res.body, want)
+	}
+	if res := h.postHome(beaconOf(usual, say{"slots": []string{"Hero"}})); res.StatusCode != 200 || !strings.Contains(string(res.body), `"refused":[{`) {
+		t.Errorf("a bad slot alone: answer %d %s", res.StatusCode, res.body)
+	}
+	if got := h.metrics.passed.Load(); got != 3 {
+		t.Errorf("%d refused slots are counted, want 3", got)
 	}
 }
 
@@ -218,7 +238,7 @@ func TestRefusedBeaconsSayWhy(t *testing.T) {
 		{name: "broken JSON of an allowed page", body: good[:len(good)-1], headers: []string{fromShop}, status: 400, code: "bad_json", allowed: "https://shop.example"},
 		{name: "broken JSON of a foreign page", body: good[:len(good)-1], headers: []string{"Origin: https://evil.example"}, status: 400, code: "bad_json"},
 		{name: "deep nesting", body: deep, headers: []string{fromShop}, status: 400, code: "too_deep", allowed: "https://shop.example"},
-		{name: "a wrong type", body: strings.Replace(good, `"hero"`, `7`, 1), headers: []string{fromShop}, status: 400, code: "wrong_type slots[0]", allowed: "https://shop.example"},
+		{name: "a wrong type", body: strings.Replace(good, `["hero"]`, `7`, 1), headers: []string{fromShop}, status: 400, code: "wrong_type slots", allowed: "https://shop.example"},
 		{name: "an address of another origin", body: strings.Replace(good, "https://shop", "https://www.shop", 1), headers: []string{fromShop}, status: 400, code: "url_origin_mismatch page.url", allowed: "https://shop.example"},
 		{name: "an address that is none", body: strings.Replace(good, "https://shop.example/", "javascript:alert(1)", 1), headers: []string{fromShop}, status: 400, code: "bad_value page.url", allowed: "https://shop.example"},
 		{name: "JSON that says what it is", body: good, headers: []string{fromShop, "Content-Type: application/json; charset=utf-8"}, status: 200, allowed: "https://shop.example"},

@@ -21,6 +21,8 @@ const (
 	// one for standing beyond edge.MaxEvents. A tag that sends more than that is
 	// not ours, and the beacon is refused.
 	maxRefusedEvents = 64
+	// maxPassed bounds in the same way the other parts that are refused one by one.
+	maxPassed = 64
 )
 
 // A Decoder turns bodies into beacons. It keeps its memory between bodies, so
@@ -30,14 +32,17 @@ type Decoder struct {
 	scan     scanner
 	trail    trail
 	rejected []edge.Rejection
+	passed   []DecodeError
+	mayPass  bool // over a part that is at fault
 }
 
 // DecodeBeacon fills b with what body says. It refuses what is not JSON, what
 // breaks a limit and what has the wrong type, with a *DecodeError; unknown
 // members are checked and ignored, and null counts as absent.
 //
-// An event that is at fault does not refuse the beacon: it is left out and
-// listed in Rejected, unless the text itself is at fault.
+// An event that is at fault does not refuse the beacon: it is left out and listed in
+// Rejected. So are slots and what the page says of itself, listed in passedOver: a
+// page has them from many hands. That does not go for a fault of the text itself.
 //
 // The strings of b and of Rejected are views of body and of the decoder's own
 // memory: they are valid until body changes or the decoder is used again. After
@@ -45,6 +50,7 @@ type Decoder struct {
 func (d *Decoder) DecodeBeacon(body []byte, b *edge.Beacon) error {
 	b.Reset()
 	d.reset(body)
+	d.mayPass = true
 	if f := d.beacon(b); f != faultNone {
 		return d.trail.refuse(f)
 	}
@@ -55,11 +61,26 @@ func (d *Decoder) DecodeBeacon(body []byte, b *edge.Beacon) error {
 // valid until the decoder is used again.
 func (d *Decoder) Rejected() []edge.Rejection { return d.rejected }
 
+// passedOver returns what was wrong with the parts of the last beacon that were left
+// out, beside events.
+func (d *Decoder) passedOver() []DecodeError { return d.passed }
+
+// pass passes over a part that is at fault, if that may be. The trail's path begins
+// in the member.
+func (d *Decoder) pass(member string, f fault) fault {
+	if f == faultNone || !d.mayPass || d.scan.fault != faultNone || len(d.passed) == maxPassed {
+		return f
+	}
+	d.passed = append(d.passed, d.trail.end(d.trail.under(member, f)))
+	return faultNone
+}
+
 func (d *Decoder) reset(body []byte) {
 	d.scan.reset(body)
 	d.trail.field = ""
 	clear(d.rejected)
 	d.rejected = d.rejected[:0]
+	d.passed, d.mayPass = d.passed[:0], false
 }
 
 func (d *Decoder) beacon(b *edge.Beacon) fault {
@@ -157,17 +178,18 @@ func (d *Decoder) page(p *edge.BeaconPage) fault {
 		case "ref":
 			f = s.text(&p.Ref, edge.MaxURLBytes)
 		case "title":
-			f = s.text(&p.Title, edge.MaxTitleBytes)
+			f = d.pass("page.title", s.text(&p.Title, edge.MaxTitleBytes))
 		case "type":
-			f = s.text(&p.Type, edge.MaxWordBytes)
+			f = d.pass("page.type", s.text(&p.Type, edge.MaxWordBytes))
 		case "category":
-			f = s.text(&p.Category, edge.MaxWordBytes)
+			f = d.pass("page.category", s.text(&p.Category, edge.MaxWordBytes))
 		case "item":
-			f = s.text(&p.Item, edge.MaxWordBytes)
+			f = d.pass("page.item", s.text(&p.Item, edge.MaxWordBytes))
 		case "lang":
-			f = s.text(&p.Lang, edge.MaxLangBytes)
+			f = d.pass("page.lang", s.text(&p.Lang, edge.MaxLangBytes))
 		case "tags":
 			p.Tags, f = d.texts(p.Tags, edge.MaxTags, edge.MaxTagBytes)
+			f = d.pass("page.tags", f)
 		default:
 			s.skip()
 			continue
@@ -239,21 +261,30 @@ func (d *Decoder) client(c *edge.BeaconClient) fault {
 	return first(f, s.fault)
 }
 
-// texts reads a list of at most most strings of at most bytes each.
+// texts reads a list of at most most strings of at most bytes each, without those that
+// are at fault. It returns the first fault.
 func (d *Decoder) texts(list []string, most, bytes int) ([]string, fault) {
 	s := &d.scan
 	list = list[:0]
-	in, f := s.enter('[')
-	for in && s.element() {
-		if len(list) == most {
-			return list, faultMany
+	in, wrong := s.enter('[')
+	for n := 0; in && s.element(); n++ {
+		text, f := "", faultMany
+		if n < most {
+			f = s.text(&text, bytes)
+		} else {
+			s.skip()
 		}
-		list = append(list, "")
-		if f = s.text(&list[len(list)-1], bytes); f != faultNone {
-			return list, d.trail.at(len(list)-1, f)
+		switch {
+		case f == faultNone:
+			list = append(list, text)
+		case wrong != faultNone:
+		case f == faultMany:
+			wrong = f
+		default:
+			wrong = d.trail.at(n, f)
 		}
 	}
-	return list, first(f, s.fault)
+	return list, first(wrong, s.fault)
 }
 
 // size reads [width, height] in CSS pixels.
@@ -282,28 +313,33 @@ func (d *Decoder) slots(b *edge.Beacon) fault {
 	s := &d.scan
 	b.Slots = b.Slots[:0]
 	in, f := s.enter('[')
-	for in && s.element() {
-		if len(b.Slots) == edge.MaxSlots {
+	for n := 0; in && s.element(); n++ {
+		if n == edge.MaxSlots {
 			return faultMany
 		}
-		b.Slots = append(b.Slots, edge.BeaconSlot{})
-		if f = d.slot(&b.Slots[len(b.Slots)-1]); f != faultNone {
-			return d.trail.at(len(b.Slots)-1, f)
+		var slot edge.BeaconSlot
+		f := d.slot(&slot)
+		if f == faultNone {
+			b.Slots = append(b.Slots, slot)
+		} else if f = d.pass("slots", d.trail.at(n, f)); f != faultNone {
+			return f
 		}
 	}
 	return first(f, s.fault)
 }
 
-// slot reads a slot: its name, or an object with its name.
-func (d *Decoder) slot(slot *edge.BeaconSlot) fault {
+// slot reads a slot to its end: its name, or an object with its name. It returns the
+// first thing that is wrong.
+func (d *Decoder) slot(slot *edge.BeaconSlot) (wrong fault) {
 	s := &d.scan
 	if s.next() == '"' {
 		return d.name(&slot.Name, edge.MaxNameBytes)
 	}
 	limit := int64(0)
-	in, f := s.enter('{')
+	in, wrong := s.enter('{')
 	for in && s.member() {
 		key := s.key
+		f := faultNone
 		switch string(key) {
 		case "name":
 			f = d.name(&slot.Name, edge.MaxNameBytes)
@@ -313,17 +349,16 @@ func (d *Decoder) slot(slot *edge.BeaconSlot) fault {
 			f = s.text(&slot.Item, edge.MaxWordBytes)
 		default:
 			s.skip()
-			continue
 		}
-		if f != faultNone {
-			return d.trail.under(string(key), f)
+		if f != faultNone && wrong == faultNone {
+			wrong = d.trail.under(string(key), f)
 		}
 	}
 	slot.Limit = int(limit)
-	if f = first(f, s.fault); f == faultNone && slot.Name == "" {
+	if wrong = first(wrong, s.fault); wrong == faultNone && slot.Name == "" {
 		return d.trail.under("name", faultMissing)
 	}
-	return f
+	return wrong
 }
 
 // name reads a site's or a slot's name.

@@ -27,6 +27,20 @@ type acceptedCase struct {
 	Text     string           `json:"text"` // the body, byte by byte
 	Want     wireBeacon       `json:"want"`
 	Rejected []edge.Rejection `json:"rejected,omitempty"`
+	Refused  []refusedPart    `json:"refused,omitempty"` // slots
+}
+
+// A refusedPart is a part of a beacon that is refused alone.
+type refusedPart struct {
+	Code  string `json:"code"`
+	Field string `json:"field"`
+}
+
+func refusedParts(passed []DecodeError) (list []refusedPart) {
+	for _, e := range passed {
+		list = append(list, refusedPart{e.Code, e.Field})
+	}
+	return list
 }
 
 func caseFiles(t testing.TB, pattern string) []string {
@@ -79,9 +93,9 @@ func TestAcceptedBeacons(t *testing.T) {
 			if err := d.DecodeBeacon([]byte(c.Text), &b); err != nil {
 				t.Fatalf("refused: %v", err)
 			}
-			got, rejected := wireOf(&b), slices.Clone(d.Rejected())
+			got, rejected, refused := wireOf(&b), slices.Clone(d.Rejected()), refusedParts(d.passedOver())
 			if *update {
-				c.Want, c.Rejected = got, rejected
+				c.Want, c.Rejected, c.Refused = got, rejected, refused
 				writeCase(t, file, &c)
 				return
 			}
@@ -90,6 +104,9 @@ func TestAcceptedBeacons(t *testing.T) {
 			}
 			if !slices.Equal(rejected, c.Rejected) {
 				t.Errorf("rejected %+v, want %+v", rejected, c.Rejected)
+			}
+			if !slices.Equal(refused, c.Refused) {
+				t.Errorf("refused %+v, want %+v", refused, c.Refused)
 			}
 		})
 	}
@@ -185,6 +202,9 @@ func TestLimits(t *testing.T) {
 				t.Errorf("%d is refused: %v", tt.most, err)
 			}
 			err := d.DecodeBeacon(bodyWith(t, tt.path, tt.value(tt.most+1)), &b)
+			if passed := d.passedOver(); err == nil && len(passed) == 1 {
+				err = &passed[0]
+			}
 			field := tt.field
 			switch field {
 			case "":
@@ -197,6 +217,22 @@ func TestLimits(t *testing.T) {
 				t.Errorf("%d gives %v, want %s at %q", tt.most+1, err, tt.code, field)
 			}
 		})
+	}
+}
+
+// TestOnlySoMuchIsPassedOver holds that an answer does not grow with what is refused.
+func TestOnlySoMuchIsPassedOver(t *testing.T) {
+	page := func(n int) []byte {
+		return []byte(`{"v":1,"site":"demo","page":{` + strings.Repeat(`"title":1,`, n) + `"item":"lamp"}}`)
+	}
+	var d Decoder
+	var b edge.Beacon
+	if err := d.DecodeBeacon(page(maxPassed), &b); err != nil || len(d.passedOver()) != maxPassed || b.Page.Item != "lamp" {
+		t.Errorf("%d parts passed over, item %q: %v", len(d.passedOver()), b.Page.Item, err)
+	}
+	var decode *DecodeError
+	if err := d.DecodeBeacon(page(maxPassed+1), &b); !errors.As(err, &decode) || decode.Code != "wrong_type" || decode.Field != "page.title" {
+		t.Errorf("got %v, want wrong_type at page.title", err)
 	}
 }
 

@@ -89,8 +89,16 @@ func (t *trail) at(i int, f fault) fault {
 
 // refuse makes the error for a fault at the path.
 func (t *trail) refuse(f fault) error {
+	e := t.end(f)
+	return &e
+}
+
+// end is refuse for one fault of several: the next has a path of its own.
+func (t *trail) end(f fault) DecodeError {
+	field := t.field
+	t.field = ""
 	if f == faultJSON {
-		t.field = "" // the text as a whole is at fault
+		field = "" // the text as a whole is at fault
 	}
-	return &DecodeError{Field: t.field, Code: faults[f].code, Err: faults[f].err}
+	return DecodeError{Field: field, Code: faults[f].code, Err: faults[f].err}
 }

@@ -65,6 +65,7 @@ type metrics struct {
 	accepted     atomic.Uint64 // events that are on disk
 	bots         atomic.Uint64 // beacons of crawlers
 	ahead        atomic.Uint64 // beacons of pages that nobody looks at yet
+	passed       atomic.Uint64 // slots and facts of pages that cannot be
 	panics       atomic.Uint64
 	connections  atomic.Int64
 	framing      atomic.Uint64 // connections that ended at a request without a certain end
@@ -229,6 +230,7 @@ func (m *metrics) appendText(b []byte) []byte {
 		{"nearside_events_accepted_total", "counter", "Events acknowledged: they are on disk.", m.accepted.Load()},
 		{"nearside_bot_beacons_total", "counter", "Beacons of crawlers.", m.bots.Load()},
 		{"nearside_ahead_beacons_total", "counter", "Beacons of pages loaded ahead, which nobody looks at yet.", m.ahead.Load()},
+		{"nearside_parts_refused_total", "counter", "Slots and facts of pages that cannot be and were passed over.", m.passed.Load()},
 		{"nearside_forwarded_unlisted_total", "counter", "Requests with forwarding headers of a peer that http.proxies does not list.", m.unlisted.Load()},
 		{"nearside_http_received_bytes_total", "counter", "Bytes of requests, without TLS.", m.bytesIn.Load()},
 		{"nearside_http_sent_bytes_total", "counter", "Bytes of answers, without TLS.", m.bytesOut.Load()},

@@ -320,6 +320,8 @@ type answerJSON struct {
 	State    *string
 	Accepted int
 	Rejected []struct{ ID, Code, Field string }
+	Resend   bool
+	Refused  []refusedPart
 }
 
 func (r reply) answer(t testing.TB) answerJSON {

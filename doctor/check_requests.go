@@ -36,6 +36,10 @@ type answer struct {
 	Rejected  []struct {
 		Code string `json:"code"`
 	} `json:"rejected"`
+	Refused []struct {
+		Code  string `json:"code"`
+		Field string `json:"field"`
+	} `json:"refused"`
 }
 
 // isNodes reports whether an address is one of the collector's.
@@ -136,6 +140,10 @@ func (x *examination) checkRequest(r *request) RequestReport {
 	}
 	if len(report.Rejected) > 0 {
 		x.find("events-rejected", fmt.Sprintf("the node refused %s: %s", counted(len(report.Rejected), "event"), strings.Join(unique(report.Rejected), ", ")))
+	}
+	if len(got.Refused) > 0 {
+		part := got.Refused[0]
+		x.find("parts-refused", fmt.Sprintf("the node passed over %s of a request, the first %s: %s", counted(len(got.Refused), "part"), part.Field, part.Code))
 	}
 	if putOff > 0 {
 		x.find("events-put-off", fmt.Sprintf("the node could not store %s in time, and the tag sends them again", counted(putOff, "event")))

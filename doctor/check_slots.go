@@ -31,7 +31,7 @@ func (x *examination) checkSlots() {
 	for i := range p.doc.Slots {
 		s := &p.doc.Slots[i]
 		if !validSlot(s.Name) {
-			x.find("slot-name", fmt.Sprintf("slot %q is not asked for", s.Name), "slot", s.Name)
+			x.find("slot-name", fmt.Sprintf("slot %q is asked for in vain", s.Name), "slot", s.Name)
 			continue
 		}
 		if one := first[s.Name]; one != nil {
@@ -46,7 +46,7 @@ func (x *examination) checkSlots() {
 // checkRepeated looks at a second element of a name.
 func (x *examination) checkRepeated(first, second *slot) {
 	if first.Attrs["data-limit"] != second.Attrs["data-limit"] || first.Attrs["data-item"] != second.Attrs["data-item"] {
-		x.find("slot-repeated-differs", fmt.Sprintf("slot %s is there again with another data-limit or data-item, and only the last counts", second.Name), "slot", second.Name)
+		x.find("slot-repeated-differs", fmt.Sprintf("slot %s is there again with another data-limit or data-item, and only the first counts", second.Name), "slot", second.Name)
 		return
 	}
 	x.find("slot-repeated", fmt.Sprintf("slot %s is there more than once: all show the same", second.Name), "slot", second.Name)

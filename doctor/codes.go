@@ -137,7 +137,7 @@ var consentKinds = []Kind{
 var slotKinds = []Kind{
 	{"slots-none", "slots", Warning, "There is no slot in the page. Those in shadow trees are not found, by the tag neither.", `Put one where content is to adapt: <near-slot name="hero">The page's own content</near-slot>`},
 	{"style-missing", "slots", Note, "The snippet's style is not there: a slot in view keeps the page's own content unless the visitor's own act asked for the change.", "Put the snippet's <style> into the <head>, if slots in view are to be filled: docs/SITE.md, “The page”."},
-	{"slot-name", "slots", Error, "The name has something else than a-z, 0-9 and -, or it is empty or longer than 64. The tag does not ask for it.", `Name it like <near-slot name="hero">.`},
+	{"slot-name", "slots", Error, "The name has something else than a-z, 0-9 and -, or it is empty or longer than 64. The page's own content stays there.", `Name it like <near-slot name="hero">.`},
 	{"slot-known", "slots", OK, "The live release has the slot.", ""},
 	{"slot-unknown", "slots", Error, "The live release of the site has no slot of that name.", "Correct the name, or add the slot: nearside export --site {site} DIR, add {slot} under slots, nearside apply DIR"},
 	{"slot-repeated", "slots", Note, "Several elements have the name. They share one answer, and it counts once.", "Nothing, if they are meant to show the same; else give each a name."},
@@ -159,6 +159,7 @@ var requestKinds = []Kind{
 	{"requests-none", "requests", Note, "The page sent the node nothing but the request for the tag.", "See the findings about consent and the tag: without a grant nothing is sent."},
 	{"request-failed", "requests", Error, "A request to the node had no answer.", "See the findings about the policy and the origin; a request that hangs is in the node's or the proxy's log."},
 	{"request-refused", "requests", Error, "The node, or something in front of it, refused a request of the page.", "The code says why; near('page', …) and near('event', …) of the page may send what is refused: docs/SITE.md, “The page”."},
+	{"parts-refused", "requests", Warning, "The node passed over a slot or a fact of the page that cannot be: too long, or of another type.", "Correct what is named: a slot's name, data-limit or data-item, or what near('page', …) and the near: metas say."},
 	{"events-rejected", "requests", Warning, "The node took a request and refused events in it.", "Correct the calls of near('event', …): docs/SERVER.md, “Events”, says what each code asks for."},
 	{"events-put-off", "requests", Note, "The node answered the slots before the events were on disk; the tag sends them again.", "Nothing, if it is seldom; else look at the node's disk and at nearside_stream_late_total (docs/OPERATING.md)."},
 	{"near-not-defined", "requests", Error, "A script called near(…) when there was neither the tag nor the queue.", "Put this before it: <script>window.near=window.near||function(){(near.q=near.q||[]).push(arguments)}</script>"},

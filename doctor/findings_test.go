@@ -31,6 +31,7 @@ var sickNode = map[string]func(w http.ResponseWriter, r *http.Request){
 	"default":  decide(`{"slot":"hero","kind":"default","reason":"no-answer"}`, ""),
 	"fills":    decide(`{"slot":"hero","kind":"html","variant":"tall","reason":"rule","because":"It is tall.","content":{"nodes":[["p",{"style":"height:300px"},"tall"]]}}`, ""),
 	"put-off":  decide(``, `,"rejected":[{"id":"x","code":"unavailable"}]`),
+	"passes":   decide(`{"slot":"hero","kind":"default","reason":"no-answer"}`, `,"refused":[{"code":"too_long","field":"page.category"}]`),
 	"narrower": decide(`{"slot":"hero","kind":"default","reason":"default"}`, `,"granted":4`),
 }
 
@@ -130,6 +131,7 @@ func TestFindings(t *testing.T) {
 		{"slot-moved", "/", hiding + tagOf("fills") + oneSlot, true, "near-slot[name=hero] {min-height: "},
 		{"slot-height", "/", tagOf("default") + `<div data-slot="hero" style="font-size:20px;line-height:30px">own</div>`, true, "[data-slot=hero] {min-height: 30px}"},
 		{"slot-filled", "/", hiding + tagOf("fills") + oneSlot, true, "variant tall"},
+		{"parts-refused", "/", tagOf("passes") + oneSlot, true, "page.category: too_long"},
 		{"events-put-off", "/", tagOf("put-off"), true, "1 event"},
 		{"consent-narrowed", "/", tagOf("narrower") + oneSlot, true, "grants no measure"},
 	}

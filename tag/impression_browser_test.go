@@ -3,6 +3,7 @@
 package tag
 
 import (
+	"net/http"
 	"testing"
 	"time"
 )
@@ -115,5 +116,33 @@ func TestImpressions(t *testing.T) {
 		none(t, s, 1200*time.Millisecond)
 		b.run(`near("consent",{measure:true})`)
 		s.waitForEvent("slot_impression")
+	})
+	t.Run("what was viewed is told to who may keep nothing", func(t *testing.T) {
+		t.Parallel()
+		s := newShop(t)
+		s.contents["hero"] = text("bonjour")
+		b := openTab(t).open(s.page("/", SnippetOptions{}, grant("context"), hero+`<near-slot name=far style="margin-top:3000px">own</near-slot>`))
+		b.waitFor(`document.querySelector("near-slot").dataset.near == "variant"`)
+		time.Sleep(1500 * time.Millisecond)
+		b.run(`history.pushState(0, "", "/next")`)
+		s.waitFor("next page's slots", func() bool { return len(s.sent()) == 2 })
+		if sent := s.sent(); len(sent[0].Shown) != 0 || len(sent[1].Shown) != 1 || sent[1].Shown[0] != "d0.hero" {
+			t.Errorf("shown %v, then %v; want none, then the hero", sent[0].Shown, sent[1].Shown)
+		}
+	})
+	t.Run("a late decision was not viewed", func(t *testing.T) {
+		t.Parallel()
+		s := newShop(t)
+		s.contents["hero"] = text("bonjour")
+		s.hurries = true
+		s.reply = func(int, *beacon, http.ResponseWriter) bool { time.Sleep(1500 * time.Millisecond); return false }
+		b := openTab(t).open(s.page("/", SnippetOptions{}, grant("context"), hero))
+		b.waitFor(`document.querySelector("near-slot").dataset.near == "late"`)
+		time.Sleep(1500 * time.Millisecond)
+		b.run(`history.pushState(0, "", "/next")`)
+		s.waitFor("next page's slots", func() bool { return len(s.sent()) == 2 })
+		if sent := s.sent(); len(sent[1].Shown) != 0 {
+			t.Errorf("shown %v", sent[1].Shown)
+		}
 	})
 }

@@ -22,7 +22,7 @@ func TestTheModuleOfThePackage(t *testing.T) {
 	s.mu.Lock()
 	s.pages["/module"] = `<!doctype html><html lang=en><title>Hats</title><near-slot name=hero style="display:block;visibility:hidden">own</near-slot>
 		<script type=module>import * as near from "/module.js"; window.tag = near;
-		near.consent({measure: true, context: true, storage: true, profile: false}); near.page({type: "category"});
+		near.consent({measure: true, context: true, storage: true, profile: true}); near.page({type: "category"}); near.identify(null);
 		near.event("add_to_cart", {value: 1}); near.answer("style", "modern"); near.on("answer", answer => window.got = answer);
 		near.get().then(now => window.now = now); near.load({src: "/_near/tag.js", site: "shop", why: true, policy: "uk"})</script>`
 	s.mu.Unlock()
@@ -34,7 +34,7 @@ func TestTheModuleOfThePackage(t *testing.T) {
 	}
 	s.waitForEvent("add_to_cart")
 	sent := s.sent()[0]
-	if sent.Page.Type != "category" || !sent.Why || sent.Consent.Policy != "uk" || sent.Consent.Purposes != measure|context_|storage {
+	if sent.Page.Type != "category" || !sent.Why || sent.Consent.Policy != "uk" || sent.Consent.Purposes != measure|context_|storage|profile || string(sent.Identify) != "null" {
 		t.Errorf("sent %s", sent.raw)
 	}
 	b.run(`tag.withdraw()`)

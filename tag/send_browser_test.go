@@ -96,7 +96,7 @@ func TestWhatTheServerCannotTakeIsSentAgain(t *testing.T) {
 			t.Errorf("%d beacons", n)
 		}
 	})
-	t.Run("events rejected as unavailable come again, others do not", func(t *testing.T) {
+	t.Run("events are sent again as the server asks", func(t *testing.T) {
 		t.Parallel()
 		s := newShop(t)
 		s.reply = func(n int, b *beacon, w http.ResponseWriter) bool {
@@ -108,8 +108,22 @@ func TestWhatTheServerCannotTakeIsSentAgain(t *testing.T) {
 		openTab(t).open(s.page("/", SnippetOptions{}, grant("measure")+`<script nonce=$>near("event","add_to_cart");near("event","purchase")</script>`, ""))
 		s.waitFor("second beacon", func() bool { n, _ := s.counts(); return n == 2 })
 		sent := s.sent()
-		if len(sent[0].Events) != 3 || len(sent[1].Events) != 1 || sent[1].Events[0].ID != sent[0].Events[0].ID {
+		if len(sent[0].Events) != 3 || len(sent[1].Events) != 3 || sent[1].Events[0].ID != sent[0].Events[0].ID {
 			t.Errorf("sent again: %s", sent[1].raw)
+		}
+	})
+	t.Run("events that are at fault do not come again", func(t *testing.T) {
+		t.Parallel()
+		s := newShop(t)
+		s.reply = func(_ int, b *beacon, w http.ResponseWriter) bool {
+			s.answer(b, w, rejection{b.Events[0].ID, "bad_name", "name"})
+			return true
+		}
+		openTab(t).open(s.page("/", SnippetOptions{}, grant("measure"), ""))
+		s.waitForEvent("page_view")
+		time.Sleep(2500 * time.Millisecond) // longer than the first pause
+		if n, _ := s.counts(); n != 1 {
+			t.Errorf("%d beacons, want 1", n)
 		}
 	})
 	t.Run("a refused beacon is not repeated", func(t *testing.T) {

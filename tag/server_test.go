@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -169,7 +170,7 @@ func (s *shop) collect(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	b, err := decodeBeacon(body)
-	if err != nil || len(body) > 30_000 {
+	if err != nil || len(body) > 45_000 {
 		s.mu.Lock()
 		s.strays = append(s.strays, fmt.Sprintf("beacon of %d B: %v\n%.2000s", len(body), err, body))
 		s.mu.Unlock()
@@ -185,10 +186,15 @@ func (s *shop) collect(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// answer decides every slot from the shop's contents and accepts every event.
+// answer decides every slot from the shop's contents, passes over those whose name
+// cannot be, and accepts every event.
 func (s *shop) answer(b *beacon, w http.ResponseWriter, rejected ...rejection) {
 	a := answer{V: 1, Granted: b.Consent.Purposes, Accepted: len(b.Events) - len(rejected), Rejected: rejected}
+	a.Resend = slices.ContainsFunc(rejected, func(r rejection) bool { return r.Code == "unavailable" })
 	for i, slot := range b.Slots {
+		if !slotPattern.MatchString(slot.Name) {
+			continue
+		}
 		s.mu.Lock()
 		d, ok := s.contents[slot.Name]
 		s.mu.Unlock()

@@ -21,7 +21,7 @@ func TestDevelopersAreToldWhy(t *testing.T) {
 			want: "consent is open: the page's consent platform (TCF)"},
 		{name: "the page has no slot", head: grant("context"), want: "there is no slot on this page yet"},
 		{name: "no rule chose", head: grant("context"), body: hero, want: "slot hero keeps the page's own content: no rule chose"},
-		{name: "a slot's name is wrong", head: grant("context"), body: `<near-slot name="Hero!">own</near-slot>`, want: `slot "Hero!" is not asked for`},
+		{name: "a slot's name is wrong", head: grant("context"), body: `<near-slot name="Hero!">own</near-slot>`, want: `slot "Hero!" is asked for in vain`},
 		{name: "the server refuses", head: grant("context"), body: hero, want: "no such site",
 			reply: func(_ int, _ *beacon, w http.ResponseWriter) bool {
 				http.Error(w, `{"error":{"code":"unknown_site","message":"no such site"}}`, http.StatusNotFound)

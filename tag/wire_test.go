@@ -27,17 +27,28 @@ const (
 // A beacon is the wire's beacon, read strictly: a member that is not here is a
 // mistake of the tag.
 type beacon struct {
-	V       int             `json:"v"`
-	Site    string          `json:"site"`
-	Page    beaconPage      `json:"page"`
-	Sent    int64           `json:"sent"`
-	Consent beaconConsent   `json:"consent"`
-	Client  beaconClient    `json:"client"`
-	State   string          `json:"state"`
-	Why     bool            `json:"why"`
-	Events  []beaconEvent   `json:"events"`
-	Slots   []beaconSlot    `json:"slots"`
-	raw     json.RawMessage // as it came
+	V       int           `json:"v"`
+	Site    string        `json:"site"`
+	Page    beaconPage    `json:"page"`
+	Sent    int64         `json:"sent"`
+	Consent beaconConsent `json:"consent"`
+	Client  beaconClient  `json:"client"`
+	State   string        `json:"state"`
+	Why     bool          `json:"why"`
+	Events  []beaconEvent `json:"events"`
+	Slots   []beaconSlot  `json:"slots"`
+	Shown   []string      `json:"shown"`
+	// Identify is a token, null, or nothing.
+	Identify rawValue        `json:"identify"`
+	raw      json.RawMessage // as it came
+}
+
+// A rawValue is JSON as it stands, null too, and nil where there was none.
+type rawValue []byte
+
+func (v *rawValue) UnmarshalJSON(text []byte) error {
+	*v = bytes.Clone(text)
+	return nil
 }
 
 type beaconPage struct {
@@ -114,6 +125,7 @@ type answer struct {
 	State     string      `json:"state,omitempty"`
 	Accepted  int         `json:"accepted"`
 	Rejected  []rejection `json:"rejected,omitempty"`
+	Resend    bool        `json:"resend,omitempty"`
 }
 
 // decodeBeacon reads a beacon strictly.
@@ -149,12 +161,9 @@ func (b *beacon) faults() (list []string) {
 	check(len(p.Type) <= 256 && len(p.Category) <= 256 && len(p.Item) <= 256, "a page fact is over its limit")
 	check(len(p.Tags) <= 16 && len(b.Client.Langs) <= 16, "%d tags, %d langs", len(p.Tags), len(b.Client.Langs))
 	for _, tag := range p.Tags {
-		check(tag != "" && len(tag) <= 64, "tag %q", tag)
+		check(len(tag) <= 64, "tag %q", tag)
 	}
-	check(len(b.Events) <= 64 && len(b.Slots) <= 32, "%d events, %d slots", len(b.Events), len(b.Slots))
-	for _, slot := range b.Slots {
-		check(slotPattern.MatchString(slot.Name), "slot %q", slot.Name)
-	}
+	check(len(b.Events) <= 64 && len(b.Slots) <= 32 && len(b.Shown) <= 16, "%d events, %d slots, %d shown", len(b.Events), len(b.Slots), len(b.Shown))
 
 	check(has(measure) || p.ID+p.Title == "" && b.Client.Viewport == nil && b.Events == nil && b.Sent == 0,
 		"page id, title, viewport, sent or events without measure")
@@ -163,6 +172,8 @@ func (b *beacon) faults() (list []string) {
 	check(has(context_) || b.Slots == nil, "slots without context")
 	check(has(context_) || has(measure) || p.Ref == "", "referrer without context and measure")
 	check(has(storage) || b.State == "", "state without storage")
+	check(has(profile) || b.Identify == nil, "who has signed in without profile")
+	check(b.Shown == nil || !has(storage) || !has(measure) || !has(profile), "what was shown where the state knows")
 	check(has(device) || b.Client.Screen == nil && b.Client.TZ == "", "screen or time zone without device")
 
 	u, err := url.Parse(p.URL)
@@ -186,6 +197,8 @@ func TestFaultsAreFound(t *testing.T) {
 		{"a parameter that nothing allows", `{"v":1,"site":"a","page":{"url":"http://a/?q=1"},"consent":{"purposes":255}}`},
 		{"a campaign without measure", `{"v":1,"site":"a","page":{"url":"http://a/?utm_source=x"},"consent":{"purposes":4}}`},
 		{"the time zone without device", `{"v":1,"site":"a","page":{"url":"http://a/"},"consent":{"purposes":6},"client":{"tz":"UTC"}}`},
+		{"who has signed in without profile", `{"v":1,"site":"a","page":{"url":"http://a/"},"consent":{"purposes":7},"identify":null}`},
+		{"what was shown where the state knows", `{"v":1,"site":"a","page":{"url":"http://a/"},"consent":{"purposes":15},"shown":["d0.hero"]}`},
 		{"state without storage", `{"v":1,"site":"a","page":{"url":"http://a/"},"consent":{"purposes":6},"state":"x"}`},
 	}
 	for _, tt := range tests {

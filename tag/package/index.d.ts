@@ -66,6 +66,8 @@ export interface Answer {
   decisions?: Decision[];
   accepted?: number;
   rejected?: { id: string; code: string; field?: string }[];
+  /** Slots and facts of the page that were passed over. */
+  refused?: { code: string; field: string }[];
 }
 
 /** Says what the visitor granted or refused. What was said before and is not named stays. */
@@ -82,6 +84,12 @@ export function answer(name: string, value: unknown): void;
 
 /** Adds to what the site says of the page. */
 export function page(facts: Facts): void;
+
+/**
+ * Tells who has signed in, by a token that the site's own server made, or null for
+ * nobody any more. The next request carries it. The measure build does not know it.
+ */
+export function identify(token: string | null): void;
 
 /** Settles once the tag has come, with what it knows then. */
 export function get(): Promise<Now>;

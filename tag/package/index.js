@@ -11,6 +11,7 @@ export const withdraw = () => near("consent", "withdraw");
 export const event = (name, props) => near("event", name, props);
 export const answer = (name, value) => near("answer", name, value);
 export const page = (facts) => near("page", facts);
+export const identify = (token) => near("identify", token);
 export const get = () => new Promise((resolve) => near("get", resolve));
 export const on = (what, listener) => near("on", what, listener);
 

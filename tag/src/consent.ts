@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { consentMode, readConsentMode, unanswered, watchConsentMode } from "./gcm";
-import { data } from "./script";
-import { withdraw } from "./send";
 import { gpp, gppGrants, isOptedOut, tcf, tcfGrants, watchPlatforms } from "./platform";
+import { withdraw } from "./send";
+import { data } from "./script";
 import { type Signals, Purpose, names, pack } from "./wire";
 
 const enum Max {

@@ -11,13 +11,11 @@ const enum Max {
 
 let told = 0;
 
+const clean = (text: unknown) => String(text).replace(/[?#]\S*/g, "").slice(0, Max.Text);
+
 /** Tells an error by its message and where it arose, without the query and fragment of the script's address. */
 const tellError = (message: unknown, source = "", line?: number) => {
-  if (told++ < Max.Errors) tellEvent("exception", {
-    description: String(message).replace(/[?#]\S*/g, "").slice(0, Max.Text),
-    source: source.replace(/[?#]\S*/g, "").slice(0, Max.Text),
-    line,
-  });
+  if (told++ < Max.Errors) tellEvent("exception", { description: clean(message), source: clean(source), line });
 };
 
 /** Tells of the page's uncaught errors, by GA4's name for them. */

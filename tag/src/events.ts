@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { enqueue, resumeUnsent, schedule } from "./send";
-import { granted, isHeld } from "./consent";
-import { page } from "./page";
-import { tellWhy } from "./why";
 import { type Props, Purpose } from "./wire";
+import { granted, isHeld } from "./consent";
+import { enqueue, resumeUnsent, schedule } from "./send";
+import { tellWhy } from "./why";
+import { page } from "./page";
 
 const enum Max {
   /** In characters; the server counts bytes, and refuses that event alone. */

@@ -13,10 +13,13 @@ const enum Viewed {
   Millis = 1000,
 }
 
+/** The decisions that were viewed in this document, by their ids: what is capped is counted by them where no state may. */
+export const viewed = /* @__PURE__ */ new Set<string>();
+
 /** Starts and stops the seconds; call it when what they depend on has changed. */
 export const watchViews = () =>
   slots.forEach((slot) => {
-    if (slot._decision?.id && slot._isViewed && !document.hidden && granted & Purpose.Measure) {
+    if (slot._decision?.id && slot._isViewed && !document.hidden) {
       slot._timer ||= setTimeout(countView, Viewed.Millis, slot);
     } else slot._timer = clearTimeout(slot._timer) as undefined;
   });
@@ -25,8 +28,14 @@ const tellSlot = (name: string, slot: Slot) =>
   tellEvent(name, { decision: slot._decision!.id, shown: slot._el.dataset.near });
 
 const countView = (slot: Slot) => {
-  if (slots.get(slot._el) === slot && !slot._decision!._isViewed) tellSlot("slot_impression", slot);
-  slot._decision!._isViewed = true;
+  slot._timer = 0;
+  if (slots.get(slot._el) !== slot) return;
+  if (slot._el.dataset.near === "variant") viewed.add(slot._decision!.id);
+  // What is viewed before it may be counted is counted then.
+  if (!slot._decision!._isViewed && granted & Purpose.Measure) {
+    slot._decision!._isViewed = true;
+    tellSlot("slot_impression", slot);
+  }
 };
 
 /** Watches how much of a slot's element is in view. */

@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { whenNavigated } from "./spa";
 import { watchClicks, watchViews } from "./impression";
-import { watchErrors } from "./errors";
-import { keepState } from "./state";
-import { tellWhy, tellWhyNotAsked } from "./why";
-import { noteAct, restoreSlots, scanSlots, slots, watchSlots } from "./slot";
-import { tell } from "./tell";
-import { Purpose } from "./wire";
-import { watchVitals } from "./vitals";
-import { page, turnPage } from "./page";
-import { openDebug } from "./open-debug";
-import { dropEvents, flights, forgetUnsent, send, sentUnder, startSending, withdraw } from "./send";
-import { watchMarkup } from "./markup";
+import { dropEvents, flights, forgetUnsent, identify, send, sentUnder, startSending, withdraw } from "./send";
 import { authority, endHold, getSignals, granted, isHeld, isResolved, tellConsent, update, watchConsent } from "./consent";
+import { watchErrors } from "./errors";
+import { openDebug } from "./open-debug";
 import { tellAnswer, tellEngagement, tellEvent, viewPage } from "./events";
+import { watchMarkup } from "./markup";
+import { whenNavigated } from "./spa";
+import { Purpose } from "./wire";
+import { tell } from "./tell";
+import { noteAct, restoreSlots, scanSlots, slots, watchSlots } from "./slot";
+import { keepState } from "./state";
+import { page, turnPage } from "./page";
+import { tellWhy, tellWhyNotAsked } from "./why";
+import { watchVitals } from "./vitals";
 
 const enum Max {
   /** How long the first request waits for the rest of the page's slots. */
@@ -37,6 +37,7 @@ const commands: Record<string, (...args: any[]) => void> = {
   ...(HAS_SLOTS && {
     /** What the site says of the page. */
     page: (facts: object) => Object.assign(page._facts, facts),
+    identify,
     on: (what: string, callback: (value: unknown) => void) =>
       addEventListener("near:" + what, (event) => callback((event as CustomEvent).detail)),
   }),

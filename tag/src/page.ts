@@ -17,13 +17,6 @@ export interface Page {
   _isViewed?: boolean;
 }
 
-/** Counts the bytes of UTF-8, which is what limits are in. */
-export const encoder = new TextEncoder();
-
-/** At most `bytes` bytes of UTF-8 of a text, never a part of a character. */
-const cut = (text: string, bytes: number) =>
-  text.slice(0, encoder.encodeInto(text, new Uint8Array(bytes)).read) || undefined;
-
 /** The page view of now. */
 export let page: Page;
 
@@ -39,9 +32,10 @@ export const turnPage = (ref = page._url) => {
 };
 turnPage(document.referrer);
 
-const getFact = (of: Page, name: keyof Facts, bytes = 256) => {
+/** A fact of a page view, so far as it has room; the server passes over one that cannot be. */
+const getFact = (of: Page, name: keyof Facts, length = 256) => {
   const meta = of === page && document.querySelector<HTMLMetaElement>(`[name="near:${name}"]`);
-  return cut("" + (of._facts[name] || (meta && meta.content) || ""), bytes);
+  return ("" + (of._facts[name] || (meta && meta.content) || "")).slice(0, length) || undefined;
 };
 
 /**
@@ -72,20 +66,20 @@ export const describe = (of: Page): { page: WirePage; client: WireClient } => {
   }
   return {
     page: {
-      url: cut(url.origin + url.pathname + (query[0] ? "?" : "") + new URLSearchParams(query), 2048)!,
+      url: (url.origin + url.pathname + (query[0] ? "?" : "") + new URLSearchParams(query)).slice(0, 2048),
       ...((!HAS_SLOTS || granted & Purpose.Measure) && {
         id: of._id,
-        ...(of === page && { title: cut(document.title, 512) }),
+        ...(of === page && { title: document.title.slice(0, 170) }),
       }),
       ...(HAS_SLOTS &&
         granted & Purpose.Context && {
-          lang: cut(document.documentElement.lang, 35),
+          lang: document.documentElement.lang.slice(0, 35),
           type: getFact(of, "type"),
           item: getFact(of, "item"),
           category: getFact(of, "category"),
           tags: getFact(of, "tags", 1024)
             ?.split(",", 16)
-            .map((tag) => cut(tag.trim(), 64)!),
+            .map((tag) => tag.trim().slice(0, 64)),
         }),
       ...((!HAS_SLOTS || granted & (Purpose.Measure | Purpose.Context)) &&
         of._ref && { ref: new URL(of._ref).origin + "/" }),

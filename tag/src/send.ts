@@ -2,21 +2,23 @@
 
 import { tellEngagement } from "./events";
 import { tellVitals } from "./vitals";
-import { tell } from "./tell";
 import { type Answer, type Beacon, type WireEvent, Purpose, Wire } from "./wire";
-import { type Waiting, keepUnsent, takeUnsent } from "./unsent";
-import { keepState } from "./state";
 import { getSignals, granted, heard, isHeld, isResolved, narrow, update } from "./consent";
+import { keepState } from "./state";
+import { tell } from "./tell";
+import { type Waiting, keepUnsent, takeUnsent } from "./unsent";
+import { tellWhy } from "./why";
 import { type Slot, fillSlots, getUnasked } from "./slot";
 import { data, script } from "./script";
-import { type Page, describe, encoder, page } from "./page";
-import { tellWhy } from "./why";
+import { type Page, describe, page } from "./page";
+import { viewed } from "./impression";
 
 const enum Max {
-  /** Under a half of the 64 KiB that a browser allows in flight when a page is left. */
-  BatchBytes = 3e4,
+  /** In characters of up to three bytes, of the 64 KiB that a browser allows in flight when a page is left. */
+  Batch = 15e3,
   Events = 64,
   Queue = 512,
+  Shown = 16,
   BatchMillis = 1000,
   PauseSeconds = 300,
 }
@@ -31,6 +33,9 @@ let retryAfter = 0;
 let armed = -1;
 let timer = 0;
 
+/** Who has signed in, by a token that is still to be told; null that nobody is any more. */
+let identity: Pick<Beacon, "identify"> | undefined;
+
 /** The purposes that this page has sent something under, which a withdrawal must undo. */
 export let sentUnder = 0;
 
@@ -41,6 +46,11 @@ export const mayAsk = () => granted & Purpose.Context || (data.ask != null && !i
 export const enqueue = (_event: WireEvent, _page = page) => {
   queue[Max.Queue - 1] || queue.push({ _event, _page });
   schedule(Max.BatchMillis);
+};
+
+/** Takes who has signed in, by the site's token, or null for nobody any more: the next beacon tells it. */
+export const identify = (token: string | null) => {
+  identity = { identify: token };
 };
 
 /** Forgets every event that has not been sent. */
@@ -79,10 +89,11 @@ const build = (from: Page, events: Waiting[], slots: Slot[]) =>
     // context here; the claim is only the most that it may grant.
     consent: { purposes: HAS_SLOTS ? granted || Purpose.Context : granted, ...getSignals() },
     ...(granted & Purpose.Storage && { state: keepState("beacon") }),
-    ...(HAS_SLOTS && { why: data.why != null }),
+    ...(HAS_SLOTS && { why: data.why != null, ...(granted & Purpose.Profile && identity) }),
     sent: HAS_SLOTS ? events[0] && Date.now() : Date.now(),
     events: HAS_SLOTS && !events[0] ? undefined : events.map(({ _event }) => _event),
-    ...(HAS_SLOTS && { slots: slots[0] && [...new Map(slots.map(({ _ask }) => [_ask.name, _ask])).values()] }),
+    ...(HAS_SLOTS && { slots: slots[0] && slots.map(({ _ask }) => _ask) }),
+    ...(HAS_SLOTS && ~granted & Purpose.OfCaps && viewed.size && { shown: [...viewed].slice(-Max.Shown) }),
   } satisfies Beacon);
 
 /** Posts; settles with the answer, or with undefined if it should be tried again. */
@@ -131,6 +142,7 @@ export const send = async (isLeaving?: unknown) => {
   const purposes = granted;
   const under = heard;
   const asking = page;
+  const told = HAS_SLOTS && identity;
   let events: Waiting[] = [];
   let slots: Slot[] = [];
   let body = JSON.stringify({ v: Wire.Version, site: data.site, purposes });
@@ -140,7 +152,7 @@ export const send = async (isLeaving?: unknown) => {
     const from = HAS_SLOTS ? (!slots[0] && queue[0]?._page) || asking : queue[0]?._page!;
     if (purposes & Purpose.Measure) events = queue.filter(({ _page }) => _page === from).slice(0, Max.Events);
     if (!events[0] && (!HAS_SLOTS || !slots[0])) return;
-    while (encoder.encode((body = build(from, events, slots))).length > Max.BatchBytes && events[1]) {
+    while ((body = build(from, events, slots)).length > Max.Batch && events[1]) {
       events.length >>= 1;
     }
     queue = queue.filter((event) => !events.includes(event));
@@ -157,16 +169,14 @@ export const send = async (isLeaving?: unknown) => {
     const left = answer.granted ?? -1;
     sentUnder &= left;
     if (under === heard) narrow(left);
+    if (HAS_SLOTS && told === identity && purposes & left & Purpose.Profile) identity = undefined;
     keepState(path, answer);
     WHY: answer.rejected?.forEach(({ id, code, field }) =>
       tellWhy(`the server refused event ${id}: ${code} ${field || ""}`),
     );
-    // Where no slot was asked for the server keeps all of them or answers 503.
-    events = !HAS_SLOTS
-      ? []
-      : events.filter(({ _event }) =>
-          answer.rejected?.some((one) => one.id === _event.id && one.code === "unavailable"),
-        );
+    WHY: answer.refused?.forEach(({ code, field }) => tellWhy(`the server passed over ${field}: ${code}`));
+    // What was refused for good then is refused again.
+    if (!HAS_SLOTS || !answer.resend) events = [];
     if (HAS_SLOTS) tell("answer", answer);
   }
   if (!answer || events[0]) {

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { render } from "./kinds";
+import { tellWhy } from "./why";
+import { observer, watchViews } from "./impression";
 import { buildBecause } from "./because";
 import { isAskedInVain } from "./survey";
-import type { Decision, WireSlot } from "./wire";
-import { tellWhy } from "./why";
 import { isHeld } from "./consent";
+import type { Decision, WireSlot } from "./wire";
 import { mayAsk, schedule } from "./send";
-import { observer, watchViews } from "./impression";
+import { render } from "./kinds";
 
 const enum Max {
   Slots = 32,
@@ -51,12 +51,8 @@ export const scanSlots = () => {
     if (slots.has(el) || (document.readyState === "loading" && !el.nextSibling)) return;
     const { slot, limit, item } = el.dataset;
     const name = slot || el.getAttribute("name")!;
-    // The server refuses a whole beacon over one bad name.
-    if (!/^[a-z\d-]{1,64}$/.test(name)) {
-      WHY: tellWhy(`slot "${name}" is not asked for: a name has only a-z, 0-9 and -`);
-      return;
-    }
-    slots.set(el, { _el: el, _ask: { name, limit: limit && +limit, item } });
+    WHY: if (!/^[a-z\d-]{1,64}$/.test(name)) tellWhy(`slot "${name}" is asked for in vain: a name has only a-z, 0-9 and -`);
+    slots.set(el, { _el: el, _ask: { name, limit: +limit! || undefined, item } });
     observer.observe(el);
   });
   if (mayAsk()) schedule(0);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { withdraw } from "./send";
 import { type Answer, Purpose } from "./wire";
+import { withdraw } from "./send";
 import { granted, isResolved } from "./consent";
 import { data } from "./script";
 

@@ -21,6 +21,8 @@ export const enum Purpose {
   Device = 128,
   /** What needs storage: a profile's writing and its use. */
   OfProfile = 24,
+  /** What a state needs to count what is shown: storage, measure and profile. */
+  OfCaps = 11,
   /** What a page under an opt-out law allows until it is refused: all but geo and device. */
   OptOut = 63,
 }
@@ -74,7 +76,7 @@ export interface WireEvent {
 
 export interface WireSlot {
   name: string;
-  limit?: number | "";
+  limit?: number;
   item?: string;
 }
 
@@ -86,9 +88,11 @@ export interface Beacon {
   consent: Signals & { purposes: number };
   client?: WireClient;
   state?: string;
+  identify?: string | null;
   why?: boolean;
   events?: WireEvent[];
   slots?: WireSlot[];
+  shown?: string[];
 }
 
 /** A piece of compiled markup: text, or [tag, attributes, ...children]. */
@@ -129,4 +133,8 @@ export interface Answer {
   state?: string;
   accepted?: number;
   rejected?: { id: string; code: string; field?: string }[];
+  /** Whether the events that were good are to be sent again. */
+  resend?: boolean;
+  /** Slots and facts of the page that were passed over. */
+  refused?: { code: string; field: string }[];
 }
