@@ -6,7 +6,6 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/rand"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"sync"
@@ -136,7 +135,7 @@ func (s *Sealer) current() *ringInUse {
 // key than the one that seals now, or one that was retired since.
 func (s *Sealer) isOutdated(sealed string) bool {
 	var head [3]byte
-	if n, err := base64.RawURLEncoding.Decode(head[:], []byte(sealed[:min(len(sealed), 4)])); err != nil || n < 2 {
+	if n, ok := readSealText(head[:], sealed[:min(len(sealed), 4)]); !ok || n < 2 {
 		return false
 	}
 	u := s.current()
@@ -150,7 +149,6 @@ type sealBuffer struct {
 	bound [MaxSiteBytes + 3]byte
 	plain [MaxStateBytes]byte
 	raw   [MaxStateBytes]byte
-	text  [MaxStateBytes]byte // sealed, to be opened
 	// nonces are random, drawn for many seals at a time: a draw costs more than its
 	// bytes. The first spent bytes are used up.
 	nonces [noncesDrawn * nonceBytes]byte
@@ -186,13 +184,18 @@ func (b *sealBuffer) binding(number, use byte, site string) []byte {
 // appendSealed appends plain, sealed for a use and a site. plain has at most
 // maxSealedPlain bytes and site at most MaxSiteBytes.
 func (s *Sealer) appendSealed(dst []byte, use byte, site string, plain []byte) []byte {
-	ring := s.current()
 	buf := sealBuffers.Get().(*sealBuffer)
-	out := buf.appendNonce(append(buf.raw[:0], sealVersion, ring.seals))
-	out = ring.keys[ring.seals].aead.Seal(out, out[2:], append(buf.plain[:0], plain...), buf.binding(ring.seals, use, site))
-	dst = base64.RawURLEncoding.AppendEncode(dst, out)
+	dst = s.appendSealedIn(buf, dst, use, site, append(buf.plain[:0], plain...))
 	sealBuffers.Put(buf)
 	return dst
+}
+
+// appendSealedIn is appendSealed in a work space, whose plain is where plain may be.
+func (s *Sealer) appendSealedIn(buf *sealBuffer, dst []byte, use byte, site string, plain []byte) []byte {
+	ring := s.current()
+	out := buf.appendNonce(append(buf.raw[:0], sealVersion, ring.seals))
+	out = ring.keys[ring.seals].aead.Seal(out, out[2:], plain, buf.binding(ring.seals, use, site))
+	return appendSealText(dst, out)
 }
 
 // seal returns what appendSealed appends.
@@ -200,15 +203,16 @@ func (s *Sealer) seal(use byte, site string, plain []byte) string {
 	return string(s.appendSealed(nil, use, site, plain))
 }
 
-// open returns what was sealed for a use and a site, appended to dst.
+// open returns what was sealed for a use and a site, appended to dst, which is memory
+// of the heap.
 func (s *Sealer) open(dst []byte, use byte, site, sealed string) ([]byte, error) {
 	if len(sealed) > MaxStateBytes || len(site) > MaxSiteBytes {
 		return dst, errSealed
 	}
 	buf := sealBuffers.Get().(*sealBuffer)
 	defer sealBuffers.Put(buf)
-	n, err := base64.RawURLEncoding.Decode(buf.raw[:], buf.text[:copy(buf.text[:], sealed)])
-	if err != nil || n < sealOverhead || buf.raw[0] != sealVersion {
+	n, ok := readSealText(buf.raw[:], sealed)
+	if !ok || n < sealOverhead || buf.raw[0] != sealVersion {
 		return dst, errSealed
 	}
 	number, ring := buf.raw[1], s.ring.Load()
@@ -219,9 +223,9 @@ func (s *Sealer) open(dst []byte, use byte, site, sealed string) ([]byte, error)
 	case aead == nil:
 		return dst, errSealed
 	}
-	plain, err := aead.Open(buf.plain[:0], buf.raw[2:2+nonceBytes], buf.raw[2+nonceBytes:n], buf.binding(number, use, site))
+	opened, err := aead.Open(dst, buf.raw[2:2+nonceBytes], buf.raw[2+nonceBytes:n], buf.binding(number, use, site))
 	if err != nil {
 		return dst, errSealed
 	}
-	return append(dst, plain...), nil
+	return opened, nil
 }

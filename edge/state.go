@@ -8,7 +8,6 @@ import (
 	"hash/fnv"
 	"math"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/nearside/nearside/edge/consent"
@@ -261,16 +260,14 @@ func (s *Sealer) SealState(site string, state *State) string {
 	return string(s.appendState(nil, site, state))
 }
 
-// plains are the work spaces of plain forms.
-var plains = sync.Pool{New: func() any { return new([MaxStateBytes]byte) }}
-
 // appendState appends the state sealed for a site.
 func (s *Sealer) appendState(dst []byte, site string, state *State) []byte {
-	space := plains.Get().(*[MaxStateBytes]byte)
-	defer plains.Put(space)
-	plain := appendState(space[:0], state)
-	defer clear(plain)
-	return s.appendSealed(dst, sealedState, site, plain)
+	buf := sealBuffers.Get().(*sealBuffer)
+	plain := appendState(buf.plain[:0], state)
+	dst = s.appendSealedIn(buf, dst, sealedState, site, plain)
+	clear(plain)
+	sealBuffers.Put(buf)
+	return dst
 }
 
 // OpenState returns the state that was sealed for a site. A tampered state, or
