@@ -44,14 +44,14 @@ func words(b []byte, zero bool) int {
 func (r *byteReader) packed(most int) []byte {
 	length := r.uvarint()
 	if length > uint64(most) {
-		r.bad, r.b = true, nil
+		r.fail(true)
 		return nil
 	}
 	out := make([]byte, 0, min(int(length), packWord*packMost))
 	for int(length)-len(out) >= packWord {
 		zero, kept := int(r.byte()), int(r.byte())
 		if r.bad || zero+kept == 0 || (zero+kept)*packWord > int(length)-len(out) {
-			r.bad, r.b = true, nil
+			r.fail(true)
 			return nil
 		}
 		out = append(out, make([]byte, zero*packWord)...)

@@ -19,7 +19,7 @@ func FuzzPack(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		packed := appendPacked([]byte("x"), b)
 		r := byteReader{b: packed[1:]}
-		if got := r.packed(len(b)); r.bad || len(r.b) > 0 || !bytes.Equal(got, b) {
+		if got := r.packed(len(b)); r.bad || r.left() > 0 || !bytes.Equal(got, b) {
 			t.Fatalf("%x came back as %x", b, got)
 		}
 		r = byteReader{b: packed[1:]}

@@ -60,26 +60,11 @@ type recordParser struct {
 	try func(*recordedTry) // reads a try's end as the record's version has it
 }
 
-func (r *recordParser) varint() int64 {
-	n, size := binary.Varint(r.b)
-	r.advance(size)
-	return n
-}
-
-// advance passes over a varint of a size, which is 0 or less for none.
-func (r *recordParser) advance(size int) {
-	if size <= 0 {
-		r.bad, r.b = true, nil
-		return
-	}
-	r.b = r.b[size:]
-}
-
 // count reads how many elements follow; each takes at least a byte.
 func (r *recordParser) count() int {
 	n := r.uvarint()
-	if n > uint64(len(r.b)) {
-		r.bad, r.b = true, nil
+	if n > uint64(r.left()) {
+		r.fail(true)
 		return 0
 	}
 	return int(n)
@@ -152,7 +137,7 @@ func parseRecord(record []byte) (*parsedRecord, error) {
 	for n := r.count(); n > 0 && !r.bad; n-- {
 		p.decisions = append(p.decisions, r.decision(rules, len(p.views)))
 	}
-	if r.bad || len(r.b) > 0 {
+	if r.bad || r.left() > 0 {
 		return nil, fmt.Errorf("%w: damaged", ErrRecord)
 	}
 	return p, nil

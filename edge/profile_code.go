@@ -85,16 +85,16 @@ func ParseProfile(b []byte) (*Profile, error) {
 	r.history(&p.History, make([]byte, 0, MaxStateItems*maxStateItem), parts)
 	r.linked(p)
 	n := r.uvarint()
-	r.fail(n > maxProfileKeys || n > uint64(len(r.b)/4))
+	r.fail(n > maxProfileKeys || n > uint64(r.left()/4))
 	if !r.bad && n > 0 {
 		p.Counted = r.keys(make([]uint32, 0, n), int(n))
 	}
-	if len(r.b) == 1 && r.b[0] == 0 {
+	if r.left() == 1 && r.b[r.at] == 0 {
 		r.byte()
 	} else {
 		r.attributes(&p.History, MaxAttributes)
 	}
-	if r.bad || len(r.b) > 0 {
+	if r.bad || r.left() > 0 {
 		return nil, errProfile
 	}
 	return p, nil

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"math"
 	"slices"
-	"time"
 
 	"github.com/nearside/nearside/edge/consent"
 )
@@ -47,7 +46,7 @@ func readState(s *State, plain []byte) error {
 	default:
 		return errState
 	}
-	if r.bad || len(r.b) > 0 {
+	if r.bad || r.left() > 0 {
 		return errState
 	}
 	return nil
@@ -72,7 +71,8 @@ func (r *stateReader) rest(s *State) {
 		s.Counted = r.keys(s.Counted, r.count(MaxEvents))
 	}
 	if parts&partReceipt != 0 {
-		s.Receipt = StateReceipt{r.text(), r.minute(), consent.Purposes(r.uint32Varint()) & consent.All, r.text()}
+		s.Receipt.ID, s.Receipt.At = r.text(), r.minute()
+		s.Receipt.Purposes, s.Receipt.Prompt = consent.Purposes(r.uint32Varint())&consent.All, r.text()
 		r.fail(len(s.Receipt.ID) > maxReceiptID || len(s.Receipt.Prompt) > MaxPromptBytes)
 	}
 	if parts&partMore != 0 {
@@ -123,27 +123,36 @@ func (r *stateReader) attributes(h *History, most int) {
 // is read keeps it.
 func (r *stateReader) history(h *History, ids []byte, parts byte) []byte {
 	if parts&partItems != 0 {
-		for range r.count(MaxStateItems) {
-			var i StateItem
-			i, ids = r.item(h, ids)
-			h.Items = append(h.Items, i)
+		n, before := r.count(MaxStateItems), ""
+		h.Items = slices.Grow(h.Items, n)[:n]
+		for i := range h.Items {
+			ids = r.item(&h.Items[i], before, ids)
+			before = h.Items[i].ID
 		}
 	}
 	if parts&partInterests != 0 {
-		for range r.count(MaxStateInterests) {
-			h.Interests = append(h.Interests, Interest{r.word(), r.decayed()})
+		n := r.count(MaxStateInterests)
+		h.Interests = slices.Grow(h.Interests, n)[:n]
+		for i := range h.Interests {
+			h.Interests[i].Category = r.word()
+			r.decayed(&h.Interests[i].Decayed)
 		}
 	}
 	if parts&partActivity != 0 {
-		for range r.count(len(activityNames) - 1) {
+		n, met := r.count(len(activityNames)-1), [len(activityNames)]bool{true}
+		h.Activity = slices.Grow(h.Activity, n)[:n]
+		for i := range h.Activity {
 			code := ActivityCode(r.byte())
-			r.fail(code == 0 || int(code) >= len(activityNames) ||
-				slices.ContainsFunc(h.Activity, func(a Activity) bool { return a.Event == code }))
-			h.Activity = append(h.Activity, Activity{code, r.decayed()})
+			if int(code) >= len(met) || met[code] {
+				r.fail(true)
+				break
+			}
+			met[code], h.Activity[i].Event = true, code
+			r.decayed(&h.Activity[i].Decayed)
 		}
 	}
 	if parts&partJourney != 0 {
-		h.Journey = r.journey()
+		r.journey(&h.Journey)
 	}
 	if parts&partCounters != 0 {
 		h.CountZone = r.uint32()
@@ -152,58 +161,41 @@ func (r *stateReader) history(h *History, ids []byte, parts byte) []byte {
 	return ids
 }
 
-// fail notes that what was read cannot be.
-func (r *byteReader) fail(is bool) {
-	if is {
-		r.bad, r.b = true, nil
-	}
-}
-
 // count reads how many there are of what follows, 1 to most: lists that are there
 // are not empty.
 func (r *byteReader) count(most int) int {
 	n := int(r.byte())
-	r.fail(n == 0 || n > most || n > len(r.b))
+	r.fail(n == 0 || n > most || n > r.left())
 	if r.bad {
 		return 0
 	}
 	return n
 }
 
-func (r *byteReader) uint32Varint() uint32 {
-	n := r.uvarint()
-	r.fail(n > math.MaxUint32)
-	return uint32(n)
-}
-
-// item reads an item that follows those in h.
-func (r *stateReader) item(h *History, ids []byte) (StateItem, []byte) {
+// item reads an item that follows the one with the id before.
+func (r *stateReader) item(i *StateItem, before string, ids []byte) []byte {
 	has := r.byte()
-	var i StateItem
-	i.ID, ids = r.id(h, ids, int(has>>sharedShift))
+	*i = StateItem{}
+	i.ID, ids = r.id(before, int(has>>sharedShift), ids)
 	i.Category = r.word()
 	r.fail(has&maxHas == 0)
 	if has&itemViewed != 0 {
-		i.Viewed = r.minute()
+		i.Viewed = r.moment()
 	}
 	if has&itemBought != 0 {
-		i.Bought = r.minute()
+		i.Bought = r.moment()
 	}
 	if has&itemCart != 0 {
-		i.Cart, i.Quantity, i.Cents = r.minute(), r.byte(), r.uvarint()
+		i.Cart, i.Quantity, i.Cents = r.moment(), r.byte(), r.uvarint()
 		r.fail(i.Cents > maxStateCents)
 	}
-	r.fail(has&itemViewed != 0 && i.Viewed == 0 || has&itemBought != 0 && i.Bought == 0 || has&itemCart != 0 && i.Cart == 0)
-	return i, ids
+	return ids
 }
 
-// id reads an item's id, of which so many bytes are the last item's. It is a view of
-// ids, which has room for those of a whole history.
-func (r *stateReader) id(h *History, ids []byte, shared int) (string, []byte) {
-	rest, before := r.text(), ""
-	if n := len(h.Items); n > 0 {
-		before = h.Items[n-1].ID
-	}
+// id reads an item's id, of which so many bytes are the id before's. It is a view of
+// b, or of ids, which has room for those of a whole history.
+func (r *stateReader) id(before string, shared int, ids []byte) (string, []byte) {
+	rest := r.text()
 	r.fail(shared > len(before) || shared+len(rest) == 0 || shared+len(rest) > maxStateItem)
 	if r.bad || shared == 0 {
 		return rest, ids
@@ -223,7 +215,7 @@ func (r *stateReader) shown() ShownTimes {
 	return s
 }
 
-func (r *stateReader) journey() (j Journey) {
+func (r *stateReader) journey(j *Journey) {
 	j.Views = r.byte()
 	intent := r.byte()
 	j.Compared = intent&hasCompared != 0
@@ -239,17 +231,15 @@ func (r *stateReader) journey() (j Journey) {
 	if intent&hasComplaint != 0 {
 		j.Complaint, j.Settled = r.minute(), r.minute()
 	}
-	return j
 }
 
-func (r *stateReader) decayed() (d Decayed) {
+func (r *stateReader) decayed(d *Decayed) {
 	d.At = r.minute()
 	for i := range d.Values {
 		v := r.uvarint()
 		r.fail(v > maxDecayed*grain)
-		d.Values[i] = float32(v) / grain
+		d.Values[i] = float32(uint32(v)) / grain
 	}
-	return d
 }
 
 // word reads a category.
@@ -270,12 +260,18 @@ func (r *stateReader) word() string {
 	return ""
 }
 
+// moment reads a time that is not none.
+func (r *stateReader) moment() Minute {
+	at := r.minute()
+	r.fail(at == 0)
+	return at
+}
+
 // minute reads a time.
 func (r *stateReader) minute() Minute {
 	zigzag := r.uvarint()
-	before := int64(zigzag>>1) ^ -int64(zigzag&1)
-	at := int64(r.last) - before
-	if zigzag > 2*math.MaxUint32+1 || at < 0 || at > math.MaxUint32 {
+	at := uint64(r.last) - (zigzag>>1 ^ -(zigzag & 1)) // what is not from 0 on is far above
+	if at > math.MaxUint32 {
 		r.fail(true)
 		return 0
 	}
@@ -289,7 +285,7 @@ func (r *byteReader) counters(h *History, n int, named bool) {
 		h.Counters = h.Counters[:i+1] // its days' memory may be there already
 		c := &h.Counters[i]
 		r.counter(c, named)
-		r.fail(!validEventName(c.Event) || i > 0 && h.Counters[i-1].Event >= c.Event)
+		r.fail(i > 0 && h.Counters[i-1].Event >= c.Event)
 		if r.bad {
 			return
 		}
@@ -298,8 +294,10 @@ func (r *byteReader) counters(h *History, n int, named bool) {
 
 // keys appends n keys of events.
 func (r *byteReader) keys(keys []uint32, n int) []uint32 {
-	for range n {
-		keys = append(keys, r.uint32())
+	b := r.take(4 * n)
+	keys = slices.Grow(keys, len(b)/4)
+	for ; len(b) >= 4; b = b[4:] {
+		keys = append(keys, binary.LittleEndian.Uint32(b))
 	}
 	return keys
 }
@@ -308,27 +306,32 @@ func (r *byteReader) keys(keys []uint32, n int) []uint32 {
 func (r *byteReader) event() string {
 	code := int(r.byte())
 	if code == 0 {
-		return r.text()
+		return r.eventName()
 	}
-	r.fail(code >= len(activityNames))
-	if r.bad {
+	if code >= len(activityNames) {
+		r.fail(true)
 		return ""
 	}
 	return activityNames[code]
 }
 
+func (r *byteReader) eventName() string {
+	name := r.text()
+	r.fail(!validEventName(name))
+	return name
+}
+
 func (r *byteReader) counter(c *EventCount, named bool) {
 	*c = EventCount{Days: c.Days[:0]}
 	if named {
-		c.Event = r.text()
+		c.Event = r.eventName()
 	} else {
 		c.Event = r.event()
 	}
 	day := Day(min(r.uvarint(), maxDay))
 	c.From = day
 	n := int(r.byte())
-	if n > maxCountDays || n > len(r.b) {
-		r.bad = true
+	if r.fail(n > maxCountDays || n > r.left()); r.bad {
 		return
 	}
 	c.Days = slices.Grow(c.Days, n)
@@ -336,70 +339,9 @@ func (r *byteReader) counter(c *EventCount, named bool) {
 		step, count := r.uvarint(), r.uvarint()
 		day += Day(min(step, maxDay))
 		if i > 0 && step == 0 || day > maxDay || count == 0 || count > math.MaxUint32 {
-			r.bad = true
+			r.fail(true)
 			return
 		}
 		c.Days = append(c.Days, DayCount{day, uint32(count)})
 	}
-}
-
-// A byteReader reads b from the front. What is read after the end is zero, and
-// sets bad.
-type byteReader struct {
-	b   []byte
-	bad bool
-}
-
-func (r *byteReader) take(n int) []byte {
-	if n > len(r.b) {
-		r.bad = true
-		r.b = nil
-		return nil
-	}
-	b := r.b[:n]
-	r.b = r.b[n:]
-	return b
-}
-
-func (r *byteReader) byte() byte {
-	if len(r.b) == 0 {
-		r.bad = true
-		return 0
-	}
-	b := r.b[0]
-	r.b = r.b[1:]
-	return b
-}
-
-func (r *byteReader) uint32() uint32 {
-	if b := r.take(4); b != nil {
-		return binary.LittleEndian.Uint32(b)
-	}
-	return 0
-}
-
-func (r *byteReader) uvarint() uint64 {
-	if len(r.b) > 0 && r.b[0] < 0x80 { // most are small
-		n := r.b[0]
-		r.b = r.b[1:]
-		return uint64(n)
-	}
-	n, size := binary.Uvarint(r.b)
-	if size <= 0 {
-		r.bad, r.b = true, nil
-		return 0
-	}
-	r.b = r.b[size:]
-	return n
-}
-
-// text reads a text; it is a view of b.
-func (r *byteReader) text() string { return textOf(r.take(int(r.byte()))) }
-
-func (r *byteReader) time() time.Time {
-	seconds := r.uint32()
-	if seconds == 0 {
-		return time.Time{}
-	}
-	return time.Unix(int64(seconds), 0).UTC()
 }

@@ -84,10 +84,10 @@ func parseDecisionID(plain []byte) (DecisionID, error) {
 	d.Release = number
 	r := byteReader{b: plain[6+n:]}
 	d.Slot, d.Variant, d.Rule = r.text(), r.text(), r.text()
-	if len(r.b) > 0 {
+	if r.left() > 0 {
 		d.Campaign = r.text()
 	}
-	if len(r.b) > 0 {
+	if r.left() > 0 {
 		d.Surface = r.text()
 	}
 	if r.bad {
