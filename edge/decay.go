@@ -78,9 +78,12 @@ const grain = 64
 // round rounds the values to what a state keeps.
 func (d *Decayed) round() {
 	for i, v := range d.Values {
-		d.Values[i] = float32(math.Round(float64(v)*grain) / grain)
+		d.Values[i] = float32(grains(v)) / grain
 	}
 }
+
+// grains returns a value in what a state keeps, rounded half up.
+func grains(v float32) uint32 { return uint32(float64(v)*grain + 0.5) }
 
 // fadeSteps is into how many parts a half-life is divided. Between two of them
 // fade is a straight line, which is off by less than a millionth.

@@ -4,7 +4,7 @@ package edge
 
 import (
 	"encoding/binary"
-	"math"
+	"math/bits"
 	"slices"
 	"time"
 )
@@ -224,10 +224,7 @@ func (w *stateWriter) history(h *History) (parts byte) {
 }
 
 func (w *stateWriter) item(i *StateItem) {
-	shared := 0
-	for shared < min(len(i.ID), len(w.id), maxShared) && i.ID[shared] == w.id[shared] {
-		shared++
-	}
+	shared := min(sharedLen(i.ID, w.id), maxShared)
 	w.id = i.ID
 	at := len(w.b)
 	w.b = append(w.b, byte(shared)<<sharedShift)
@@ -247,6 +244,22 @@ func (w *stateWriter) item(i *StateItem) {
 		w.b = append(w.b, i.Quantity)
 		w.uvarint(i.Cents)
 	}
+}
+
+// sharedLen returns how many bytes two texts have in common from the front.
+func sharedLen(a, b string) int {
+	n := min(len(a), len(b))
+	x, y := bytesOf(a)[:n], bytesOf(b)[:n]
+	i := 0
+	for ; i+8 <= len(x) && i+8 <= len(y); i += 8 {
+		if differs := binary.LittleEndian.Uint64(x[i:i+8]) ^ binary.LittleEndian.Uint64(y[i:i+8]); differs != 0 {
+			return i + bits.TrailingZeros64(differs)/8
+		}
+	}
+	for i < len(x) && i < len(y) && x[i] == y[i] {
+		i++
+	}
+	return i
 }
 
 func (w *stateWriter) journey(j *Journey) {
@@ -275,7 +288,7 @@ func (w *stateWriter) journey(j *Journey) {
 func (w *stateWriter) decayed(d *Decayed) {
 	w.minute(d.At)
 	for _, v := range d.Values {
-		w.uvarint(uint64(math.Round(float64(v) * grain)))
+		w.uvarint(uint64(grains(v)))
 	}
 }
 
@@ -296,10 +309,20 @@ func (w *stateWriter) word(text string) {
 }
 
 func (w *stateWriter) minute(m Minute) {
-	w.b = binary.AppendVarint(w.b, int64(w.last)-int64(m))
+	before := int64(w.last) - int64(m)
+	w.uvarint(uint64(before<<1) ^ uint64(before>>63))
 }
 
-func (w *stateWriter) uvarint(n uint64) { w.b = binary.AppendUvarint(w.b, n) }
+func (w *stateWriter) uvarint(n uint64) {
+	switch { // most are small
+	case n < 1<<7:
+		w.b = append(w.b, byte(n))
+	case n < 1<<14:
+		w.b = append(w.b, byte(n)|0x80, byte(n>>7))
+	default:
+		w.b = binary.AppendUvarint(w.b, n)
+	}
+}
 
 func (w *stateWriter) text(s string) { w.b = append(append(w.b, byte(len(s))), s...) }
 
