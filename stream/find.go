@@ -24,8 +24,8 @@ type Found struct {
 	// files.
 	Place string
 	// Found counts messages, those that the server takes for deleted too, and
-	// copies of files. The notes that persons were erased, which have their keys, do
-	// not count.
+	// copies of files. The notes that persons were erased or their profiles deleted,
+	// which have their keys, do not count.
 	Found uint64
 	// Unread counts files that could not be read to their end: they are damaged.
 	Unread uint64
@@ -114,8 +114,8 @@ func (f *finder) block(store string, block []byte, h hash.Hash64) (n uint64, who
 // record reports whether a record holds one of the texts.
 func (f *finder) record(store string, record []byte, from int) bool {
 	subject, data := record[recordHead:subjectEnd(record)], record[from:len(record)-recordHash]
-	if store == "KV_"+flowBucket && isErasureNote(subject) {
-		return false
+	if store == "KV_"+flowBucket && isErasureNote(subject) || store == "KV_"+profileBucket && len(skipHeader(record, data)) == 0 {
+		return false // a note that somebody is to be forgotten or was, or that a profile was deleted
 	}
 	if holdsAny(subject, f.texts) || holdsAny(data, f.texts) {
 		return true

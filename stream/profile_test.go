@@ -200,6 +200,36 @@ func TestAnErasedProfileIsNotOnDisk(t *testing.T) {
 	}
 }
 
+// A search finds a profile, and once it is erased not the note that it is deleted.
+func TestASearchFindsNothingOfAnErasedProfile(t *testing.T) {
+	s := open(t, Options{Dir: t.TempDir()})
+	p := openProfiles(t, s, ProfileOptions{})
+	id := edge.ProfileID{1}
+	who := edge.Traces{Person: edge.Person{Site: "shop", Key: edge.PersonKeyOf("shop", id.String())}, Texts: []string{id.String()}}
+	found := func() uint64 {
+		t.Helper()
+		places, err := s.Find(t.Context(), who)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, place := range places {
+			if place.Place == "profiles" {
+				return place.Found
+			}
+		}
+		t.Fatal("profiles are not searched")
+		return 0
+	}
+	p.Change("shop", id, bought("a", "hat"))
+	waitUntil(t, func() bool { return found() == 1 })
+	if _, err := p.Erase(t.Context(), "shop", id); err != nil {
+		t.Fatal(err)
+	}
+	if n := found(); n != 0 {
+		t.Errorf("%d messages are found after the erasure", n)
+	}
+}
+
 func TestProfilesExpireBySite(t *testing.T) {
 	s := open(t, Options{Dir: t.TempDir()})
 	p := openProfiles(t, s, ProfileOptions{})
