@@ -4,6 +4,7 @@ package console
 
 import (
 	"context"
+	"errors"
 	"net/http"
 
 	"github.com/nearside/nearside/edge"
@@ -40,7 +41,7 @@ func (c *Console) profile(q *call) error {
 	}
 	p, err := c.options.People.Profile(q.ctx(), q.site, customer)
 	if err != nil {
-		return err
+		return orNoProfile(err)
 	}
 	return q.json(http.StatusOK, p)
 }
@@ -63,9 +64,19 @@ func (c *Console) eraseProfile(q *call) error {
 		return err
 	})
 	if err != nil {
-		return err
+		return orNoProfile(err)
 	}
 	return q.json(http.StatusOK, erased)
+}
+
+// errNoProfile answers for a customer of whom nothing is held.
+var errNoProfile = &refusal{404, publishing.CodeNotFound, "profile", "nothing is held of such a customer"}
+
+func orNoProfile(err error) error {
+	if errors.Is(err, edge.ErrNone) {
+		return errNoProfile
+	}
+	return err
 }
 
 // identityKeys answers GET /v1/sites/{site}/identity-keys.
