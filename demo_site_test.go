@@ -60,7 +60,7 @@ func TestTheDemosSiteIsMostlyRulesWithoutCode(t *testing.T) {
 	if want := []string{
 		"announce text session: one-of-two context: phone tablet desktop",
 		"hero html profile: hat-lover context: south-winter-phone south-winter-desktop south-summer-phone south-summer-desktop winter-phone winter-desktop summer-phone summer-desktop",
-		"offer html profile: complete-cart second-look favourite-shelf offer-by-history session: welcome-back context: phone tablet desktop",
+		"offer html profile: forgotten-cart complete-cart second-look favourite-shelf offer-by-history session: welcome-back context: phone tablet desktop",
 	}; !slices.Equal(ladders, want) {
 		t.Errorf("ladders %q, want %q", ladders, want)
 	}
@@ -156,13 +156,14 @@ func TestTheSeasonFollowsCalendarAndPlace(t *testing.T) {
 func TestTheOfferFollowsHistory(t *testing.T) {
 	n := startDemo(t)
 	const all = `"storage","measure","context","profile","personalise"`
-	const nothing = `"device.type":"phone","visitor.returning":false,"visitor.visits":1,"cart":[],"bought":[],"recent":[],"interests":{},"counts":{"view_item/7d":0}`
+	const nothing = `"device.type":"phone","visitor.returning":false,"visitor.visits":1,"cart":[],"bought":[],"recent":[],"interests":{},"stage":"unaware","intent":"cart","counts":{"view_item/7d":0}`
 	with := func(name, value string) string {
-		return regexp.MustCompile(regexp.QuoteMeta(name)+`":(\{[^}]*\}|\[[^]]*\]|[a-z0-9]+)`).ReplaceAllString(nothing, name+`":`+value)
+		return regexp.MustCompile(regexp.QuoteMeta(name)+`":(\{[^}]*\}|\[[^]]*\]|[a-z0-9]+|"[a-z]*")`).ReplaceAllString(nothing, name+`":`+value)
 	}
 	tests := []struct{ name, granted, fields, variant, rule string }{
 		{"somebody new", all, nothing, "phone", "phone"},
 		{"a full basket", all, with("cart", `[{"id":"fell-beanie","quantity":1,"price":38}]`), "complete-cart", "complete-cart"},
+		{"a basket left yesterday", all, with("stage", `"abandoned"`), "forgotten-cart", "forgotten-cart"},
 		{"a full basket that may not be used", `"storage","context"`, with("cart", `[{"id":"fell-beanie","quantity":1,"price":38}]`), "phone", "phone"},
 		{"something looked at, before it is counted", all, with("recent", `["tarn-scarf"]`), "recently-viewed", "offer-by-history@1.0.0"},
 		{"a favourite shelf", all, with("interests", `{"hats":3}`), "favourite-category", "favourite-shelf"},

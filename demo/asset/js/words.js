@@ -35,6 +35,7 @@ export const showValue = (field, value) => {
   if (field === "lang") return nameIn("language", value);
   if (field === "time.weekday") return nameDay(value);
   if (field === "device.type") return shop.texts["device." + value] || value;
+  if (field === "stage" || field === "intent") return shop.texts[field + "." + value] || value;
   if (Array.isArray(value)) {
     return value.map((part) => (part.id ? `${nameThing(part.id)} × ${part.quantity}` : nameThing(part))).join(" · ");
   }
