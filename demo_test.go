@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"io"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -123,5 +124,32 @@ func TestTheDemoPrintsItsConsole(t *testing.T) {
 	stop()
 	if code := <-ended; code != exitOK {
 		t.Errorf("exit %d: %s", code, errs.String())
+	}
+}
+
+// The shop goes on with the identity key of its first start, and with another where
+// that was revoked.
+func TestTheDemoKeepsItsIdentityKey(t *testing.T) {
+	data := t.TempDir()
+	keys := func() (ids []string) {
+		t.Helper()
+		n := startNode(t, demoConfig(data))
+		defer n.stop()
+		var list []publishing.IdentityKey
+		if err := json.Unmarshal([]byte(cli(t, "identity", "list", "--json", "--site", "demo", "--data", data)), &list); err != nil {
+			t.Fatal(err)
+		}
+		for _, k := range list {
+			ids = append(ids, k.ID)
+		}
+		return ids
+	}
+	first, second := keys(), keys()
+	if len(first) != 1 || !slices.Equal(first, second) {
+		t.Fatalf("the keys are %v and then %v, want one", first, second)
+	}
+	cli(t, "identity", "revoke", first[0], "--site", "demo", "--data", data)
+	if third := keys(); len(third) != 1 || third[0] == first[0] {
+		t.Errorf("after the first was revoked the keys are %v", third)
 	}
 }

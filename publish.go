@@ -44,12 +44,13 @@ func fillModules(document []byte, source wasmrules.ModuleSource) ([]byte, error)
 	return json.Marshal(doc)
 }
 
-// newDemo makes the demo shop.
-func newDemo(cfg Config) (*demo.Demo, error) {
+// newDemo makes the demo shop, which says with a secret who has signed in.
+func newDemo(cfg Config, secret []byte) (*demo.Demo, error) {
 	shop, err := demo.New(demo.Options{
 		Prefix:        cfg.Prefix,
 		Snippet:       tag.Snippet(tag.SnippetOptions{Src: cfg.Prefix + "/tag.js", Site: demo.Site, Why: true}),
 		EventsCommand: cfg.eventsLine(),
+		Secret:        secret,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open the demo: %w", err)

@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -107,6 +108,28 @@ func markOf(document []byte) (string, error) {
 		return "", err
 	}
 	return fmt.Sprintf("%q", fmt.Sprintf("%x", sha256.Sum256(text))), nil
+}
+
+// demoIdentity returns the secret by which the demo's shop says who has signed in: the
+// newest that the site has, else one that is made as nearside identity key makes it.
+func (n *node) demoIdentity(ctx context.Context) ([]byte, error) {
+	stored, err := n.desk.StoredIdentityKeys(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("the demo's identity key: %w", err)
+	}
+	for _, k := range slices.Backward(stored[demo.Site]) {
+		if k.Public != "" {
+			continue
+		}
+		if secret, err := n.sealer.OpenSecret(demo.Site, k.Sealed); err == nil {
+			return secret, nil
+		}
+	}
+	text, _, err := n.desk.CreateIdentityKey(ctx, publishing.Operator(), demo.Site, "")
+	if err != nil {
+		return nil, fmt.Errorf("the demo's identity key: %w", err)
+	}
+	return base64.RawURLEncoding.DecodeString(text)
 }
 
 // The demo's own token: whoever started the demo reads it on their terminal.

@@ -211,7 +211,11 @@ func (n *node) handler(ctx context.Context, base string) (fasthttp.RequestHandle
 	if !n.cfg.Demo {
 		return nil, nil
 	}
-	shop, err := newDemo(n.cfg)
+	secret, err := n.demoIdentity(ctx)
+	if err != nil {
+		return nil, err
+	}
+	shop, err := newDemo(n.cfg, secret)
 	if err != nil {
 		return nil, err
 	}

@@ -10,16 +10,17 @@
 // and nowhere else; the collector has no override, and without words in the
 // page's address nothing is touched.
 //
-// The shop sets no cookie, keeps nothing in web storage, asks no other host for
-// anything and holds no state on the server: consent and basket live in the
-// page's address. It never sees what a visitor is decided to be shown; that is
-// between the tag and the collector.
+// The shop keeps nothing in web storage, asks no other host for anything and holds
+// no state on the server: consent and basket live in the page's address. It sets one
+// cookie, for who signs in, which holds the name of a sample account. It never sees
+// what a visitor is decided to be shown; that is between the tag and the collector.
 //
 // A Demo is immutable once made: its methods may be called by any number of
 // goroutines at once.
 package demo
 
 import (
+	"bytes"
 	"errors"
 	"html/template"
 	"strings"
@@ -47,6 +48,9 @@ type Options struct {
 	Snippet string
 	// EventsCommand prints stored events; empty means DefaultEventsCommand.
 	EventsCommand string
+	// Secret signs the tokens by which the shop says who has signed in: one of the
+	// identity keys that the node has of Site, at least 32 bytes. New copies it.
+	Secret []byte
 }
 
 // A Demo is the shop, ready to serve.
@@ -54,6 +58,7 @@ type Demo struct {
 	prefix        string
 	snippet       string // with noncePlaceholder for a nonce
 	eventsCommand string
+	secret        []byte
 	languages     []*language
 	pages         map[string]*template.Template // by language
 	assets        map[string]asset              // by path
@@ -62,14 +67,20 @@ type Demo struct {
 // ErrSnippet reports a snippet that does not embed the tag for Site.
 var ErrSnippet = errors.New("demo: the snippet does not embed the tag for site " + Site)
 
+// ErrSecret reports a secret that is too short to sign tokens with.
+var ErrSecret = errors.New("demo: the secret that signs tokens is shorter than 32 bytes")
+
 // noncePlaceholder stands in a prepared snippet where each page puts its nonce.
 const noncePlaceholder = "\x00nonce\x00"
 
-// New makes the shop. It fails only for a snippet that does not embed the tag
-// for Site, or for pages and texts that do not fit each other, which its tests
-// rule out.
+// New makes the shop. It fails only for a snippet that does not embed the tag for
+// Site, for a short secret, or for pages and texts that do not fit each other, which
+// its tests rule out.
 func New(o Options) (*Demo, error) {
-	d := &Demo{prefix: o.Prefix, eventsCommand: o.EventsCommand}
+	if len(o.Secret) < secretBytes {
+		return nil, ErrSecret
+	}
+	d := &Demo{prefix: o.Prefix, eventsCommand: o.EventsCommand, secret: bytes.Clone(o.Secret)}
 	if d.prefix == "" {
 		d.prefix = DefaultPrefix
 	}

@@ -20,6 +20,9 @@ const testSnippet = `<style>near-slot{display:block}</style>
 <script async src="/_near/tag.js" data-site="demo"></script>
 `
 
+// testSecret is as long as an identity key's secret.
+var testSecret = []byte("a secret of thirty-two bytes ...")
+
 var everyPath = []string{
 	"/", "/hats/", "/scarves/", "/gloves/", "/cart/", "/how/",
 	"/item/fell-beanie/", "/item/brae-felt/", "/item/shore-straw/", "/item/tarn-scarf/", "/item/linen-square/",
@@ -28,7 +31,7 @@ var everyPath = []string{
 
 func newShop(t testing.TB) *Demo {
 	t.Helper()
-	d, err := New(Options{Snippet: testSnippet})
+	d, err := New(Options{Snippet: testSnippet, Secret: testSecret})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +71,7 @@ func getPage(t testing.TB, d *Demo, path string) string {
 
 func TestNewRefusesASnippetForAnotherSite(t *testing.T) {
 	for _, snippet := range []string{"", `<script src="/_near/tag.js" data-site="other"></script>`} {
-		if _, err := New(Options{Snippet: snippet}); !errors.Is(err, ErrSnippet) {
+		if _, err := New(Options{Snippet: snippet, Secret: testSecret}); !errors.Is(err, ErrSnippet) {
 			t.Errorf("New with snippet %q: %v, want ErrSnippet", snippet, err)
 		}
 	}
@@ -205,7 +208,7 @@ func TestRequestsOfTheTagAndTheCollectorAreHandedOn(t *testing.T) {
 }
 
 func TestTheCollectorMayAnswerUnderAnotherPrefix(t *testing.T) {
-	d, err := New(Options{Snippet: testSnippet, Prefix: "/edge"})
+	d, err := New(Options{Snippet: testSnippet, Prefix: "/edge", Secret: testSecret})
 	if err != nil {
 		t.Fatal(err)
 	}

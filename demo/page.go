@@ -50,6 +50,7 @@ type page struct {
 	Item     item   // of an item page
 	Visitor  visitor
 	Nonce    string
+	account  string // as account returns it
 }
 
 // route finds the page at a path without its language, "/hats/" for example.

@@ -10,7 +10,7 @@ import (
 
 // scriptTexts are the beginnings of the texts that the shop's scripts say.
 var scriptTexts = [...]string{
-	"why.", "verdict.", "condition.", "cause.", "reason.", "rung.", "authority.", "field.", "device.", "cart.", "bar.count", "bar.undecided",
+	"why.", "verdict.", "condition.", "cause.", "reason.", "rung.", "authority.", "field.", "device.", "stage.", "intent.", "cart.", "bar.count", "bar.undecided",
 }
 
 // A scriptPage is what the shop's scripts get to know of the page, as JSON in
@@ -24,6 +24,9 @@ type scriptPage struct {
 	Shelves  map[string]string `json:"shelves"`
 	Purposes []scriptPurpose   `json:"purposes"`
 	Asked    []string          `json:"asked"`
+	// SignedIn says that a customer is signed in, Mine where their history is told.
+	SignedIn bool   `json:"signedIn"`
+	Mine     string `json:"mine"`
 }
 
 type scriptItem struct {
@@ -45,6 +48,7 @@ func (p *page) Script() scriptPage {
 	out := scriptPage{
 		Lang: l.Tag, Currency: currency, Price: l.price,
 		Texts: map[string]string{}, Shelves: map[string]string{}, Asked: asked.Names(),
+		SignedIn: p.Customer() != "", Mine: p.demo.prefix + "/v1/mine?site=" + Site,
 	}
 	for key, text := range l.texts {
 		for _, prefix := range scriptTexts {

@@ -75,9 +75,13 @@ func loadAssets() (map[string]asset, error) {
 // serve answers a request for the shop itself.
 func (d *Demo) serve(ctx *fasthttp.RequestCtx) {
 	ctx.Response.Header.Set("X-Content-Type-Options", "nosniff")
-	if !ctx.IsGet() && !ctx.IsHead() {
-		ctx.Response.Header.Set(fasthttp.HeaderAllow, "GET, HEAD")
-		ctx.Error("the shop is only for looking at", fasthttp.StatusMethodNotAllowed)
+	switch {
+	case ctx.IsPost():
+		d.signIn(ctx)
+		return
+	case !ctx.IsGet() && !ctx.IsHead():
+		ctx.Response.Header.Set(fasthttp.HeaderAllow, "GET, HEAD, POST")
+		ctx.Error("the shop is only for looking at and for signing in", fasthttp.StatusMethodNotAllowed)
 		return
 	}
 	where := string(ctx.Path())
@@ -144,7 +148,7 @@ func redirect(ctx *fasthttp.RequestCtx, to string) {
 func (d *Demo) servePage(ctx *fasthttp.RequestCtx, p *page) {
 	p.demo = d
 	p.Visitor = parseVisitor(string(ctx.URI().QueryString()))
-	p.Nonce = newNonce()
+	p.Nonce, p.account = newNonce(), account(ctx)
 	var body bytes.Buffer
 	if err := p.render(&body); err != nil {
 		ctx.Error("the page could not be made", fasthttp.StatusInternalServerError)
@@ -153,13 +157,22 @@ func (d *Demo) servePage(ctx *fasthttp.RequestCtx, p *page) {
 	header := &ctx.Response.Header
 	header.Set(fasthttp.HeaderContentSecurityPolicy, contentPolicy(p.Nonce, p.Visitor.Platform))
 	header.Set(fasthttp.HeaderReferrerPolicy, "same-origin") // play reads the page's whole address
-	header.Set(fasthttp.HeaderCacheControl, "private, no-cache")
+	header.Set(fasthttp.HeaderCacheControl, cacheControl(p.account))
 	header.Set(fasthttp.HeaderContentLanguage, p.language.Tag)
 	ctx.SetContentType("text/html; charset=utf-8")
 	if p.Kind == "missing" {
 		ctx.SetStatusCode(fasthttp.StatusNotFound)
 	}
 	ctx.SetBody(body.Bytes())
+}
+
+// cacheControl keeps a page that says who is signed in out of every cache, also of
+// the one that the browser's way back leads to: it is of then.
+func cacheControl(account string) string {
+	if account != "" {
+		return "no-store"
+	}
+	return "private, no-cache"
 }
 
 // newNonce returns 128 random bits in the alphabet that HTML needs no escapes
@@ -182,7 +195,7 @@ func contentPolicy(nonce string, platform bool) string {
 		"img-src 'self' data:",
 		"connect-src 'self'",
 		"base-uri 'none'",
-		"form-action 'none'",
+		"form-action 'self'", // to sign in
 		"frame-ancestors 'none'",
 	}
 	if !platform {

@@ -79,13 +79,13 @@ func TestWhatIsNotThereIsNotFound(t *testing.T) {
 	}
 }
 
-func TestTheShopIsOnlyForLookingAt(t *testing.T) {
+func TestTheShopIsOnlyForLookingAtAndSigningIn(t *testing.T) {
 	d := newShop(t)
 	ctx := newRequest("/en/")
-	ctx.Request.Header.SetMethod("POST")
+	ctx.Request.Header.SetMethod("PUT")
 	d.Wrap(func(*fasthttp.RequestCtx) { t.Error("handed on") })(ctx)
 	if got := ctx.Response.StatusCode(); got != fasthttp.StatusMethodNotAllowed {
-		t.Errorf("POST: status %d, want 405", got)
+		t.Errorf("PUT: status %d, want 405", got)
 	}
 }
 
@@ -103,7 +103,7 @@ func TestThePolicyAllowsNothingThatThePageDoesNotNeed(t *testing.T) {
 		policy := string(r.Header.Peek("Content-Security-Policy"))
 		for _, want := range []string{
 			"default-src 'none'", "script-src 'self' 'nonce-", "style-src 'self' 'nonce-", "img-src 'self' data:",
-			"connect-src 'self'", "require-trusted-types-for 'script'", "trusted-types 'none'",
+			"connect-src 'self'", "form-action 'self'", "require-trusted-types-for 'script'", "trusted-types 'none'",
 		} {
 			if !strings.Contains(policy, want) {
 				t.Errorf("%s: the policy has no %s", path, want)

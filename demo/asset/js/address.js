@@ -35,6 +35,9 @@ export const withState = (href, changes = {}) => {
   return url.pathname + spell({ ...read(location.search), ...changes }) + url.hash;
 };
 
+/** The address of this page, without the part after #. */
+export const here = () => location.pathname + location.search;
+
 /** The address of a page as somebody else, with the basket and the bar of now. */
 export const withWho = (href) => {
   const url = new URL(href, location.href);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { MAX_QUANTITY, getBasket, setBasket, withState } from "./address.js";
+import { getNow } from "./consent.js";
 import { announce, getItem, money, say, shop } from "./shop.js";
 
 /** An item as GA4's ecommerce events spell it. */
@@ -17,12 +18,16 @@ export const tell = (event, lines, more = {}) =>
     ...more,
   });
 
+/** Whether the visitor changed the basket on this page. */
+let isTouched = false;
+
 const showCount = () => {
   document.getElementById("basket-count").textContent = getBasket().reduce((sum, { quantity }) => sum + quantity, 0);
 };
 
 /** Adds to or takes from the basket, and tells what changed. */
 const change = (id, by) => {
+  isTouched = true;
   const item = getItem(id);
   const lines = getBasket();
   let line = lines.find((line) => line.item === item);
@@ -71,6 +76,7 @@ const showCart = () => {
 
 /** Pretends to sell what is in the basket. */
 const buy = () => {
+  isTouched = true;
   const id = "BB-" + crypto.getRandomValues(new Uint32Array(2)).reduce((text, part) => text + part.toString(36), "").toUpperCase();
   tell("purchase", getBasket(), { transaction_id: id });
   setBasket([]);
@@ -98,4 +104,36 @@ export const startCart = () => {
   });
   document.getElementById("cart-buy").addEventListener("click", buy);
   showCart();
+};
+
+/** Without these purposes nobody is known, and nothing follows anybody. */
+const KNOWN = ["storage", "profile", "personalise"];
+
+const isKnown = () => {
+  const now = getNow();
+  return now?.decisions.length && shop.purposes.every(({ name, bit }) => !KNOWN.includes(name) || now.granted & bit);
+};
+
+/**
+ * Puts in the basket what the visitor's history says is in it: of who is signed in
+ * whatever was done in other browsers, of others what an empty basket has lost with
+ * the page's address. The history is asked once, after the tag's first answer, and
+ * only where it may be used.
+ */
+export const followBasket = () => {
+  let isAsked = false;
+  const mayFollow = () => !isTouched && (shop.signedIn || (document.getElementById("cart") && !getBasket().length));
+  const follow = async () => {
+    if (isAsked || !isKnown() || !mayFollow()) return;
+    isAsked = true;
+    const response = await fetch(shop.mine).catch(() => {});
+    const mine = response?.ok && (await response.json());
+    if (!mine || !mayFollow() || (shop.signedIn && !mine.person)) return;
+    const lines = (mine.items || []).map(({ id, quantity = 0 }) => ({ item: getItem(id), quantity: Math.min(quantity, MAX_QUANTITY) }));
+    setBasket(lines.filter(({ item, quantity }) => item && quantity));
+    showCount();
+    if (document.getElementById("cart")) showCart();
+  };
+  window.near("on", "answer", follow);
+  follow(); // the answer may have been quicker than this script
 };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import { withState, withWho } from "./address.js";
+import { here, withState, withWho } from "./address.js";
 
 /**
  * Gives a link the state of now: the answer or the basket may have changed
@@ -12,7 +12,10 @@ const renew = (link) => {
   if (link.getAttribute("href") !== href) link.setAttribute("href", href);
 };
 
-const renewAll = () => document.querySelectorAll("a[href]").forEach(renew);
+const renewAll = () => {
+  document.querySelectorAll("a[href]").forEach(renew);
+  for (const form of document.querySelectorAll("form[method=post]")) form.setAttribute("action", here());
+};
 
 /** Keeps the links of the page true to its address. */
 export const watchLinks = () => {

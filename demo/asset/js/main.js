@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import { startBar } from "./bar.js";
-import { startBasket, startCart } from "./basket.js";
+import { followBasket, startBasket, startCart } from "./basket.js";
 import { watchLinks } from "./links.js";
 import { startPanel } from "./panel.js";
 import { startPrompt } from "./prompt.js";
@@ -11,4 +11,5 @@ startPrompt();
 startBar();
 startBasket();
 startCart();
+followBasket();
 startPanel();
