@@ -46,7 +46,7 @@ func (e eraser) Erase(site string, state *edge.State) error {
 	if !known {
 		return nil
 	}
-	if _, err := e.people.profiles.Erase(ctx, site, state.Known.Profile); err != nil && !errors.Is(err, stream.ErrNoProfile) {
+	if err := e.people.profiles.Erase(ctx, site, state.Known.Profile); err != nil && !errors.Is(err, stream.ErrNoProfile) {
 		return err
 	}
 	return nil

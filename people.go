@@ -39,7 +39,7 @@ func (p people) Profile(ctx context.Context, site, customer string) (*edge.Profi
 }
 
 // EraseProfile implements console.People.
-func (p people) EraseProfile(ctx context.Context, site, customer string) ([]string, error) {
+func (p people) EraseProfile(ctx context.Context, site, customer string) error {
 	return p.profiles.Erase(ctx, site, p.id(site, customer))
 }
 

@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"maps"
 	"net/http"
@@ -15,45 +14,34 @@ import (
 	"github.com/nearside/nearside/edge"
 )
 
-const profilesLine = "profiles show --site ID --profile CUSTOMER | profiles erase --site ID --profile CUSTOMER [settings]"
+const profilesLine = "profiles show --site ID --profile CUSTOMER [settings]"
 
-// profilesCommand shows and erases what is held of a known person.
+// profilesCommand shows what is held of a known person.
 func profilesCommand(ctx context.Context, args []string, io stdio) error {
-	words := map[string]func(context.Context, []string, stdio) error{"show": showProfileCommand, "erase": eraseProfileCommand}
-	if len(args) == 0 || words[args[0]] == nil && !isHelp(args[0]) {
-		return usagef("want nearside %s", profilesLine)
-	}
-	if isHelp(args[0]) {
-		fmt.Fprintf(io.out, "Usage: nearside %s\n\nnearside profiles show --help and so on list the settings.\n", profilesLine)
+	switch {
+	case len(args) > 0 && args[0] == "show":
+		return showProfileCommand(ctx, args[1:], io)
+	case len(args) > 0 && isHelp(args[0]):
+		fmt.Fprintf(io.out, "Usage: nearside %s\n\nnearside profiles show --help lists the settings.\n", profilesLine)
 		return nil
 	}
-	return words[args[0]](ctx, args[1:], io)
-}
-
-// customerRequest reads the settings that name a customer, and returns the request
-// about them.
-func customerRequest(cfg *Config, fs *flag.FlagSet, args []string, method string) (r apiRequest, err error) {
-	var site, customer string
-	siteFlag(fs, &site)
-	fs.StringVar(&customer, "profile", "", "the customer whom the site knows by this `id`")
-	if err := cfg.parse(fs, args); err != nil {
-		return r, err
-	}
-	if site == "" || customer == "" {
-		return r, usagef("want --site ID --profile CUSTOMER")
-	}
-	path := "/v1/sites/" + url.PathEscape(site) + "/profile?" + url.Values{"profile": {customer}}.Encode()
-	return apiRequest{method: method, path: path}, nil
+	return usagef("want nearside %s", profilesLine)
 }
 
 func showProfileCommand(ctx context.Context, args []string, io stdio) error {
 	cfg := defaults()
-	fs := cfg.flags("profiles show --site ID --profile CUSTOMER [settings]", io.out, clientSettings...)
+	fs := cfg.flags(profilesLine, io.out, clientSettings...)
 	asJSON := fs.Bool("json", false, "print the API's answer as JSON")
-	r, err := customerRequest(&cfg, fs, args, http.MethodGet)
-	if err != nil {
+	var site, customer string
+	siteFlag(fs, &site)
+	fs.StringVar(&customer, "profile", "", "the customer whom the site knows by this `id`")
+	if err := cfg.parse(fs, args); err != nil {
 		return err
 	}
+	if site == "" || customer == "" {
+		return usagef("want --site ID --profile CUSTOMER")
+	}
+	r := apiRequest{method: http.MethodGet, path: "/v1/sites/" + url.PathEscape(site) + "/profile?" + url.Values{"profile": {customer}}.Encode()}
 	var p edge.ProfileReport
 	if err := callNode(ctx, &cfg, io, r, &p); err != nil {
 		return err
@@ -108,23 +96,4 @@ func printProfile(io stdio, p *edge.ProfileReport) error {
 		}
 	}
 	return t.Flush()
-}
-
-func eraseProfileCommand(ctx context.Context, args []string, io stdio) error {
-	cfg := defaults()
-	fs := cfg.flags("profiles erase --site ID --profile CUSTOMER [settings]", io.out, clientSettings...)
-	r, err := customerRequest(&cfg, fs, args, http.MethodDelete)
-	if err != nil {
-		return err
-	}
-	var erased struct{ Visitors []string }
-	if err := callNode(ctx, &cfg, io, r, &erased); err != nil {
-		return err
-	}
-	// The ids alone go to standard output, for scripts: their events are erased by them.
-	for _, id := range erased.Visitors {
-		fmt.Fprintln(io.out, id)
-	}
-	fmt.Fprintf(io.err, "Erased. %d visitors were this customer; their events stay until they are forgotten too (docs/SERVER.md).\n", len(erased.Visitors))
-	return nil
 }

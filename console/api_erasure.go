@@ -104,7 +104,7 @@ func (c *Console) erase(q *call) error {
 			return err
 		}
 		// The profile goes last: it says which browsers are the person's.
-		if _, err = c.options.People.EraseProfile(q.ctx(), q.site, who.name); errors.Is(err, edge.ErrNone) {
+		if err = c.options.People.EraseProfile(q.ctx(), q.site, who.name); errors.Is(err, edge.ErrNone) {
 			return nil
 		}
 		return err

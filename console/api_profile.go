@@ -16,9 +16,8 @@ type People interface {
 	// Profile returns what is held of a customer of a site; the error is an
 	// edge.ErrNone where nothing is.
 	Profile(ctx context.Context, site, customer string) (*edge.ProfileReport, error)
-	// EraseProfile deletes it, and returns the ids of the visitors that were the
-	// customer.
-	EraseProfile(ctx context.Context, site, customer string) (visitors []string, err error)
+	// EraseProfile deletes it; the error is an edge.ErrNone where nothing is.
+	EraseProfile(ctx context.Context, site, customer string) error
 }
 
 // customer returns the customer that a query names.
@@ -40,44 +39,17 @@ func (c *Console) profile(q *call) error {
 		return err
 	}
 	p, err := c.options.People.Profile(q.ctx(), q.site, customer)
+	if errors.Is(err, edge.ErrNone) {
+		return errNoProfile
+	}
 	if err != nil {
-		return orNoProfile(err)
+		return err
 	}
 	return q.json(http.StatusOK, p)
 }
 
-// eraseProfile answers DELETE /v1/sites/{site}/profile.
-func (c *Console) eraseProfile(q *call) error {
-	if c.options.People == nil {
-		return errNotFound
-	}
-	customer, err := q.customer()
-	if err != nil {
-		return err
-	}
-	var erased struct {
-		Visitors []string `json:"visitors"`
-	}
-	// Who is erased is not noted.
-	err = q.desk().Noted(q.ctx(), q.actor, publishing.Admin, publishing.Entry{Act: publishing.ActEraseProfile, Site: q.site}, func() (err error) {
-		erased.Visitors, err = c.options.People.EraseProfile(q.ctx(), q.site, customer)
-		return err
-	})
-	if err != nil {
-		return orNoProfile(err)
-	}
-	return q.json(http.StatusOK, erased)
-}
-
 // errNoProfile answers for a customer of whom nothing is held.
 var errNoProfile = &refusal{404, publishing.CodeNotFound, "profile", "nothing is held of such a customer"}
-
-func orNoProfile(err error) error {
-	if errors.Is(err, edge.ErrNone) {
-		return errNoProfile
-	}
-	return err
-}
 
 // identityKeys answers GET /v1/sites/{site}/identity-keys.
 func (c *Console) identityKeys(q *call) error {

@@ -105,7 +105,6 @@ func (c *Console) table() []route {
 		{"POST", "/v1/keys", admin, everywhere, noBody, "makes a key that opens at once and seals after `?seconds=` (60, at most 86400)", c.rotateKey},
 		{"DELETE", "/v1/keys/{key}", admin, everywhere, noBody, "ends the key with a number when no state that it sealed counts any more, with `?now=true` before; answers what it was", c.retireKey},
 		{"GET", "/v1/sites/{site}/profile", admin, atSite, noBody, "all that is held of the customer `?profile=`, as the site knows them: attributes, history, linked visitors", c.profile},
-		{"DELETE", "/v1/sites/{site}/profile", admin, atSite, noBody, "deletes it, and answers `{\"visitors\"}`, whose events are erased by their ids", c.eraseProfile},
 		{"GET", "/v1/sites/{site}/identity-keys", admin, atSite, noBody, "the keys by which the site says who has signed in, without their secrets", c.identityKeys},
 		{"POST", "/v1/sites/{site}/identity-keys", admin, atSite, maxJSONBytes, "makes one, whose secret is told this once, or takes in `{\"public\"}` in PEM; two count at once", c.createIdentityKey},
 		{"DELETE", "/v1/sites/{site}/identity-keys/{id}", admin, atSite, noBody, "ends one", c.revokeIdentityKey},

@@ -48,15 +48,14 @@ const (
 	ActItems      = "items"
 	ActDeleteItem = "delete-item"
 	// What is not the desk's own, noted by Noted.
-	ActForget       = "forget"        // a person is to be forgotten; whose entry does not say
-	ActDropSink     = "drop-sink"     // how far a sink was is forgotten
-	ActReplayDead   = "replay-dead"   // a dead letter was given to its sink again
-	ActDropDead     = "drop-dead"     // a dead letter was deleted
-	ActRotateKey    = "rotate-key"    // a sealing key was made
-	ActRetireKey    = "retire-key"    // a sealing key was ended
-	ActResetKeys    = "reset-keys"    // all sealing keys but DATA/key were given up
-	ActVoid         = "void"          // the entry that Voids names did not take effect
-	ActEraseProfile = "erase-profile" // what is held of a person was deleted; whose entry does not say
+	ActForget     = "forget"      // a person is to be forgotten; whose entry does not say
+	ActDropSink   = "drop-sink"   // how far a sink was is forgotten
+	ActReplayDead = "replay-dead" // a dead letter was given to its sink again
+	ActDropDead   = "drop-dead"   // a dead letter was deleted
+	ActRotateKey  = "rotate-key"  // a sealing key was made
+	ActRetireKey  = "retire-key"  // a sealing key was ended
+	ActResetKeys  = "reset-keys"  // all sealing keys but DATA/key were given up
+	ActVoid       = "void"        // the entry that Voids names did not take effect
 )
 
 // An Entry is one line of the audit log. It is written before what it tells of

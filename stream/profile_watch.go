@@ -126,20 +126,17 @@ func (p *Profiles) Stored(ctx context.Context, site string, id edge.ProfileID) (
 	}
 }
 
-// Erase deletes what is held of a person, with the changes that wait, and returns the
-// ids of the visitors that were this person, so that their events can be erased too.
-// A browser that is still theirs begins anew. The error is ErrNoProfile where
-// nothing is held.
-func (p *Profiles) Erase(ctx context.Context, site string, id edge.ProfileID) (visitors []string, err error) {
-	profile, err := p.Stored(ctx, site, id)
+// Erase deletes what is held of a person, with the changes that wait. A browser that is
+// still theirs begins anew. The error is ErrNoProfile where nothing is held.
+func (p *Profiles) Erase(ctx context.Context, site string, id edge.ProfileID) error {
+	_, err := p.Stored(ctx, site, id)
+	if err == nil {
+		err = p.delete(ctx, profileKey{site, id}, 0)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("erase profile: %w", err)
+		return fmt.Errorf("erase profile: %w", err)
 	}
-	k := profileKey{site, id}
-	if err := p.delete(ctx, k, 0); err != nil {
-		return nil, fmt.Errorf("erase profile: %w", err)
-	}
-	return profile.Visitors(), nil
+	return nil
 }
 
 // eraseAttempts is how often a profile is deleted anew because somebody changed it
