@@ -95,5 +95,12 @@ func printProfile(io stdio, p *edge.ProfileReport) error {
 			t.row(d.Day, d.Count)
 		}
 	}
+	if len(p.Variations) > 0 {
+		t.row()
+		t.row("VARIATION OF", "IS", "FIRST SEEN")
+		for _, v := range p.Variations {
+			t.row(fmt.Sprintf("%08x", v.Hash), fmt.Sprintf("%08x", v.VariantHash), clock(v.At))
+		}
+	}
 	return t.Flush()
 }

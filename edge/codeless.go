@@ -23,6 +23,7 @@ const compiledName = "rules"
 type candidate struct {
 	rule    *boundRule // shared by the candidates of a rule
 	variant *variant
+	key     uint32 // as Variation.Variant
 	reads   Mask
 }
 
@@ -108,6 +109,7 @@ func (d *decider) tryCodeless(s *slot, w *rungCodeless) attempt {
 	if held == nil {
 		return got
 	}
+	d.keepVariations(s, held)
 	back := ReasonDefault
 	for i, of := range w.bits {
 		for word := of & held.Bits[i]; word != 0; word &= word - 1 {

@@ -76,8 +76,12 @@ func (c *compiler) candidates(s *slot, spec *SlotSpec, variants map[string]*vari
 		from := &spec.Ladder[at.Rung].Rules[at.Rule]
 		if at.Show == 0 {
 			rule = &boundRule{id: from.Name, spec: *from, order: at.Rule, campaign: c.release.campaigns[from.Campaign]}
+			if many := len(from.Show); many > 1 {
+				s.weighted = append(s.weighted, weighted{from.Name, eventKey(ShowSalt(s.name, from.Name)), n, n + many})
+			}
 		}
-		s.candidates = append(s.candidates, candidate{rule: rule, variant: variants[from.Show[at.Show].Variant]})
+		shown := from.Show[at.Show].Variant
+		s.candidates = append(s.candidates, candidate{rule: rule, variant: variants[shown], key: eventKey(shown)})
 		for _, ladder := range [][]rung{s.ladder, s.shadow} {
 			if ladder == nil {
 				continue
@@ -174,4 +178,4 @@ func (deadRules) Counts() []EventWindow { return nil }
 func (deadRules) Decide(*View, []int, []Held) error { return errNotLoaded }
 
 // Explain implements RuleSet.
-func (deadRules) Explain(*View, int, int) (*Condition, error) { return nil, errNotLoaded }
+func (deadRules) Explain(*View, int, int, bool) (*Condition, error) { return nil, errNotLoaded }

@@ -107,6 +107,7 @@ type decider struct {
 	rules     []*boundRule // that the tries are of, each once
 	recall    recall       // of events of other answers, see lately
 	backs     []heldBack   // answers that were not shown
+	kept      []keptVariation
 	promised  []uint32     // keys of the limits that this answer's decisions count against
 	shownHere []ShownTimes // in this document, where the state does not say
 	// holding is what the rules without code answer, once they were asked.
@@ -184,7 +185,7 @@ func (d *decider) free() {
 	d.late = d.late[:0]
 	d.events, d.shown, d.tokens, d.views = d.events[:0], d.shown[:0], d.tokens[:0], d.views[:0]
 	d.tries, d.rules = d.tries[:0], d.rules[:0]
-	d.backs, d.promised, d.shownHere = d.backs[:0], d.promised[:0], d.shownHere[:0]
+	d.backs, d.kept, d.promised, d.shownHere = d.backs[:0], d.kept[:0], d.promised[:0], d.shownHere[:0]
 	deciders.Put(d)
 }
 

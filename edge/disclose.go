@@ -29,6 +29,8 @@ type Disclosure struct {
 	// CountZone is a hash of the name of the time zone that Counts go by.
 	CountZone uint32           `json:"countZone,omitempty"`
 	Shown     []DisclosedShown `json:"shown,omitempty"`
+	// Variations are the variants that stay the visitor's, of rules that choose by weight.
+	Variations []DisclosedVariation `json:"variations,omitempty"`
 	// Person is who the browser was told to be, nil for nobody, and Tells is what its
 	// visitor said.
 	Person *DisclosedPerson  `json:"person,omitempty"`
@@ -146,6 +148,18 @@ type DisclosedShown struct {
 	Times []time.Time `json:"times"`
 }
 
+// A DisclosedVariation is which variant was first seen of a rule that chooses by weight:
+// "hero/spring" and "red", each "" where that is not known: in a profile's report, or
+// where the site has no such rule or variant any more.
+type DisclosedVariation struct {
+	Rule    string    `json:"rule"`
+	Variant string    `json:"variant"`
+	At      time.Time `json:"at"`
+	// Hash and VariantHash are what the state knows the two by.
+	Hash        uint32 `json:"hash"`
+	VariantHash uint32 `json:"variantHash"`
+}
+
 // OpenState returns the state that a browser of a site's visitor carries, also one
 // that is too old to be used: it is held all the same. The error says nothing of
 // what was in it.
@@ -187,6 +201,7 @@ func (r *Release) Disclose(s *State, now time.Time) *Disclosure {
 			d.Shown = append(d.Shown, s.Shown[i].disclose(names))
 		}
 	}
+	d.Variations = r.discloseVariations(s.Variations)
 	if s.Known.is() {
 		d.Person = &DisclosedPerson{s.Known.Profile.String(), s.Known.Since.Time(), s.Known.Edition}
 	}
@@ -260,6 +275,26 @@ func (s *ShownTimes) disclose(names map[uint32]string) DisclosedShown {
 	out := DisclosedShown{What: names[s.Key], Hash: s.Key, Times: []time.Time{}}
 	for _, at := range s.At[:s.Count] {
 		out.Times = append(out.Times, at.Time())
+	}
+	return out
+}
+
+func (r *Release) discloseVariations(list []Variation) (out []DisclosedVariation) {
+	for _, v := range list {
+		told := v.disclose()
+		for _, s := range r.slots {
+			for i := range s.weighted {
+				w := &s.weighted[i]
+				if w.key != v.Rule {
+					continue
+				}
+				told.Rule = s.name + "/" + w.id
+				if n := s.candidateOf(w, v.Variant); n >= 0 {
+					told.Variant = s.candidates[n].variant.name
+				}
+			}
+		}
+		out = append(out, told)
 	}
 	return out
 }

@@ -26,6 +26,9 @@ func disclosedRelease(t *testing.T) *Release {
 	if err != nil {
 		t.Fatal(err)
 	}
+	hero := r.slots["hero"] // with a rule that chooses by weight
+	hero.weighted = []weighted{{id: "spring", key: eventKey(ShowSalt("hero", "spring")), until: 1}}
+	hero.candidates = []candidate{{variant: r.variants["hero"]["hat"], key: eventKey("hat")}}
 	return r
 }
 
@@ -40,6 +43,7 @@ func fullState(now time.Time) *State {
 	at := minuteOf(now)
 	s.Known = StatePerson{Profile: ProfileID{1}, Since: at, Edition: 3}
 	s.Attributes = []Attribute{{Name: "shop.style", Value: `"modern"`, Origin: 3, Purpose: consent.Personalise, AtMillis: now.UnixMilli(), ExpiresMillis: now.UnixMilli() + 1}}
+	s.Variations = []Variation{{Rule: eventKey(ShowSalt("hero", "spring")), Variant: eventKey("hat"), At: at}}
 	for _, name := range []string{capVariant + "hero/hat", capCampaign + "autumn", capSurface + "web", capAll, capVariant + "gone/gone"} {
 		shown := ShownTimes{Key: eventKey(name), Count: 1}
 		shown.At[0] = at
@@ -55,7 +59,7 @@ func TestADisclosureTellsAllThatAStateHolds(t *testing.T) {
 	s := fullState(now)
 	d := disclosedRelease(t).Disclose(s, now)
 	d.Profile = json.RawMessage(`{}`)
-	for _, v := range []any{*d, d.Visitor, *d.Receipt, d.Journey, d.Items[len(d.Items)-1], d.Interests[0], d.Activity[0], d.Counts[0], d.Shown[0], *d.Person, d.Tells[0]} {
+	for _, v := range []any{*d, d.Visitor, *d.Receipt, d.Journey, d.Items[len(d.Items)-1], d.Interests[0], d.Activity[0], d.Counts[0], d.Shown[0], d.Variations[0], *d.Person, d.Tells[0]} {
 		of := reflect.ValueOf(v)
 		for i := range of.NumField() {
 			name := of.Type().Name() + "." + of.Type().Field(i).Name
@@ -66,7 +70,7 @@ func TestADisclosureTellsAllThatAStateHolds(t *testing.T) {
 		}
 	}
 	for typ, want := range map[reflect.Type]int{
-		reflect.TypeFor[State](): 17, reflect.TypeFor[History](): 8, reflect.TypeFor[StatePerson](): 3, reflect.TypeFor[Attribute](): 6, reflect.TypeFor[Journey](): 9, reflect.TypeFor[StateItem](): 7,
+		reflect.TypeFor[State](): 17, reflect.TypeFor[History](): 9, reflect.TypeFor[Variation](): 3, reflect.TypeFor[StatePerson](): 3, reflect.TypeFor[Attribute](): 6, reflect.TypeFor[Journey](): 9, reflect.TypeFor[StateItem](): 7,
 		reflect.TypeFor[StateReceipt](): 4, reflect.TypeFor[EventCount](): 3, reflect.TypeFor[ShownTimes](): 3, reflect.TypeFor[Decayed](): 2,
 	} {
 		if got := typ.NumField(); got != want {

@@ -75,7 +75,7 @@ func (d *decider) explainCandidate(s *slot, rg *rung, n int) Try {
 	if !d.mayExplain() {
 		return t
 	}
-	condition, err := d.release.compiled.set.Explain(view, s.number, n)
+	condition, err := d.release.compiled.set.Explain(view, s.number, n, d.isKept(n))
 	if err != nil {
 		return t // the rest stands without it
 	}

@@ -86,6 +86,8 @@ func (in *inputs) codeless(s *slot) {
 		}
 		if len(c.rule.spec.Show) > 1 {
 			in.bucket(ShowSalt(s.name, c.rule.id))
+			in.purposes |= consent.Personalise
+			in.reads = append(in.reads, inputVariations)
 		}
 		if c.rule.campaign != nil {
 			in.period(&c.rule.campaign.period)
@@ -98,11 +100,12 @@ func (in *inputs) codeless(s *slot) {
 	}
 }
 
-// How SlotInputs calls what is no field: how often something was shown, and whether a
-// complaint is open.
+// How SlotInputs calls what is no field: how often something was shown, whether a
+// complaint is open, and what was seen of rules that choose by weight.
 const (
-	inputShown     = "shown"
-	inputComplaint = "complaint"
+	inputShown      = "shown"
+	inputComplaint  = "complaint"
+	inputVariations = "variations"
 )
 
 // holdBack adds what may keep back a variant of a campaign, nil for none.

@@ -117,8 +117,17 @@ func (e *Engine) learned(d *decider, b *Beacon, r *Request) *ProfileChange {
 			c.learn(d.live, &told{BeaconEvent: &events[i], at: eventTime(b, &events[i], r.Now), granted: d.granted})
 		}
 	}
+	for i := range d.events {
+		if !wasShown(&d.events[i], &d.shown[i]) {
+			continue
+		}
+		v, ok := d.live.variationOf(&d.shown[i], minuteOf(eventTime(b, &d.events[i], r.Now)))
+		if p := d.knowing.profile; ok && (p == nil || p.takes(v)) {
+			c.variations = append(c.variations, v)
+		}
+	}
 	now := minuteOf(r.Now)
-	if p := d.knowing.profile; p != nil && c.joined == nil && len(c.events) == 0 && now < p.Visited+touchEvery {
+	if p := d.knowing.profile; p != nil && c.joined == nil && len(c.events)+len(c.variations) == 0 && now < p.Visited+touchEvery {
 		return nil
 	}
 	return c

@@ -85,7 +85,7 @@ func (l *learning) learn(next *lesson) (isNews bool) {
 	d, s, ev, at := l.d, l.d.visit.State, next.ev, next.at
 	isPersonal := d.granted.Has(consent.Personalise)
 	counter := s.counter(ev.Name)
-	isShown := ev.Name == "slot_impression" && next.shown.Variant != "" && wasShown(ev)
+	isShown := wasShown(ev, &next.shown)
 	if counter == nil && !isShown && !(isPersonal && learns(ev.Name)) {
 		return false
 	}
@@ -104,6 +104,10 @@ func (l *learning) learn(next *lesson) (isNews bool) {
 		s.limitAttributes(MaxStateAttributes, maxStateAttrBytes)
 	}
 	isNews = isPersonal && s.learn(ev, minuteOf(at)) || isNews
+	if isPersonal && isShown {
+		v, ok := d.live.variationOf(&next.shown, minuteOf(at))
+		isNews = ok && s.assign(v) || isNews
+	}
 	if isNews {
 		d.changed = true
 		s.Counted = append(s.Counted, next.key)
@@ -178,8 +182,11 @@ func parseItem(item []byte) ItemEvent {
 	return e
 }
 
-// wasShown reports whether a slot_impression is of the variant that was decided.
-func wasShown(ev *BeaconEvent) bool {
+// wasShown reports whether an event is a slot_impression of the variant that was decided.
+func wasShown(ev *BeaconEvent, id *DecisionID) bool {
+	if ev.Name != "slot_impression" || id.Variant == "" {
+		return false
+	}
 	shown, ok := stringMember(ev.Props, "shown")
 	return !ok || shown == "variant"
 }

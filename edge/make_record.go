@@ -17,7 +17,8 @@ import (
 //	view     = words:u8 word:u64… packed
 //	decision = slot reason:u8 variant rule key tries
 //	try      = rung:u8 place:u8 rule view what:u8 [variant:u8 score fuel] [output:u64] [back]
-//	back     = n×(variant:u8 reason:u8)
+//	back     = n×(variant:u8 reason:u8), where the reason keptMark says that the candidate
+//	           took the place of the one that its rule's weights chose
 //
 // Lists have their count before them. builtins is how many built-in fields there
 // were: the site's own are numbered after them, in masks as in the record a rule
@@ -31,7 +32,7 @@ import (
 // is what they were compiled to, its variant one more than the number of the
 // candidate that won and its output a checksum of all that held in the slot.
 //
-// Until version 3 nothing was held back. Until version 2 a rule was id module:32 bytes settings:32 bytes, a view mask:32
+// Until version 4 nothing was kept. Until version 3 nothing was held back. Until version 2 a rule was id module:32 bytes settings:32 bytes, a view mask:32
 // bytes and the record as it was, and a try had all its members:
 //
 //	try      = rung:u8 place:u8 rule view reason:u8 variant:u8 score fuel output:u64
@@ -39,12 +40,13 @@ import (
 // Version 1 had no rules without code and did not tell builtins, which were
 // FirstBuiltinFields.
 const (
-	recordVersion    = 4
+	recordVersion    = 5
 	decisionKeyChars = 16 // 80 bits of the id's nonce
 
 	tryAnswers = 0x80 // in what: variant, score and fuel follow
 	trySays    = 0x40 // in what: output follows
-	tryBack    = 0x20 // in what: answers that were held back follow
+	tryBack    = 0x20 // in what: answers that were held back or kept follow
+	keptMark   = 0xff // in place of a reason
 
 	// maxUnpacked bounds what a record's views are together, unpacked.
 	maxUnpacked = 1 << 20
@@ -163,15 +165,22 @@ func (d *decider) appendAnswer(b []byte, t *tried, output uint64) []byte {
 			back++
 		}
 	}
-	if back == 0 {
+	var kept []keptVariation
+	if t.at.rule == codelessPlace { // all of the slot's, for the output is of them all
+		kept = d.keptIn(t.slot)
+	}
+	if back+len(kept) == 0 {
 		return b
 	}
 	b[at] |= tryBack
-	b = binary.AppendUvarint(b, uint64(back))
+	b = binary.AppendUvarint(b, uint64(back+len(kept)))
 	for i := range d.backs {
 		if h := &d.backs[i]; h.slot == t.slot && h.at == t.at {
 			b = append(b, byte(h.candidate), byte(h.reason))
 		}
+	}
+	for _, k := range kept {
+		b = append(b, byte(k.candidate+1), keptMark)
 	}
 	return b
 }

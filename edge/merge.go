@@ -14,7 +14,7 @@ import (
 // Items are united, each with its latest times and the cart of its newest change;
 // what fades is added up at the later time; of two intents the later one counts, and
 // none from before the last purchase; days are added up for as long as both histories
-// counted them.
+// counted them; of what was seen of a rule's variants the first counts.
 func (h *History) merge(other *History) {
 	if other.isEmpty() {
 		return
@@ -29,6 +29,9 @@ func (h *History) merge(other *History) {
 	h.mergeFading(other)
 	h.Journey = h.Journey.merged(other.Journey)
 	h.mergeCounters(other)
+	for _, v := range other.Variations {
+		h.assign(v)
+	}
 	for _, a := range other.Attributes {
 		if known := h.attribute(a.Name); known != nil && a.AtMillis == known.AtMillis && a.Value < known.Value {
 			continue // of two told at once the greater one counts

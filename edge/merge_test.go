@@ -32,6 +32,9 @@ func someHistory(r *rand.Rand, counted bool) *History {
 	for range r.IntN(4) {
 		h.tell(Attribute{Name: fmt.Sprint("a.b", r.IntN(3)), Value: fmt.Sprint(r.IntN(3)), AtMillis: int64(r.IntN(3))})
 	}
+	for range r.IntN(6) {
+		h.assign(Variation{Rule: uint32(r.IntN(maxVariations + 4)), Variant: uint32(r.IntN(2)), At: Minute(1 + r.IntN(9))})
+	}
 	return h
 }
 

@@ -51,6 +51,7 @@ type recordedTry struct {
 	answer Answer // without words and items
 	output uint64
 	backs  []heldBack // answers that were not shown
+	kept   []int      // candidates in place of those that weights chose
 }
 
 // A recordParser reads a record from the front. What is read after an error is
@@ -209,7 +210,13 @@ func (r *recordParser) tryVersion3(t *recordedTry) {
 		return
 	}
 	for n := r.count(); n > 0 && !r.bad; n-- {
-		t.backs = append(t.backs, heldBack{at: t.at, candidate: int(r.byte()), reason: r.reason()})
+		candidate, why := int(r.byte()), r.byte()
+		if why == keptMark {
+			r.fail(candidate == 0)
+			t.kept = append(t.kept, candidate-1)
+			continue
+		}
+		t.backs = append(t.backs, heldBack{at: t.at, candidate: candidate, reason: r.reasonOf(why)})
 	}
 }
 

@@ -86,9 +86,10 @@ type RuleSet interface {
 	// of what is read and granted; held has a place for each. It keeps nothing of
 	// the view and allocates nothing. An error costs the slots these rules only.
 	Decide(view *View, slots []int, held []Held) error
-	// Explain says what became of the condition of the slot's candidate. It
-	// agrees with Decide and is slow: it is for people.
-	Explain(view *View, slot, candidate int) (*Condition, error)
+	// Explain says what became of the condition of the slot's candidate; isKept says
+	// that it took the place of the one that the rule's weights chose, since the visitor
+	// has seen it. It agrees with Decide and is slow: it is for people.
+	Explain(view *View, slot, candidate int, isKept bool) (*Condition, error)
 }
 
 // A RuleSetSlot is one slot's part of a RuleSet.

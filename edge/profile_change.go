@@ -24,6 +24,7 @@ type ProfileChange struct {
 	joined    *joinedVisitor
 
 	events     []profileEvent
+	variations []Variation
 	attributes []Attribute
 	counting   *counting
 	clock      countClock
@@ -122,7 +123,7 @@ func copyHistory(h *History) (c History) {
 
 // Size is about how many bytes of memory the change takes.
 func (c *ProfileChange) Size() int {
-	n := 256 + 16*len(c.links) + 96*len(c.events)
+	n := 256 + 16*len(c.links) + 12*len(c.variations) + 96*len(c.events)
 	for i := range c.events {
 		n += 80 * len(c.events[i].items)
 	}
@@ -155,6 +156,9 @@ func (p *Profile) With(c *ProfileChange) *Profile {
 	next.Edition++
 	isNew = next.join(c) && isNew
 	next.learn(c, last.Time(), isNew)
+	for _, v := range c.variations {
+		next.assign(v)
+	}
 	for i := range c.attributes {
 		next.tell(c.attributes[i])
 	}

@@ -10,7 +10,7 @@ import (
 // The stored form of a profile, in the words of a state's plain form:
 //
 //	profile = version:u8 lot:16 seen:u32 began visited session edition
-//	          parts:u8 [items] [interests] [activity] [journey] [counters]
+//	          parts:u8 [items] [interests] [activity] [journey] [counters] [variations]
 //	          n:u8 n×(visitor:16 merged:u8) n keys:n×u32 n:u8 [attributes]
 //
 // Seen is in minutes since 1970, other times are minutes before it.
@@ -45,6 +45,10 @@ func appendProfile(dst []byte, p *Profile) []byte {
 	at := len(w.b)
 	w.b = append(w.b, 0)
 	parts := w.history(&p.History)
+	if len(p.Variations) > 0 {
+		parts |= partMore
+		w.variations(p.Variations)
+	}
 	w.b[at] = parts
 	w.b = append(w.b, byte(len(p.Linked)))
 	for i := range p.Linked {
@@ -83,6 +87,9 @@ func ParseProfile(b []byte) (*Profile, error) {
 	parts := r.byte()
 	r.fail(version != profileVersion || parts&^profileParts != 0)
 	r.history(&p.History, make([]byte, 0, MaxStateItems*maxStateItem), parts)
+	if parts&partMore != 0 {
+		r.variations(&p.History)
+	}
 	r.linked(p)
 	n := r.uvarint()
 	r.fail(n > maxProfileKeys || n > uint64(r.left()/4))
@@ -100,8 +107,8 @@ func ParseProfile(b []byte) (*Profile, error) {
 	return p, nil
 }
 
-// profileParts are those of a state that a profile has.
-const profileParts = partItems | partInterests | partActivity | partJourney | partCounters
+// profileParts are those of a state that a profile has. More is its variations.
+const profileParts = partItems | partInterests | partActivity | partJourney | partCounters | partMore
 
 func (r *stateReader) linked(p *Profile) {
 	n := int(r.byte())

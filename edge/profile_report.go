@@ -29,6 +29,8 @@ type ProfileReport struct {
 	Activity  map[string]float64 `json:"activity"`
 	Journey   DisclosedJourney   `json:"journey"`
 	Counters  []DisclosedCount   `json:"counters"`
+	// Variations are told by hashes: which site's rules they are of a state tells.
+	Variations []DisclosedVariation `json:"variations,omitempty"`
 	// EventKeys is how many events are known again when they are sent again.
 	EventKeys int `json:"eventKeys"`
 }
@@ -72,6 +74,9 @@ func (p *Profile) Report(id ProfileID, now time.Time, keep time.Duration) *Profi
 	r.Journey = p.Journey.disclose(at)
 	for i := range p.Counters {
 		r.Counters = append(r.Counters, p.Counters[i].disclose())
+	}
+	for i := range p.Variations {
+		r.Variations = append(r.Variations, p.Variations[i].disclose())
 	}
 	return r
 }

@@ -236,9 +236,11 @@ type slot struct {
 	name   string
 	kind   Kind
 	ladder []rung
-	// candidates are those of the slot's rules without code, by number; number is
-	// the slot's in the compiled rules, and reads what they read together.
+	// candidates are those of the slot's rules without code, by number, weighted the rules
+	// among them that choose by weight; number is the slot's in the compiled rules, and
+	// reads what they read together.
 	candidates []candidate
+	weighted   []weighted
 	number     int
 	reads      Mask
 	// shadow is the ladder with the shadow rules in their place, and tally what

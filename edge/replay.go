@@ -206,6 +206,18 @@ func (t *recordedDecision) heldBack(at ruleAt, candidate int) Reason {
 	return ReasonDefault
 }
 
+// keptOf returns the candidate of a rule that was kept, -1 for none.
+func (t *recordedDecision) keptOf(w *weighted) int {
+	for i := range t.tries {
+		for _, candidate := range t.tries[i].kept {
+			if candidate >= w.from && candidate < w.until {
+				return candidate
+			}
+		}
+	}
+	return -1
+}
+
 // notRun reports whether the rule at a place was asked and could not be run: it
 // was quarantined or not loaded, which says nothing about the module.
 func (t *recordedDecision) notRun(at ruleAt) bool {

@@ -237,7 +237,7 @@ func TestARecordOfALaterVersionIsRefused(t *testing.T) {
 	later[0]++
 	more := bytes.Clone(out.Record.Bytes())
 	more[bytes.IndexByte(more, byte(edge.BuiltinFields))]++
-	for want, record := range map[string][]byte{"version 5": later, fmt.Sprintf("%d built-in fields", edge.BuiltinFields+1): more} {
+	for want, record := range map[string][]byte{"version 6": later, fmt.Sprintf("%d built-in fields", edge.BuiltinFields+1): more} {
 		if _, err := release.Replay(record, "", decodeRecorded); !errors.Is(err, edge.ErrRecord) || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want one about %q", err, want)
 		}

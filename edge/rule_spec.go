@@ -138,7 +138,8 @@ type SlotInputs struct {
 	// Reads are fields by wire name, page.lang for the language of the page (the
 	// visitor's where the page names none), and parts of fields as an expression spells them: interests["hats"],
 	// count("view_item", "7d"), hash("spring"); shown is how often variants of the slot
-	// were shown, complaint whether one is open. Sorted.
+	// were shown, complaint whether one is open, variations what was seen of rules that
+	// choose by weight. Sorted.
 	Reads []string `json:"reads"`
 }
 

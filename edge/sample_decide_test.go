@@ -133,7 +133,7 @@ func TestInputsAreWhatASlotDependsOn(t *testing.T) {
 			Purposes: set(consent.Context | consent.Personalise),
 			Reads:    []string{"complaint", "device.type", "geo.country", "now", "page.lang", "recent", "shop.season"},
 		},
-		"offer": {Purposes: set(consent.Storage | consent.Personalise), Reads: []string{"complaint", `hash("offer/split/show")`, "now"}},
+		"offer": {Purposes: set(consent.Storage | consent.Personalise), Reads: []string{"complaint", `hash("offer/split/show")`, "now", "variations"}},
 		"place": {Purposes: set(consent.Context | consent.Geo), Reads: []string{"geo.city", "geo.postcode"}},
 	}
 	if got := release.Inputs(); asJSON(t, got) != asJSON(t, want) {

@@ -86,6 +86,9 @@ type History struct {
 	// Attributes are what was told of the visitor: of somebody who is not known, only
 	// their own answers.
 	Attributes []Attribute
+	// Variations are what was seen of rules that choose by weight, in order of their
+	// times, at most maxVariations.
+	Variations []Variation
 
 	session Minute // when the session of what is learned next began
 }
@@ -131,7 +134,7 @@ func (s *State) reset() {
 
 // isEmpty reports whether nothing is in the history.
 func (h *History) isEmpty() bool {
-	return len(h.Items)+len(h.Interests)+len(h.Activity)+len(h.Counters)+len(h.Attributes) == 0 && h.Journey == (Journey{})
+	return len(h.Items)+len(h.Interests)+len(h.Activity)+len(h.Counters)+len(h.Attributes)+len(h.Variations) == 0 && h.Journey == (Journey{})
 }
 
 // reset empties h and keeps its lists' memory, but no text that was in them.
@@ -142,7 +145,10 @@ func (h *History) reset() {
 	for i := range h.Counters {
 		h.Counters[i] = EventCount{Days: h.Counters[i].Days[:0]}
 	}
-	*h = History{Items: h.Items[:0], Interests: h.Interests[:0], Activity: h.Activity[:0], Counters: h.Counters[:0], Attributes: h.Attributes[:0]}
+	*h = History{
+		Items: h.Items[:0], Interests: h.Interests[:0], Activity: h.Activity[:0], Counters: h.Counters[:0],
+		Attributes: h.Attributes[:0], Variations: h.Variations[:0],
+	}
 }
 
 // become makes h a copy of other, whose texts it shares, in the memory of its lists.
@@ -151,6 +157,7 @@ func (h *History) become(other *History) {
 	h.Interests = append(h.Interests[:0], other.Interests...)
 	h.Activity = append(h.Activity[:0], other.Activity...)
 	h.Attributes = append(h.Attributes[:0], other.Attributes...)
+	h.Variations = append(h.Variations[:0], other.Variations...)
 	h.Journey, h.CountZone, h.session = other.Journey, other.CountZone, other.session
 	h.Counters = slices.Grow(h.Counters[:0], len(other.Counters))[:len(other.Counters)]
 	for i := range other.Counters {

@@ -97,6 +97,19 @@ func (r *stateReader) more(s *State) {
 			s.Shown = append(s.Shown, r.shown())
 		}
 	}
+	if more&moreVariations != 0 {
+		r.variations(&s.History)
+	}
+}
+
+// variations reads a list in the order that assign keeps, of each rule one.
+func (r *stateReader) variations(h *History) {
+	for range r.count(maxVariations) {
+		v := Variation{Rule: r.uint32(), Variant: r.uint32(), At: r.moment()}
+		n := len(h.Variations)
+		r.fail(h.variation(v.Rule) != nil || n > 0 && compareVariations(h.Variations[n-1], v) > 0)
+		h.Variations = append(h.Variations, v)
+	}
 }
 
 // attributes reads at most most attributes. Their texts are views of b.

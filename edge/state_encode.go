@@ -14,7 +14,7 @@ import (
 //
 //	state    = version:u8 visitor:16 session:8 first last started previous visits epoch
 //	           parts:u8 [items] [interests] [activity] [journey] [counters] [keys] [receipt]
-//	           [more:u8 [person] [answers] [shown]]
+//	           [more:u8 [person] [answers] [shown] [variations]]
 //	item     = has:u8 rest word [viewed] [bought] [cart quantity:u8 cents]
 //	interest = word decayed
 //	activity = event:u8 decayed
@@ -24,6 +24,7 @@ import (
 //	keys     = n:u8 n×key:u32
 //	receipt  = id at purposes prompt
 //	shown    = key:u32 n:u8 n×at
+//	variations = n:u8 n×(rule:u32 variant:u32 at)
 //	decayed  = at n×value
 //	person   = profile:16 since edition
 //	answers  = n:u8 n×attribute
@@ -64,8 +65,9 @@ const (
 	morePerson = 1 << iota
 	moreAnswers
 	moreShown
+	moreVariations
 
-	maxMore = morePerson | moreAnswers | moreShown
+	maxMore = morePerson | moreAnswers | moreShown | moreVariations
 )
 
 // What an item has, and where what it shares begins.
@@ -162,6 +164,10 @@ func (w *stateWriter) more(s *State) bool {
 			}
 		}
 	}
+	if len(s.Variations) > 0 {
+		more |= moreVariations
+		w.variations(s.Variations)
+	}
 	if more == 0 {
 		w.b = w.b[:at]
 		return false
@@ -180,6 +186,14 @@ func (w *stateWriter) attributes(list []Attribute) {
 		w.uvarint(uint64(a.Purpose))
 		w.uvarint(uint64(a.AtMillis))
 		w.uvarint(uint64(a.ExpiresMillis))
+	}
+}
+
+func (w *stateWriter) variations(list []Variation) {
+	w.b = append(w.b, byte(len(list)))
+	for _, v := range list {
+		w.b = binary.LittleEndian.AppendUint32(binary.LittleEndian.AppendUint32(w.b, v.Rule), v.Variant)
+		w.minute(v.At)
 	}
 }
 

@@ -299,7 +299,7 @@ func (h *History) dropItem(least int) {
 // go first, then the oldest items, those that were only looked at before those that were bought, and those
 // before what is in the cart; then interests, the least first, and then whole
 // counters from the last on: each begins anew, and knows nothing until its window
-// fills.
+// fills; the oldest variations last.
 func (h *History) drop() bool {
 	switch {
 	case len(h.Attributes) > 0:
@@ -311,6 +311,8 @@ func (h *History) drop() bool {
 		h.dropInterest(h.last())
 	case len(h.Counters) > 0:
 		h.Counters = h.Counters[:len(h.Counters)-1]
+	case len(h.Variations) > 0:
+		h.Variations = slices.Delete(h.Variations, 0, 1)
 	default:
 		return false
 	}

@@ -35,6 +35,7 @@ func busyState(now time.Time) *State {
 	s.Learn("purchase", now.Add(-time.Hour), ItemEvent{Item: "sku-y"})
 	s.Receipt = StateReceipt{ID: "r1", At: minuteOf(now), Purposes: 31, Prompt: "v1"}
 	s.CountZone, s.Counted = eventKey("UTC"), []uint32{1, 1 << 31}
+	s.Variations = []Variation{{Rule: 1 << 31, Variant: 7, At: minuteOf(now) - 9}, {Rule: 3, Variant: 1 << 31, At: minuteOf(now)}}
 	s.Counters = []EventCount{
 		{Event: "add_to_cart", From: 20770, Days: []DayCount{{20770, 1}, {20779, 300}}},
 		{Event: "search"},

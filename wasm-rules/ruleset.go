@@ -47,7 +47,7 @@ func (r *ruleSet) Decide(view *edge.View, slots []int, held []edge.Held) error {
 // Explain implements edge.RuleSet. It reads the values back from the record, so
 // that it knows what Decide knew and no more: what did not fit into the record is
 // absent here too.
-func (r *ruleSet) Explain(view *edge.View, slot, candidate int) (*edge.Condition, error) {
+func (r *ruleSet) Explain(view *edge.View, slot, candidate int, isKept bool) (*edge.Condition, error) {
 	values, err := DecodeRecord(view.Record(encodeRecord), r.own)
 	if err != nil {
 		return nil, fmt.Errorf("explain: %w", err)
@@ -58,7 +58,7 @@ func (r *ruleSet) Explain(view *edge.View, slot, candidate int) (*edge.Condition
 		}
 		return edge.Value{}
 	}
-	return r.program.Explain(slot, candidate, value, view.Granted())
+	return r.program.Explain(slot, candidate, isKept, value, view.Granted())
 }
 
 // compiledName stands for compiled rules where modules are told apart by

@@ -151,7 +151,7 @@ func TestARuleSetExplainsWhatItDecides(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			c, err := r.Explain(ruleView(r, tt.granted, "FR", "autumn"), 0, tt.candidate)
+			c, err := r.Explain(ruleView(r, tt.granted, "FR", "autumn"), 0, tt.candidate, false)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -172,7 +172,7 @@ func TestAValueThatDoesNotFitIsAbsentInWordsToo(t *testing.T) {
 	if err := r.Decide(view, []int{0}, held); err != nil {
 		t.Fatal(err)
 	}
-	c, err := r.Explain(view, 0, 0)
+	c, err := r.Explain(view, 0, 0, false)
 	if err != nil {
 		t.Fatal(err)
 	}

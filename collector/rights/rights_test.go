@@ -40,10 +40,11 @@ func fullVisit(lang string) *Visit {
 	weight := edge.DisclosedWeight{At: at, Hour: 1, Day: 2, Fortnight: 3.26}
 	d := &edge.Disclosure{
 		Site: "shop", Visitor: edge.DisclosedVisitor{ID: "Zx81aB…", Customer: true, First: at, Last: at, Visits: 4, Started: at, Previous: at, Until: at},
-		Receipt: &edge.DisclosedGrant{ID: "r1", At: at, Purposes: []string{"storage", "measure"}, Prompt: "2026-11"},
-		Journey: edge.DisclosedJourney{Stage: "comparing", Views: 12, Intent: "cart", Orders: 2, FirstOrder: at, LastOrder: at, Complaint: at, Settled: at},
-		Counts:  []edge.DisclosedCount{{Event: "view_item", Days: []edge.DisclosedDay{{Day: "2026-11-20", Count: 3}}}, {Event: "own_event"}},
-		Shown:   []edge.DisclosedShown{{What: "campaign autumn", Times: []time.Time{at}}, {Times: []time.Time{at}}},
+		Receipt:    &edge.DisclosedGrant{ID: "r1", At: at, Purposes: []string{"storage", "measure"}, Prompt: "2026-11"},
+		Journey:    edge.DisclosedJourney{Stage: "comparing", Views: 12, Intent: "cart", Orders: 2, FirstOrder: at, LastOrder: at, Complaint: at, Settled: at},
+		Counts:     []edge.DisclosedCount{{Event: "view_item", Days: []edge.DisclosedDay{{Day: "2026-11-20", Count: 3}}}, {Event: "own_event"}},
+		Shown:      []edge.DisclosedShown{{What: "campaign autumn", Times: []time.Time{at}}, {Times: []time.Time{at}}},
+		Variations: []edge.DisclosedVariation{{Rule: "hero/split", Variant: "red", At: at}, {At: at}},
 	}
 	for i := range 12 {
 		d.Items = append(d.Items, edge.DisclosedItem{ID: fmt.Sprintf("sku-%d", i), Category: "hats", Viewed: at, Quantity: uint8(i % 2), Cart: at, Price: 49.5})

@@ -39,4 +39,6 @@ func (holder) Decide(_ *edge.View, _ []int, held []edge.Held) error {
 }
 
 // Explain implements edge.RuleSet.
-func (holder) Explain(*edge.View, int, int) (*edge.Condition, error) { return &edge.Condition{}, nil }
+func (holder) Explain(*edge.View, int, int, bool) (*edge.Condition, error) {
+	return &edge.Condition{}, nil
+}

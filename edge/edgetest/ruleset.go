@@ -193,7 +193,7 @@ func (a *atom) verdict(view *edge.View) string {
 }
 
 // Explain implements edge.RuleSet.
-func (s *ruleSet) Explain(view *edge.View, slot, candidate int) (*edge.Condition, error) {
+func (s *ruleSet) Explain(view *edge.View, slot, candidate int, isKept bool) (*edge.Condition, error) {
 	if s.of.Fails != nil {
 		return nil, s.of.Fails
 	}
@@ -217,6 +217,9 @@ func (s *ruleSet) Explain(view *edge.View, slot, candidate int) (*edge.Condition
 			out.Verdict = part.Verdict
 		}
 		out.Parts = append(out.Parts, part)
+	}
+	if isKept {
+		out.Parts = append(out.Parts, edge.Condition{Text: "kept", Words: "kept", Op: "other", Verdict: edge.VerdictHeld})
 	}
 	return out, nil
 }

@@ -304,7 +304,7 @@ func (s *surroundings) share(h share) edge.Condition {
 
 // explain says what became of a slot's candidate: of its rule's condition and of
 // its shares of the visitors. It holds when all of them do.
-func (s *surroundings) explain(slot, candidate int) (*edge.Condition, error) {
+func (s *surroundings) explain(slot, candidate int, isKept bool) (*edge.Condition, error) {
 	if slot < 0 || slot >= len(s.slots) || candidate < 0 {
 		return nil, fmt.Errorf("explain: no candidate %d of slot %d", candidate, slot)
 	}
@@ -312,7 +312,7 @@ func (s *surroundings) explain(slot, candidate int) (*edge.Condition, error) {
 	for i := range of.rules {
 		r := &of.rules[i]
 		if candidate < len(r.show) {
-			c := s.explainShow(of.name, r, candidate)
+			c := s.explainShow(of.name, r, candidate, isKept)
 			return &c, nil
 		}
 		candidate -= len(r.show)
@@ -320,7 +320,7 @@ func (s *surroundings) explain(slot, candidate int) (*edge.Condition, error) {
 	return nil, fmt.Errorf("explain: slot %s has no such candidate", of.name)
 }
 
-func (s *surroundings) explainShow(slot string, r *rule, show int) edge.Condition {
+func (s *surroundings) explainShow(slot string, r *rule, show int, isKept bool) edge.Condition {
 	var parts []edge.Condition
 	if r.when != nil {
 		e := evaluation{surroundings: s, checked: r.when.ast}
@@ -333,7 +333,11 @@ func (s *surroundings) explainShow(slot string, r *rule, show int) edge.Conditio
 	}
 	if len(r.show) > 1 {
 		of := r.show[show]
-		parts = append(parts, s.share(share{edge.ShowSalt(slot, r.name), of.from, of.until, "among the %s of them that are shown " + strings.ReplaceAll(of.variant, "%", "%%")}))
+		part := s.share(share{edge.ShowSalt(slot, r.name), of.from, of.until, "among the %s of them that are shown " + strings.ReplaceAll(of.variant, "%", "%%")})
+		if isKept { // whatever the weights say now
+			part = edge.Condition{Text: part.Text, Words: "shown " + of.variant + " before, which stays", Op: sayOther, Verdict: edge.VerdictHeld}
+		}
+		parts = append(parts, part)
 	}
 	switch len(parts) {
 	case 0:

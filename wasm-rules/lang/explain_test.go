@@ -149,6 +149,11 @@ func TestConditionsAsTrees(t *testing.T) {
 	  {"text": "hash(\"hero/spring\") < 2000", "words": "among the 20 % of visitors chosen for this rule", "op": "share", "values": ["20"], "verdict": "failed"},
 	  {"text": "hash(\"hero/spring/show\") >= 2500 && hash(\"hero/spring/show\") < 10000", "words": "among the 75 % of them that are shown b", "op": "share", "values": ["75"], "verdict": "held"}]}`)
 
+	kept, err := l.ExplainKept(0, 0, v.named, v.granted)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sameJSON(t, &kept.Parts[2], `{"text": "hash(\"hero/spring/show\") < 2500", "words": "shown a before, which stays", "op": "other", "verdict": "held"}`)
 	if got, err = l.Explain(0, 2, v.named, v.granted); err != nil {
 		t.Fatal(err)
 	}
@@ -276,7 +281,7 @@ func TestHammerExplain(t *testing.T) {
 	var group sync.WaitGroup
 	for n := range want {
 		group.Go(func() {
-			told, err := program.Explain(0, n, v.named, v.granted)
+			told, err := program.Explain(0, n, false, v.named, v.granted)
 			if err != nil {
 				t.Error(err)
 				return
@@ -288,7 +293,7 @@ func TestHammerExplain(t *testing.T) {
 	for range 4 {
 		group.Go(func() {
 			for n := range want {
-				if told, err := program.Explain(0, n, v.named, v.granted); err != nil || !reflect.DeepEqual(*told, want[n]) {
+				if told, err := program.Explain(0, n, false, v.named, v.granted); err != nil || !reflect.DeepEqual(*told, want[n]) {
 					t.Errorf("candidate %d: %v, %v", n, told, err)
 				}
 			}

@@ -60,7 +60,12 @@ func (l *Language) surroundings(values func(string) edge.Value, granted consent.
 
 // Explain says what became of a candidate.
 func (l *Language) Explain(slot, candidate int, values func(string) edge.Value, granted consent.Purposes) (*edge.Condition, error) {
-	return l.surroundings(values, granted).explain(slot, candidate)
+	return l.surroundings(values, granted).explain(slot, candidate, false)
+}
+
+// ExplainKept says what became of a candidate that was kept.
+func (l *Language) ExplainKept(slot, candidate int, values func(string) edge.Value, granted consent.Purposes) (*edge.Condition, error) {
+	return l.surroundings(values, granted).explain(slot, candidate, true)
 }
 
 // Audience is an audience's condition.

@@ -62,7 +62,7 @@ func FuzzRead(f *testing.F) {
 		v := newVisitor(newRand(1))
 		for slot := range p.Slots() {
 			for n := range p.Slots()[slot].Candidates {
-				_, _ = p.Explain(slot, n, v.named, v.granted) // it may not be explained, but it does not panic
+				_, _ = p.Explain(slot, n, false, v.named, v.granted) // it may not be explained, but it does not panic
 			}
 		}
 	})

@@ -156,7 +156,7 @@ func TestAnExplanationIsBounded(t *testing.T) {
 			values := func(name string) edge.Value {
 				return visit{"geo.country": textValue("FR"), "visitor.visits": intValue(3)}[name]
 			}
-			c, err := p.Explain(0, 0, values, consent.All)
+			c, err := p.Explain(0, 0, false, values, consent.All)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -69,14 +69,14 @@ func (p *Program) Own() []edge.OwnField { return p.text.Source.Fields }
 // Explain says what became of the condition of a slot's candidate in a visit,
 // by the reference interpreter: slow and for people. values gives a field's value
 // by its wire name, the unknown Value where it is absent; granted are the visit's
-// purposes, which tell what is refused from what is not there.
-func (p *Program) Explain(slot, candidate int, values func(name string) edge.Value, granted consent.Purposes) (*edge.Condition, error) {
+// purposes, which tell what is refused from what is not there. isKept is as in edge.RuleSet.
+func (p *Program) Explain(slot, candidate int, isKept bool, values func(name string) edge.Value, granted consent.Purposes) (*edge.Condition, error) {
 	source, err := p.source()
 	if err != nil {
 		return nil, fmt.Errorf("compiled rules: %w", err)
 	}
 	s := surroundings{document: source, values: values, granted: granted}
-	return s.explain(slot, candidate)
+	return s.explain(slot, candidate, isKept)
 }
 
 // sourceOf returns what a Program keeps of a document.

@@ -66,7 +66,7 @@ func (x *trial) answers(v *visitor) []answer {
 	for slot := range x.slots {
 		out[slot].held = x.machine.decide(slot, len(x.slots[slot]))
 		for n := range x.slots[slot] {
-			told, err := x.program.Explain(slot, n, v.named, v.granted)
+			told, err := x.program.Explain(slot, n, false, v.named, v.granted)
 			if err != nil {
 				x.Fatal(err)
 			}

@@ -184,7 +184,7 @@ func (x *trial) visit(v *visitor, see func(c *contender, truth any, told *edge.C
 					n, c.slot, c.rule.When, c.rule.Rollout, c.from, c.until, got, want, truth, v)
 			}
 			x.score(v, c, c.celScore.eval(vars), &held, n)
-			told, err := x.program.Explain(slot, n, v.named, v.granted)
+			told, err := x.program.Explain(slot, n, false, v.named, v.granted)
 			if err != nil {
 				x.Fatal(err)
 			}

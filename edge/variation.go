@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package edge
+
+import (
+	"cmp"
+	"slices"
+)
+
+// A rule with several variants chooses one by the visitor's id and the variants'
+// weights. Which one a visitor has seen stays that visitor's: whoever changes the
+// weights afterwards moves only those who have seen none, and a person who signs in
+// in a second browser keeps what was seen first.
+
+// maxVariations is how many variations a history keeps, the latest.
+const maxVariations = 16
+
+// A Variation is the variant that a visitor saw of a rule that chooses by weight.
+type Variation struct {
+	Rule    uint32 // eventKey of ShowSalt
+	Variant uint32 // eventKey of the variant's name
+	At      Minute // when it was first seen
+}
+
+// A weighted is a rule without code that chooses by weight: its candidates are
+// [from, until).
+type weighted struct {
+	id          string
+	key         uint32 // as Variation.Rule
+	from, until int
+}
+
+// A keptVariation is a candidate that took the place of the one that the weights chose.
+type keptVariation struct{ slot, candidate int }
+
+// assign notes what was seen and reports whether it counts.
+func (h *History) assign(v Variation) bool {
+	if !h.takes(v) {
+		return false
+	}
+	if known := h.variation(v.Rule); known != nil {
+		*known = v
+	} else {
+		h.Variations = append(h.Variations, v)
+	}
+	slices.SortFunc(h.Variations, compareVariations)
+	if n := len(h.Variations) - maxVariations; n > 0 {
+		h.Variations = slices.Delete(h.Variations, 0, n)
+	}
+	return true
+}
+
+// disclose tells of it without names, which a release knows.
+func (v *Variation) disclose() DisclosedVariation {
+	return DisclosedVariation{At: v.At.Time(), Hash: v.Rule, VariantHash: v.Variant}
+}
+
+// takes reports whether a variation counts: the first that was seen of a rule does.
+func (h *History) takes(v Variation) bool {
+	known := h.variation(v.Rule)
+	return known == nil || compareVariations(v, *known) < 0
+}
+
+func compareVariations(a, b Variation) int {
+	return cmp.Or(cmp.Compare(a.At, b.At), cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Variant, b.Variant))
+}
+
+// variation returns the variation of a rule, nil for none.
+func (h *History) variation(rule uint32) *Variation {
+	i := slices.IndexFunc(h.Variations, func(v Variation) bool { return v.Rule == rule })
+	if i < 0 {
+		return nil
+	}
+	return &h.Variations[i]
+}
+
+// variationOf returns the variation that a decision was of; ok is false for one that no
+// weights chose.
+func (r *Release) variationOf(id *DecisionID, at Minute) (v Variation, ok bool) {
+	s := r.slots[id.Slot]
+	if s == nil || id.Variant == "" {
+		return v, false
+	}
+	i := slices.IndexFunc(s.weighted, func(w weighted) bool { return w.id == id.Rule })
+	if i < 0 {
+		return v, false
+	}
+	return Variation{Rule: s.weighted[i].key, Variant: eventKey(id.Variant), At: at}, true
+}
+
+// keepVariations puts in the place of what the weights choose in a slot what the
+// visitor has seen, where the rule still shows it. Doing so again changes nothing.
+func (d *decider) keepVariations(s *slot, held *Held) {
+	for i := range s.weighted {
+		w := &s.weighted[i]
+		drawn := held.first(w.from, w.until)
+		if drawn < 0 {
+			continue
+		}
+		kept := d.seenOf(s, w)
+		if kept < 0 || kept == drawn || !s.candidates[kept].takesPart(d.visit.Now) {
+			continue
+		}
+		held.Bits[drawn>>6] &^= 1 << (drawn & 63)
+		held.Bits[kept>>6] |= 1 << (kept & 63)
+		held.Scores[kept] = held.Scores[drawn]
+		d.kept = append(d.kept, keptVariation{d.slot, kept})
+	}
+}
+
+// seenOf returns the candidate of a rule that the visitor has seen, -1 for none. In a
+// replay it is the one that was kept then.
+func (d *decider) seenOf(s *slot, w *weighted) int {
+	if d.then != nil {
+		return d.then.keptOf(w)
+	}
+	h := d.history()
+	if h == nil {
+		return -1
+	}
+	v := h.variation(w.key)
+	if v == nil {
+		return -1
+	}
+	return s.candidateOf(w, v.Variant)
+}
+
+// candidateOf returns the candidate of a rule that shows a variant, -1 for none.
+func (s *slot) candidateOf(w *weighted, variant uint32) int {
+	for n := w.from; n < w.until; n++ {
+		if s.candidates[n].key == variant {
+			return n
+		}
+	}
+	return -1
+}
+
+// isKept reports whether a candidate of the slot that is decided took the place of
+// the one that the weights chose.
+func (d *decider) isKept(candidate int) bool {
+	return slices.Contains(d.kept, keptVariation{d.slot, candidate})
+}
+
+// keptIn returns what was kept in a slot. Those of a slot are beside each other: slots
+// are decided one after the other.
+func (d *decider) keptIn(slot int) []keptVariation {
+	from := slices.IndexFunc(d.kept, func(k keptVariation) bool { return k.slot == slot })
+	if from < 0 {
+		return nil
+	}
+	until := from
+	for until < len(d.kept) && d.kept[until].slot == slot {
+		until++
+	}
+	return d.kept[from:until]
+}
+
+// first returns the first candidate in [from, until) that holds, -1 for none.
+func (h *Held) first(from, until int) int {
+	for n := from; n < until; n++ {
+		if h.has(n) {
+			return n
+		}
+	}
+	return -1
+}

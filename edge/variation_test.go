@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package edge_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nearside/nearside/edge"
+	"github.com/nearside/nearside/edge/consent"
+	"github.com/nearside/nearside/edge/edgetest"
+)
+
+// A split is an engine whose slot hero has one rule that shows red or blue by weight.
+type split struct {
+	t      *testing.T
+	engine *edge.Engine
+	rules  *edgetest.Rules
+	people *edgetest.People
+	number uint64
+}
+
+func newSplit(t *testing.T, red, blue int) *split {
+	t.Helper()
+	s := &split{t: t, rules: &edgetest.Rules{RuleLoader: edgetest.Loader{}}, people: &edgetest.People{}}
+	s.engine = edge.New(edge.Options{Node: "n", Locator: caseLocator{"FR"}, Loader: s.rules, Sealer: caseSealer(t), Profiles: s.people})
+	s.weigh(red, blue)
+	return s
+}
+
+// weigh publishes other weights; 0 takes a variant out of the rule.
+func (s *split) weigh(red, blue int) {
+	s.t.Helper()
+	s.number++
+	d, document := promoting(s.t, func(d *edge.ReleaseDocument) {
+		d.Number = s.number
+		var show []edge.ShowSpec
+		for name, weight := range map[string]int{"hat": red, "sock": blue} {
+			if weight > 0 {
+				show = append(show, edge.ShowSpec{Variant: name, Weight: weight})
+			}
+		}
+		slices.SortFunc(show, func(a, b edge.ShowSpec) int { return strings.Compare(a.Variant, b.Variant) })
+		d.Slots[0].Ladder[0].Rules = []edge.RuleSpec{{Name: "split", Show: show}}
+		for i := range d.Variants {
+			d.Variants[i].Promotes = nil
+		}
+	})
+	s.rules.Doc = d
+	if _, err := s.engine.Publish(document); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// view asks for the slot's variant, as seen by a customer or "" for nobody, and has it
+// viewed.
+func (s *shopper) view(customer string) string {
+	s.t.Helper()
+	variant := s.variant(customer)
+	events := []edge.BeaconEvent{s.seen(&s.out.Decisions[0])}
+	s.send(&edge.Beacon{Events: events}, &edge.Request{Profile: customer, Identified: customer != ""})
+	return variant
+}
+
+func (s *shopper) variant(customer string) string {
+	s.t.Helper()
+	s.now = s.now.Add(time.Minute)
+	s.send(&edge.Beacon{Slots: []edge.BeaconSlot{{Name: "hero"}}, Why: true}, &edge.Request{Profile: customer, Identified: customer != ""})
+	return s.out.Decisions[0].Variant
+}
+
+func TestWhatWasSeenStaysWhateverTheWeights(t *testing.T) {
+	split := newSplit(t, 50, 50)
+	const visitors = 60
+	shoppers, first := make([]*shopper, visitors), make([]string, visitors)
+	for i := range shoppers {
+		shoppers[i] = newShopper(t, split.engine)
+		if i%2 == 0 {
+			first[i] = shoppers[i].view("")
+		} else {
+			first[i] = shoppers[i].variant("") // which is never in view
+		}
+	}
+	split.weigh(1, 9999)
+	kept, moved := 0, 0
+	for i, s := range shoppers {
+		got := s.variant("")
+		replayed(t, s)
+		hero := &s.out.Decisions[0]
+		parts := hero.Why.Tried[0].Condition.Parts
+		isTold := len(parts) == 1 && parts[0].Text == "kept"
+		switch {
+		case i%2 == 0 && got != first[i]:
+			t.Errorf("visitor %d saw %s and sees %s", i, first[i], got)
+		case i%2 == 0 && got == "hat":
+			kept++
+			if !isTold || hero.Why.Tried[0].Reason != "rule" {
+				t.Errorf("explained by %s: %+v", hero.Why.Tried[0].Reason, parts)
+			}
+		case i%2 == 1 && got == "hat":
+			t.Errorf("visitor %d, who saw nothing, sees hat: that is one in ten thousand", i)
+		case i%2 == 1 && first[i] == "hat":
+			moved++
+		case isTold:
+			t.Errorf("nothing was kept: %+v", parts)
+		}
+	}
+	if kept < 5 || moved < 5 {
+		t.Errorf("%d kept and %d moved of %d: this shows little", kept, moved, visitors)
+	}
+	for i, s := range shoppers {
+		if i%2 == 1 || first[i] != "hat" {
+			continue
+		}
+		s.granted &^= consent.Personalise
+		if got := s.variant(""); got != "sock" {
+			t.Errorf("who lets nothing be remembered sees %s", got)
+		}
+		s.granted = consent.All
+		if got := s.variant(""); got != "sock" {
+			t.Errorf("what was forgotten is %s again", got)
+		}
+		break
+	}
+	split.weigh(0, 1)
+	for i, s := range shoppers {
+		if got := s.variant(""); got != "sock" {
+			t.Errorf("visitor %d sees %q, which the rule does not show any more", i, got)
+		}
+		replayed(t, s)
+	}
+}
+
+// The export tells of it by name.
+func TestAVariationIsTold(t *testing.T) {
+	split := newSplit(t, 50, 50)
+	s := newShopper(t, split.engine)
+	variant := s.view("")
+	state, err := split.engine.OpenState("shop", s.state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	release, _ := split.engine.Release("shop")
+	told := release.Disclose(state, s.now).Variations
+	if len(told) != 1 || told[0].Rule != "hero/split" || told[0].Variant != variant || !told[0].At.Equal(s.now.Truncate(time.Minute)) {
+		t.Errorf("told %+v, want hero/split %s", told, variant)
+	}
+}
+
+// In whatever browser a person signs in: what the person saw first counts.
+func TestAPersonKeepsWhatWasSeenFirst(t *testing.T) {
+	split := newSplit(t, 50, 50)
+	find := func(variant string, later time.Duration) *shopper {
+		for range 200 {
+			s := newShopper(t, split.engine)
+			s.now = s.now.Add(later)
+			if s.view("") == variant {
+				return s
+			}
+		}
+		t.Fatalf("nobody of 200 sees %s", variant)
+		return nil
+	}
+	a, b := find("hat", 0), find("sock", time.Hour)
+	if got := a.variant("c-1"); got != "hat" {
+		t.Errorf("signed in, the first browser shows %s", got)
+	}
+	if got := b.variant("c-1"); got != "hat" {
+		t.Errorf("signed in, the second browser shows %s", got)
+	}
+	split.weigh(1, 9999)
+	for name, s := range map[string]*shopper{"first": a, "second": b} {
+		if got := s.variant("c-1"); got != "hat" {
+			t.Errorf("after other weights the %s browser shows %s", name, got)
+		}
+		replayed(t, s)
+	}
+	// What is seen while signed in stays too, in the other browser.
+	split = newSplit(t, 50, 50)
+	a, b = newShopper(t, split.engine), newShopper(t, split.engine)
+	seen := a.view("c-2")
+	if seen == "hat" {
+		split.weigh(1, 9999)
+	} else {
+		split.weigh(9999, 1)
+	}
+	if got := b.variant("c-2"); got != seen {
+		t.Errorf("the second browser shows %s of a person who saw %s", got, seen)
+	}
+}
