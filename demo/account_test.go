@@ -61,6 +61,18 @@ func TestSigningInSetsACookieAndLeadsBack(t *testing.T) {
 	}
 }
 
+// Whatever the path of the page, the way back stays on the shop's origin.
+func TestSigningInLeadsToNoOtherHost(t *testing.T) {
+	d := newShop(t)
+	for _, path := range []string{"/%5Cevil.example/", "/%09/evil.example/", "//evil.example/", "/%2Fevil.example/", "/en/%2e%2e//evil.example/"} {
+		r := signInAs(t, d, path, "A", "Origin", "http://shop.example")
+		to := string(r.Header.Peek("Location"))
+		if r.StatusCode() != 303 || strings.ContainsAny(to, "\\\t") || !strings.HasPrefix(to, "/") || strings.HasPrefix(to, "//") {
+			t.Errorf("POST %s leads to %q", path, to)
+		}
+	}
+}
+
 var identified = regexp.MustCompile(`near\("identify", *(?:"([^"]+)"|(null)) *\);`)
 
 func TestEveryPageSaysWhoIsSignedIn(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/url"
 	"path"
 	"strings"
 
@@ -135,12 +136,11 @@ func (d *Demo) welcome(ctx *fasthttp.RequestCtx) {
 	redirect(ctx, "/"+l.Tag+"/")
 }
 
-// redirect sends the browser to another path and keeps the query.
-func redirect(ctx *fasthttp.RequestCtx, to string) {
-	if query := ctx.URI().QueryString(); len(query) > 0 {
-		to += "?" + string(query)
-	}
-	ctx.Response.Header.Set(fasthttp.HeaderLocation, to)
+// redirect sends the browser to another path and keeps the query. The path is escaped:
+// a backslash or a tab in it would lead a browser to another host.
+func redirect(ctx *fasthttp.RequestCtx, where string) {
+	to := url.URL{Path: where, RawQuery: string(ctx.URI().QueryString())}
+	ctx.Response.Header.Set(fasthttp.HeaderLocation, to.String())
 	ctx.Response.Header.Set(fasthttp.HeaderCacheControl, "no-cache")
 	ctx.SetStatusCode(fasthttp.StatusFound)
 }
