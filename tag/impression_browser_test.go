@@ -4,6 +4,7 @@ package tag
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 )
@@ -106,6 +107,24 @@ func TestImpressions(t *testing.T) {
 		}
 		sent := s.sent()
 		wantGolden(t, "slot-events.json", sent[len(sent)-1])
+	})
+	t.Run("a click that turns the page leaves no second of the page before", func(t *testing.T) {
+		t.Parallel()
+		s := newShop(t)
+		s.contents["hero"] = text("bonjour")
+		s.reply = func(_ int, b *beacon, _ http.ResponseWriter) bool {
+			if strings.HasSuffix(b.Page.URL, "/next") && len(b.Slots) > 0 {
+				time.Sleep(1500 * time.Millisecond)
+			}
+			return false
+		}
+		b := openTab(t).open(s.page("/", SnippetOptions{}, grant("measure", "context")+`<script nonce=$>addEventListener("click", () => history.pushState(0, "", "/next"))</script>`,
+			`<div style="height:200px"><near-slot name=hero style="height:inherit">own</near-slot></div>`))
+		b.waitFor(`document.querySelector("near-slot").dataset.near == "variant"`)
+		time.Sleep(300 * time.Millisecond) // it has been seen, and its second has begun
+		b.clickAt(20, 50)
+		s.waitForEvent("slot_click")
+		time.Sleep(2500 * time.Millisecond) // what fails in the page fails the test
 	})
 	t.Run("a later grant of measure counts what is in view then", func(t *testing.T) {
 		t.Parallel()

@@ -174,6 +174,7 @@ func (b *beacon) faults() (list []string) {
 	check(has(storage) || b.State == "", "state without storage")
 	check(has(profile) || b.Identify == nil, "who has signed in without profile")
 	check(b.Shown == nil || !has(storage) || !has(measure) || !has(profile), "what was shown where the state knows")
+	check(b.Shown == nil || b.Slots != nil, "what was shown without a slot that it could hold back")
 	check(has(device) || b.Client.Screen == nil && b.Client.TZ == "", "screen or time zone without device")
 
 	u, err := url.Parse(p.URL)
@@ -198,7 +199,8 @@ func TestFaultsAreFound(t *testing.T) {
 		{"a campaign without measure", `{"v":1,"site":"a","page":{"url":"http://a/?utm_source=x"},"consent":{"purposes":4}}`},
 		{"the time zone without device", `{"v":1,"site":"a","page":{"url":"http://a/"},"consent":{"purposes":6},"client":{"tz":"UTC"}}`},
 		{"who has signed in without profile", `{"v":1,"site":"a","page":{"url":"http://a/"},"consent":{"purposes":7},"identify":null}`},
-		{"what was shown where the state knows", `{"v":1,"site":"a","page":{"url":"http://a/"},"consent":{"purposes":15},"shown":["d0.hero"]}`},
+		{"what was shown where the state knows", `{"v":1,"site":"a","page":{"url":"http://a/"},"consent":{"purposes":15},"slots":[{"name":"hero"}],"shown":["d0.hero"]}`},
+		{"what was shown without a slot that it could hold back", `{"v":1,"site":"a","page":{"url":"http://a/"},"consent":{"purposes":6},"shown":["d0.hero"]}`},
 		{"state without storage", `{"v":1,"site":"a","page":{"url":"http://a/"},"consent":{"purposes":6},"state":"x"}`},
 	}
 	for _, tt := range tests {

@@ -28,7 +28,7 @@ const tellSlot = (name: string, slot: Slot) =>
   tellEvent(name, { decision: slot._decision!.id, shown: slot._el.dataset.near });
 
 const countView = (slot: Slot) => {
-  slot._timer = 0;
+  slot._timer = clearTimeout(slot._timer) as undefined;
   if (slots.get(slot._el) !== slot) return;
   if (slot._el.dataset.near === "variant") viewed.add(slot._decision!.id);
   // What is viewed before it may be counted is counted then.

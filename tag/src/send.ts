@@ -92,8 +92,11 @@ const build = (from: Page, events: Waiting[], slots: Slot[]) =>
     ...(HAS_SLOTS && { why: data.why != null, ...(granted & Purpose.Profile && identity) }),
     sent: HAS_SLOTS ? events[0] && Date.now() : Date.now(),
     events: HAS_SLOTS && !events[0] ? undefined : events.map(({ _event }) => _event),
-    ...(HAS_SLOTS && { slots: slots[0] && slots.map(({ _ask }) => _ask) }),
-    ...(HAS_SLOTS && ~granted & Purpose.OfCaps && viewed.size && { shown: [...viewed].slice(-Max.Shown) }),
+    ...(HAS_SLOTS &&
+      slots[0] && {
+        slots: slots.map(({ _ask }) => _ask),
+        shown: ~granted & Purpose.OfCaps && viewed.size ? [...viewed].slice(-Max.Shown) : undefined,
+      }),
   } satisfies Beacon);
 
 /** Posts; settles with the answer, or with undefined if it should be tried again. */
@@ -142,9 +145,9 @@ export const send = async (isLeaving?: unknown) => {
   const purposes = granted;
   const under = heard;
   const asking = page;
-  const told = HAS_SLOTS && identity;
   let events: Waiting[] = [];
   let slots: Slot[] = [];
+  let told: typeof identity;
   let body = JSON.stringify({ v: Wire.Version, site: data.site, purposes });
   if (path === "beacon") {
     if (HAS_SLOTS && !isLeaving && mayAsk()) slots = getUnasked();
@@ -157,6 +160,7 @@ export const send = async (isLeaving?: unknown) => {
     }
     queue = queue.filter((event) => !events.includes(event));
     sentUnder |= purposes;
+    if (HAS_SLOTS) told = identity;
   }
   next = "beacon";
   const answering = post(path, body);
@@ -169,7 +173,7 @@ export const send = async (isLeaving?: unknown) => {
     const left = answer.granted ?? -1;
     sentUnder &= left;
     if (under === heard) narrow(left);
-    if (HAS_SLOTS && told === identity && purposes & left & Purpose.Profile) identity = undefined;
+    if (HAS_SLOTS && purposes & left & Purpose.Profile && told === identity) identity = undefined;
     keepState(path, answer);
     WHY: answer.rejected?.forEach(({ id, code, field }) =>
       tellWhy(`the server refused event ${id}: ${code} ${field || ""}`),
