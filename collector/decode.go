@@ -66,9 +66,15 @@ func (d *Decoder) Rejected() []edge.Rejection { return d.rejected }
 func (d *Decoder) passedOver() []DecodeError { return d.passed }
 
 // pass passes over a part that is at fault, if that may be. The trail's path begins
-// in the member.
+// in the member. A fault of the text goes before the part's.
 func (d *Decoder) pass(member string, f fault) fault {
-	if f == faultNone || !d.mayPass || d.scan.fault != faultNone || len(d.passed) == maxPassed {
+	if text := d.scan.fault; text != faultNone {
+		if f != text {
+			d.trail.field = ""
+		}
+		return text
+	}
+	if f == faultNone || !d.mayPass || len(d.passed) == maxPassed {
 		return f
 	}
 	d.passed = append(d.passed, d.trail.end(d.trail.under(member, f)))

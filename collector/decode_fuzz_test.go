@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -39,7 +41,7 @@ func FuzzDecodeBeacon(f *testing.F) {
 		}
 		// What the body before left in memory is not in this one's beacon.
 		errUsed := usedDecoder.DecodeBeacon(body, &used)
-		if got, want := fmt.Sprintf("%+v %v", used, errUsed), fmt.Sprintf("%+v %v", b, err); got != want {
+		if got, want := fmt.Sprintf("%+v %v %v", used, errUsed, usedDecoder.passedOver()), fmt.Sprintf("%+v %v %v", b, err, d.passedOver()); got != want {
 			t.Fatalf("in used memory it reads as\n%s, in new as\n%s", got, want)
 		}
 		checkVerdict(t, body, err)
@@ -47,6 +49,14 @@ func FuzzDecodeBeacon(f *testing.F) {
 			return
 		}
 		checkLimits(t, &b, d.Rejected())
+		checkPassed(t, d.passedOver())
+		// Who has one hand is refused what a page is passed over.
+		var strict Decoder
+		var b3 edge.Beacon
+		var a ask
+		if err := strict.decodeDecide(body, &b3, &a); len(strict.passedOver()) > 0 || err == nil && len(d.passedOver()) > 0 {
+			t.Fatalf("a server is passed over %v, a page %v", strict.passedOver(), d.passedOver())
+		}
 
 		// What was read says the same when it is written again.
 		again := mustJSON(t, wireOf(&b))
@@ -55,8 +65,8 @@ func FuzzDecodeBeacon(f *testing.F) {
 		if err := second.DecodeBeacon([]byte(again), &b2); err != nil {
 			t.Fatalf("its own spelling is refused: %v\n%s", err, again)
 		}
-		if got := mustJSON(t, wireOf(&b2)); got != again {
-			t.Fatalf("read again it says\n%s\nnot\n%s", got, again)
+		if got := mustJSON(t, wireOf(&b2)); got != again || len(second.passedOver()) > 0 {
+			t.Fatalf("read again it says\n%s\nnot\n%s, without %v", got, again, second.passedOver())
 		}
 	})
 }
@@ -105,6 +115,26 @@ func depthOf(text []byte) int {
 		}
 	}
 	return deepest
+}
+
+// passable are the parts that a beacon may lose alone, by their wire paths.
+var passable = regexp.MustCompile(`^(page\.(title|type|category|item|lang|tags(\[\d+\])?)|slots\[\d+\](\.(name|limit|item))?)$`)
+
+// checkPassed holds what is said of the parts that were passed over to what may be:
+// nothing of it is the body's own words.
+func checkPassed(t *testing.T, passed []DecodeError) {
+	t.Helper()
+	if len(passed) > maxPassed {
+		t.Errorf("%d parts are passed over, at most %d", len(passed), maxPassed)
+	}
+	for i := range passed {
+		switch e := &passed[i]; {
+		case !passable.MatchString(e.Field):
+			t.Errorf("passed over %q", e.Field)
+		case !slices.Contains([]string{"wrong_type", "too_long", "too_many", "bad_value", "missing"}, e.Code):
+			t.Errorf("%s is passed over as %s", e.Field, e.Code)
+		}
+	}
 }
 
 func checkLimits(t *testing.T, b *edge.Beacon, rejected []edge.Rejection) {

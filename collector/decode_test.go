@@ -220,6 +220,25 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+// TestABrokenTextIsRefusedAsSuch holds that what a part would be passed over for does not
+// stand for what is wrong with the text behind it.
+func TestABrokenTextIsRefusedAsSuch(t *testing.T) {
+	deep := strings.Repeat("[", edge.MaxDepth) + strings.Repeat("]", edge.MaxDepth)
+	for body, want := range map[string]string{
+		`{"v":1,"site":"demo","slots":[{"limit":"x","name":hero}]}`:                    "bad_json ",
+		`{"v":1,"site":"demo","page":{"tags":[7,"felt}}`:                               "bad_json ",
+		`{"v":1,"site":"demo","slots":[{"limit":"x","name":"hero","a":` + deep + `}]}`: "too_deep slots",
+		`{"v":1,"site":"demo","page":{"tags":[7,` + deep + `]}}`:                       "too_deep page.tags",
+	} {
+		var d Decoder
+		var b edge.Beacon
+		var e *DecodeError
+		if err := d.DecodeBeacon([]byte(body), &b); !errors.As(err, &e) || e.Code+" "+e.Field != want {
+			t.Errorf("%s: %v, want %s", body, err, want)
+		}
+	}
+}
+
 // TestOnlySoMuchIsPassedOver holds that an answer does not grow with what is refused.
 func TestOnlySoMuchIsPassedOver(t *testing.T) {
 	page := func(n int) []byte {
