@@ -214,6 +214,21 @@ func TestABadSlotIsRefusedAlone(t *testing.T) {
 	}
 }
 
+// TestElementsOfOneNameShareOneAnswer holds that a page with many pays for one, and that a
+// server has as many answers as it asks for.
+func TestElementsOfOneNameShareOneAnswer(t *testing.T) {
+	h := open(t, nil)
+	a := h.postHome(beaconOf(usual, say{"slots": []any{"hero", say{"name": "hero", "limit": 3}, "hero"}})).answer(t)
+	if len(a.Decisions) != 1 || a.Decisions[0].Slot != "hero" {
+		t.Errorf("a page has %d decisions", len(a.Decisions))
+	}
+	var d Decoder
+	var b edge.Beacon
+	if err := d.decodeDecide([]byte(`{"v":1,"site":"demo","slots":["hero","hero"]}`), &b, &ask{}); err != nil || len(b.Slots) != 2 {
+		t.Errorf("a server asks for %v, %v", b.Slots, err)
+	}
+}
+
 func TestRefusedBeaconsSayWhy(t *testing.T) {
 	h := open(t, nil)
 	good := beaconOf(usual, say{"page": say{"url": "https://shop.example/"}, "slots": []string{"hero"}})

@@ -4,6 +4,7 @@ package collector
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/nearside/nearside/edge"
 )
@@ -315,6 +316,13 @@ func (d *Decoder) size(dst *[2]int) fault {
 	return f
 }
 
+// isAsked reports whether a slot is among those asked for.
+func isAsked(slots []edge.BeaconSlot, name string) bool {
+	return slices.ContainsFunc(slots, func(s edge.BeaconSlot) bool { return s.Name == name })
+}
+
+// slots reads the slots asked for. A page's elements of one name share one answer, of
+// what the first asks for; a server has an answer for each, in its order.
 func (d *Decoder) slots(b *edge.Beacon) fault {
 	s := &d.scan
 	b.Slots = b.Slots[:0]
@@ -324,11 +332,13 @@ func (d *Decoder) slots(b *edge.Beacon) fault {
 			return faultMany
 		}
 		var slot edge.BeaconSlot
-		f := d.slot(&slot)
-		if f == faultNone {
+		switch f := d.slot(&slot); {
+		case f != faultNone:
+			if f = d.pass("slots", d.trail.at(n, f)); f != faultNone {
+				return f
+			}
+		case !d.mayPass || !isAsked(b.Slots, slot.Name):
 			b.Slots = append(b.Slots, slot)
-		} else if f = d.pass("slots", d.trail.at(n, f)); f != faultNone {
-			return f
 		}
 	}
 	return first(f, s.fault)
