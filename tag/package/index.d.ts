@@ -66,6 +66,10 @@ export interface Answer {
   decisions?: Decision[];
   accepted?: number;
   rejected?: { id: string; code: string; field?: string }[];
+  /** Why the token of who has signed in was refused. It is not told again. */
+  identify?: { code: string };
+  /** Whether the tag sends the events again. */
+  resend?: boolean;
   /** Slots and facts of the page that were passed over. */
   refused?: { code: string; field: string }[];
 }
