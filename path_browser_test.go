@@ -412,3 +412,21 @@ func TestTheWholePathOfAVisitor(t *testing.T) {
 		s.mu.Unlock()
 	}
 }
+
+// Who is signed in and lets nothing be measured has a history without a cart: their
+// basket is the page's alone, and stays.
+func TestTheBasketStaysWhereNothingIsMeasured(t *testing.T) {
+	n := startDemo(t)
+	s := n.newShopper(t, "a browser", 1280, 900)
+	s.visit(s.home("storage,context,profile,personalise"))
+	s.signs("A")
+	s.holds("who is there", func(held *edge.Disclosure) bool { return held.Person != nil })
+	s.follow(`a[href*="/item/` + promoted().id + `/"]`)
+	s.do(chromedp.Click(`[data-add]`))
+	s.until("the item in the basket", `document.querySelector('#basket-count').textContent === '1'`)
+	s.follow(`.basket`)
+	time.Sleep(time.Second) // for what the page may ask about the history
+	if got := eval[string](s.tab, `document.querySelector('#basket-count').textContent`); got != "1" {
+		t.Errorf("on the next page %s things are in the basket", got)
+	}
+}

@@ -106,8 +106,8 @@ export const startCart = () => {
   showCart();
 };
 
-/** Without these purposes nobody is known, and nothing follows anybody. */
-const KNOWN = ["storage", "profile", "personalise"];
+/** Without these purposes nobody is known, or no history knows of baskets, and nothing follows anybody. */
+const KNOWN = ["storage", "measure", "profile", "personalise"];
 
 const isKnown = () => {
   const now = getNow();
