@@ -430,3 +430,25 @@ func TestTheBasketStaysWhereNothingIsMeasured(t *testing.T) {
 		t.Errorf("on the next page %s things are in the basket", got)
 	}
 }
+
+// What was put in the basket before the visitor answered, and so was told to nobody, is
+// there for who signs in then; who signs out leaves it to nobody else.
+func TestABasketOfBeforeTheAnswerIsKept(t *testing.T) {
+	n := startDemo(t)
+	s := n.newShopper(t, "a browser", 1280, 900)
+	s.open(n.base + "/en/item/" + promoted().id + "/?device=phone&place=paris")
+	s.do(chromedp.Click(`[data-add]`))
+	s.until("the item in the basket", `document.querySelector('#basket-count').textContent === '1'`)
+	s.do(chromedp.Click(`[data-answer=accept]`))
+	s.answered()
+	s.signs("A")
+	s.holds("who is there", func(held *edge.Disclosure) bool { return held.Person != nil })
+	time.Sleep(time.Second) // for what the page asks about the history
+	if got := eval[string](s.tab, `document.querySelector('#basket-count').textContent`); got != "1" {
+		t.Errorf("signed in, %s things are in the basket", got)
+	}
+	s.signs("nobody")
+	if got := eval[string](s.tab, `document.querySelector('#basket-count').textContent`); got != "0" {
+		t.Errorf("signed out, %s things are in the basket", got)
+	}
+}

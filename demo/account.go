@@ -65,6 +65,11 @@ func (d *Demo) signIn(ctx *fasthttp.RequestCtx) {
 	cookie.SetSameSite(fasthttp.CookieSameSiteLaxMode)
 	cookie.SetSecure(origin.Scheme == "https")
 	ctx.Response.Header.SetCookie(&cookie)
+	if customer == signedOut { // the basket goes with whose it was
+		where := ctx.URI()
+		where.QueryArgs().Del("cart")
+		where.SetQueryStringBytes(where.QueryArgs().QueryString())
+	}
 	redirect(ctx, string(ctx.Path()))
 	ctx.SetStatusCode(fasthttp.StatusSeeOther)
 }

@@ -170,7 +170,7 @@ func (s *shop) collect(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	b, err := decodeBeacon(body)
-	if err != nil || len(body) > 45_000 {
+	if err != nil || len(body) > 30_000 {
 		s.mu.Lock()
 		s.strays = append(s.strays, fmt.Sprintf("beacon of %d B: %v\n%.2000s", len(body), err, body))
 		s.mu.Unlock()

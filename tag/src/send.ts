@@ -14,8 +14,8 @@ import { type Page, describe, page } from "./page";
 import { viewed } from "./impression";
 
 const enum Max {
-  /** In characters of up to three bytes, of the 64 KiB that a browser allows in flight when a page is left. */
-  Batch = 15e3,
+  /** In characters of up to three bytes: under a half of the 64 KiB that a browser allows in flight when a page is left. */
+  Batch = 1e4,
   Events = 64,
   Queue = 512,
   Shown = 16,

@@ -117,7 +117,8 @@ const isKnown = () => {
 /**
  * Puts in the basket what the visitor's history says is in it: of who is signed in
  * whatever was done in other browsers, of others what an empty basket has lost with
- * the page's address. The history is asked once, after the tag's first answer, and
+ * the page's address. What the history has not heard of in a basket, from before
+ * the visitor answered, stays. The history is asked once, after the tag's first answer, and
  * only where it may be used.
  */
 export const followBasket = () => {
@@ -129,8 +130,11 @@ export const followBasket = () => {
     const response = await fetch(shop.mine).catch(() => {});
     const mine = response?.ok && (await response.json());
     if (!mine || !mayFollow() || (shop.signedIn && !mine.person)) return;
-    const lines = (mine.items || []).map(({ id, quantity = 0 }) => ({ item: getItem(id), quantity: Math.min(quantity, MAX_QUANTITY) }));
-    setBasket(lines.filter(({ item, quantity }) => item && quantity));
+    const lines = (mine.items || [])
+      .filter(({ cart, bought }) => cart || bought)
+      .map(({ id, quantity = 0 }) => ({ item: getItem(id), quantity: Math.min(quantity, MAX_QUANTITY) }));
+    const untold = getBasket().filter(({ item }) => !lines.some((line) => line.item === item));
+    setBasket([...lines.filter(({ item, quantity }) => item && quantity), ...untold]);
     showCount();
     if (document.getElementById("cart")) showCart();
   };
