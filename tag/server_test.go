@@ -150,7 +150,10 @@ func (s *shop) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // collect does what the collector does, as far as the tag can tell.
 func (s *shop) collect(w http.ResponseWriter, r *http.Request) {
-	body, _ := io.ReadAll(r.Body)
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return // the browser went before it had sent all of it
+	}
 	s.mu.Lock()
 	s.requests = append(s.requests, r)
 	if r.Method != http.MethodPost || r.Header.Get("Content-Type") != "text/plain;charset=UTF-8" {
