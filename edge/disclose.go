@@ -29,7 +29,7 @@ type Disclosure struct {
 	// CountZone is a hash of the name of the time zone that Counts go by.
 	CountZone uint32           `json:"countZone,omitempty"`
 	Shown     []DisclosedShown `json:"shown,omitempty"`
-	// Variations are the variants that stay the visitor's, of rules that choose by weight.
+	// Variations are the variants that were seen, of rules that choose by weight.
 	Variations []DisclosedVariation `json:"variations,omitempty"`
 	// Person is who the browser was told to be, nil for nobody, and Tells is what its
 	// visitor said.
@@ -148,7 +148,7 @@ type DisclosedShown struct {
 	Times []time.Time `json:"times"`
 }
 
-// A DisclosedVariation is which variant was first seen of a rule that chooses by weight:
+// A DisclosedVariation is a variant that was seen of a rule that chooses by weight, at first At:
 // "hero/spring" and "red", each "" where that is not known: in a profile's report, or
 // where the site has no such rule or variant any more.
 type DisclosedVariation struct {

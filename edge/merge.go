@@ -14,7 +14,7 @@ import (
 // Items are united, each with its latest times and the cart of its newest change;
 // what fades is added up at the later time; of two intents the later one counts, and
 // none from before the last purchase; days are added up for as long as both histories
-// counted them; of what was seen of a rule's variants the first counts.
+// counted them; of each variant that was seen the first time counts.
 func (h *History) merge(other *History) {
 	if other.isEmpty() {
 		return

@@ -87,7 +87,7 @@ type History struct {
 	// their own answers.
 	Attributes []Attribute
 	// Variations are what was seen of rules that choose by weight, in order of their
-	// times, at most maxVariations.
+	// times, at most MaxStateVariations.
 	Variations []Variation
 
 	session Minute // when the session of what is learned next began

@@ -102,12 +102,12 @@ func (r *stateReader) more(s *State) {
 	}
 }
 
-// variations reads a list in the order that assign keeps, of each rule one.
+// variations reads a list in the order that assign keeps, of each variant one.
 func (r *stateReader) variations(h *History) {
-	for range r.count(maxVariations) {
+	for range r.count(MaxStateVariations) {
 		v := Variation{Rule: r.uint32(), Variant: r.uint32(), At: r.moment()}
 		n := len(h.Variations)
-		r.fail(h.variation(v.Rule) != nil || n > 0 && compareVariations(h.Variations[n-1], v) > 0)
+		r.fail(h.variation(v.Rule, v.Variant) != nil || n > 0 && compareVariations(h.Variations[n-1], v) > 0)
 		h.Variations = append(h.Variations, v)
 	}
 }

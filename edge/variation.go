@@ -10,12 +10,13 @@ import (
 // A rule with several variants chooses one by the visitor's id and the variants'
 // weights. Which one a visitor has seen stays that visitor's: whoever changes the
 // weights afterwards moves only those who have seen none, and a person who signs in
-// in a second browser keeps what was seen first.
+// in a second browser keeps what was seen first. Of several, as where a rule stopped
+// showing one, the first that it shows counts.
 
-// maxVariations is how many variations a history keeps, the latest.
-const maxVariations = 16
+// MaxStateVariations is how many variations a state or profile keeps, the latest.
+const MaxStateVariations = 16
 
-// A Variation is the variant that a visitor saw of a rule that chooses by weight.
+// A Variation is a variant that a visitor saw of a rule that chooses by weight.
 type Variation struct {
 	Rule    uint32 // eventKey of ShowSalt
 	Variant uint32 // eventKey of the variant's name
@@ -33,18 +34,18 @@ type weighted struct {
 // A keptVariation is a candidate that took the place of the one that the weights chose.
 type keptVariation struct{ slot, candidate int }
 
-// assign notes what was seen and reports whether it counts.
+// assign notes what was seen and reports whether that changed the history.
 func (h *History) assign(v Variation) bool {
 	if !h.takes(v) {
 		return false
 	}
-	if known := h.variation(v.Rule); known != nil {
-		*known = v
+	if known := h.variation(v.Rule, v.Variant); known != nil {
+		known.At = v.At
 	} else {
 		h.Variations = append(h.Variations, v)
 	}
 	slices.SortFunc(h.Variations, compareVariations)
-	if n := len(h.Variations) - maxVariations; n > 0 {
+	if n := len(h.Variations) - MaxStateVariations; n > 0 {
 		h.Variations = slices.Delete(h.Variations, 0, n)
 	}
 	return true
@@ -55,19 +56,22 @@ func (v *Variation) disclose() DisclosedVariation {
 	return DisclosedVariation{At: v.At.Time(), Hash: v.Rule, VariantHash: v.Variant}
 }
 
-// takes reports whether a variation counts: the first that was seen of a rule does.
+// takes reports whether a variation would change the history: of each the first time
+// counts, and of too many the oldest is not kept.
 func (h *History) takes(v Variation) bool {
-	known := h.variation(v.Rule)
-	return known == nil || compareVariations(v, *known) < 0
+	if known := h.variation(v.Rule, v.Variant); known != nil {
+		return v.At < known.At
+	}
+	return len(h.Variations) < MaxStateVariations || compareVariations(v, h.Variations[0]) > 0
 }
 
 func compareVariations(a, b Variation) int {
 	return cmp.Or(cmp.Compare(a.At, b.At), cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Variant, b.Variant))
 }
 
-// variation returns the variation of a rule, nil for none.
-func (h *History) variation(rule uint32) *Variation {
-	i := slices.IndexFunc(h.Variations, func(v Variation) bool { return v.Rule == rule })
+// variation returns the variation that is known of a rule's variant, nil for none.
+func (h *History) variation(rule, variant uint32) *Variation {
+	i := slices.IndexFunc(h.Variations, func(v Variation) bool { return v.Rule == rule && v.Variant == variant })
 	if i < 0 {
 		return nil
 	}
@@ -98,7 +102,7 @@ func (d *decider) keepVariations(s *slot, held *Held) {
 			continue
 		}
 		kept := d.seenOf(s, w)
-		if kept < 0 || kept == drawn || !s.candidates[kept].takesPart(d.visit.Now) {
+		if kept < 0 || kept == drawn {
 			continue
 		}
 		held.Bits[drawn>>6] &^= 1 << (drawn & 63)
@@ -108,8 +112,8 @@ func (d *decider) keepVariations(s *slot, held *Held) {
 	}
 }
 
-// seenOf returns the candidate of a rule that the visitor has seen, -1 for none. In a
-// replay it is the one that was kept then.
+// seenOf returns the candidate of a rule that the visitor saw first of those that take
+// part, -1 for none. In a replay it is the one that was kept then.
 func (d *decider) seenOf(s *slot, w *weighted) int {
 	if d.then != nil {
 		return d.then.keptOf(w)
@@ -118,11 +122,16 @@ func (d *decider) seenOf(s *slot, w *weighted) int {
 	if h == nil {
 		return -1
 	}
-	v := h.variation(w.key)
-	if v == nil {
-		return -1
+	for i := range h.Variations { // the earliest first
+		v := &h.Variations[i]
+		if v.Rule != w.key {
+			continue
+		}
+		if n := s.candidateOf(w, v.Variant); n >= 0 && s.candidates[n].takesPart(d.visit.Now) {
+			return n
+		}
 	}
-	return s.candidateOf(w, v.Variant)
+	return -1
 }
 
 // candidateOf returns the candidate of a rule that shows a variant, -1 for none.

@@ -33,11 +33,17 @@ func newSplit(t *testing.T, red, blue int) *split {
 // weigh publishes other weights; 0 takes a variant out of the rule.
 func (s *split) weigh(red, blue int) {
 	s.t.Helper()
+	s.shows(map[string]int{"hat": red, "sock": blue})
+}
+
+// shows publishes a rule that shows variants by weight.
+func (s *split) shows(weights map[string]int) {
+	s.t.Helper()
 	s.number++
 	d, document := promoting(s.t, func(d *edge.ReleaseDocument) {
 		d.Number = s.number
 		var show []edge.ShowSpec
-		for name, weight := range map[string]int{"hat": red, "sock": blue} {
+		for name, weight := range weights {
 			if weight > 0 {
 				show = append(show, edge.ShowSpec{Variant: name, Weight: weight})
 			}
@@ -188,5 +194,38 @@ func TestAPersonKeepsWhatWasSeenFirst(t *testing.T) {
 	}
 	if got := b.variant("c-2"); got != seen {
 		t.Errorf("the second browser shows %s of a person who saw %s", got, seen)
+	}
+}
+
+// Who saw what the rule shows no more keeps what they saw in its place; where it is
+// shown again, what was seen first counts.
+func TestWhatWasSeenInTheNextPlaceStays(t *testing.T) {
+	split := newSplit(t, 9999, 1)
+	var second []*shopper
+	for range 20 {
+		s := newShopper(t, split.engine)
+		if s.view("") != "hat" {
+			t.Fatal("one in ten thousand")
+		}
+		second = append(second, s)
+	}
+	split.shows(map[string]int{"sock": 9999, "plain": 1})
+	for _, s := range second {
+		if got := s.view(""); got != "sock" {
+			t.Fatalf("without hat it shows %s", got)
+		}
+	}
+	split.shows(map[string]int{"sock": 1, "plain": 9999})
+	for i, s := range second {
+		if got := s.variant(""); got != "sock" {
+			t.Errorf("visitor %d, who saw sock since hat is gone, sees %s", i, got)
+		}
+		replayed(t, s)
+	}
+	split.shows(map[string]int{"hat": 1, "sock": 1, "plain": 9998})
+	for i, s := range second {
+		if got := s.variant(""); got != "hat" {
+			t.Errorf("visitor %d, who saw hat first, sees %s", i, got)
+		}
 	}
 }
