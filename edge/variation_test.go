@@ -229,3 +229,31 @@ func TestWhatWasSeenInTheNextPlaceStays(t *testing.T) {
 		}
 	}
 }
+
+// What a server tells that a person saw stays theirs in their browsers too.
+func TestWhatAServerTellsWasSeenStays(t *testing.T) {
+	split := newSplit(t, 9999, 1)
+	a := newShopper(t, split.engine)
+	if got := a.variant("c-1"); got != "hat" {
+		t.Fatalf("it shows %s", got)
+	}
+	tell := func(allowed consent.Purposes) {
+		t.Helper()
+		seen := edge.BatchEvent{BeaconEvent: a.seen(&a.out.Decisions[0]), Profile: "c-1", Surface: "app"}
+		seen.ID = "server-1"
+		var out edge.BatchOutcome
+		if err := split.engine.Accept(&edge.Batch{Site: "shop", Consents: []consent.Signals{granted(allowed)}, Events: []edge.BatchEvent{seen}}, a.now, &out); err != nil || len(out.Events) != 1 {
+			t.Fatalf("error %v, rejected %+v", err, out.Rejected)
+		}
+	}
+	tell(consent.All &^ consent.Personalise)
+	split.weigh(1, 9999)
+	b := newShopper(t, split.engine)
+	if got := b.variant("c-1"); got != "sock" {
+		t.Errorf("what may not be kept of a person is kept: it shows %s", got)
+	}
+	tell(consent.All)
+	if got := b.variant("c-1"); got != "hat" {
+		t.Errorf("it shows %s to who saw hat", got)
+	}
+}
