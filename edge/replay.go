@@ -239,6 +239,7 @@ func (d *decider) compare(s *slot, then *recordedDecision, now []tried) []Replay
 			try.Settings = hex.EncodeToString(n.rule.made.settings[:])
 		}
 		if n.at.rule == codelessPlace {
+			d.at = n.at
 			try.Rules = d.explainCodeless(s, rg)
 		}
 		if i < len(then.tries) {

@@ -92,6 +92,24 @@ func TestAReplayExplainsRulesWithoutCode(t *testing.T) {
 	}
 }
 
+// What was held back in a rung above the one that answered is told as the page was told.
+func TestAReplayTellsWhatWasHeldBackInARungAbove(t *testing.T) {
+	s := newShopper(t, promotingEngine(t, func(d *edge.ReleaseDocument) {
+		rules := d.Slots[0].Ladder[0].Rules
+		d.Slots[0].Ladder = []edge.RungSpec{{Rung: "session", Rules: rules[:1]}, {Rung: "context", Rules: rules[1:]}}
+	}))
+	hero, _ := s.ask(nil, s.event("add_to_cart", items("hat-1")))
+	release, _ := s.engine.Release("shop")
+	replay, err := release.Replay(s.out.Record.Bytes(), "", decodeRecorded)
+	if err != nil || len(replay.Decisions[0].Tried) != 2 {
+		t.Fatalf("error %v, replay %s", err, asJSON(t, replay))
+	}
+	tried := append(replay.Decisions[0].Tried[0].Rules, replay.Decisions[0].Tried[1].Rules...)
+	if tried[0].Reason != "suppressed" || asJSON(t, tried) != asJSON(t, hero.Why.Tried) {
+		t.Errorf("the replay tells\n%s\nthe page was told\n%s", asJSON(t, tried), asJSON(t, hero.Why.Tried))
+	}
+}
+
 // Whatever rules would do otherwise now is found, though what is shown stays.
 func TestAReplayTellsRulesWithoutCodeThatAnswerOtherwise(t *testing.T) {
 	rules := func(d *edge.ReleaseDocument) []edge.RuleSpec { return d.Slots[0].Ladder[1].Rules }
