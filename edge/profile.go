@@ -95,7 +95,8 @@ func (p *Profile) IsOver(now time.Time, keep time.Duration) bool {
 
 // Size is about how many bytes of memory the profile takes.
 func (p *Profile) Size() int {
-	n := 512 + len(p.Linked)*20 + len(p.Counted)*4 + len(p.Items)*(72+24) + len(p.Interests)*56 + len(p.Activity)*20
+	n := 512 + len(p.Linked)*20 + len(p.Counted)*4 + len(p.Items)*(72+24) + len(p.Interests)*56 + len(p.Activity)*20 +
+		len(p.Variations)*12
 	for i := range p.Counters {
 		n += 64 + 8*len(p.Counters[i].Days)
 	}
