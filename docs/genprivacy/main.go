@@ -63,7 +63,7 @@ func generate() ([]byte, error) {
 		"StateDays":      hours(edge.StateMaxAge) / 24,
 		"RecordDays":     hours(edge.RecordAge) / 24,
 		"StateItems":     edge.MaxStateItems,
-		"StateInterests": edge.MaxStateInterests,
+		"StateInterests": edge.MaxStateInterests, "StateVariations": edge.MaxStateVariations, "CapTimes": edge.MaxCapTimes,
 		"StateLife":      hours(edge.StateMaxLife) / 24,
 		"CountDays":      edge.MaxWindowDays,
 		"CountKeys":      edge.MaxEvents,
