@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/nearside/nearside/edge/consent"
 )
@@ -44,6 +45,15 @@ func TestAProfileSurvivesItsStoredForm(t *testing.T) {
 		t.Errorf("%+v\n%+v", got, want)
 	}
 	t.Logf("%d bytes", len(stored))
+}
+
+func TestTheSizeOfAProfileCountsItsVariations(t *testing.T) {
+	p := busyProfile(t)
+	less := *p
+	less.Variations = nil
+	if n := len(p.Variations); n == 0 || p.Size()-less.Size() != n*int(unsafe.Sizeof(Variation{})) {
+		t.Errorf("%d bytes with %d variations, %d without", p.Size(), n, less.Size())
+	}
 }
 
 func TestAStoredProfileNeverExceedsItsLimit(t *testing.T) {
@@ -116,6 +126,9 @@ func TestChangesCountOnce(t *testing.T) {
 			}
 			for j := range r.IntN(4) {
 				c.Learn(&BeaconEvent{ID: fmt.Sprint("e", i, j), Name: "purchase", Props: []byte(`{"items":[{"item_id":"a"}]}`)}, c.at)
+			}
+			for range r.IntN(4) {
+				c.variations = append(c.variations, Variation{Rule: uint32(r.IntN(3)), Variant: uint32(r.IntN(2)), At: Minute(1 + r.IntN(9))})
 			}
 			changes = append(changes, c)
 		}

@@ -134,6 +134,9 @@ func TestSealedStateNeverExceedsItsLimit(t *testing.T) {
 		}
 		s.Shown = append(s.Shown, shown)
 	}
+	for i := range uint32(MaxStateVariations) {
+		s.assign(Variation{Rule: i, Variant: 1 << 31, At: minuteOf(now) - Minute(90*24*60-i)})
+	}
 	site := strings.Repeat("s", MaxSiteBytes)
 	sealed := testSealer(t).SealState(site, s)
 	if len(sealed) > MaxStateBytes {
@@ -154,9 +157,11 @@ func TestTheOldestIsDroppedByRule(t *testing.T) {
 	}
 	s.Learn("remove_from_cart", now, ItemEvent{Item: "add_to_cart0"})
 	s.Counters = []EventCount{{Event: "search"}}
+	s.Variations = []Variation{{Rule: 2, At: 1}, {Rule: 1, At: 2}}
+	s.Shown = []ShownTimes{{Key: 1}}
 	var order []string
 	for {
-		items, interests := slices.Clone(s.Items), len(s.Interests)
+		items, interests, counters, variations, shown := slices.Clone(s.Items), len(s.Interests), len(s.Counters), slices.Clone(s.Variations), len(s.Shown)
 		if !s.drop() {
 			break
 		}
@@ -168,9 +173,18 @@ func TestTheOldestIsDroppedByRule(t *testing.T) {
 		if len(s.Interests) < interests {
 			order = append(order, "hats")
 		}
+		if len(s.Counters) < counters {
+			order = append(order, "counts")
+		}
+		if len(s.Variations) < len(variations) {
+			order = append(order, fmt.Sprint("variation", variations[0].Rule))
+		}
+		if len(s.Shown) < shown {
+			order = append(order, "shown")
+		}
 	}
-	if got, want := strings.Join(order, " "), "add_to_cart0 view_item2 view_item3 purchase1 purchase4 add_to_cart5 hats"; got != want || len(s.Counters) > 0 {
-		t.Errorf("dropped %s, want %s; %d counters left", got, want, len(s.Counters))
+	if got, want := strings.Join(order, " "), "add_to_cart0 view_item2 view_item3 purchase1 purchase4 add_to_cart5 hats counts variation2 variation1 shown"; got != want {
+		t.Errorf("dropped %s, want %s", got, want)
 	}
 }
 

@@ -3,6 +3,7 @@
 package edge_test
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 	"testing"
@@ -15,14 +16,14 @@ import (
 
 // A split is an engine whose slot hero has one rule that shows red or blue by weight.
 type split struct {
-	t      *testing.T
+	t      testing.TB
 	engine *edge.Engine
 	rules  *edgetest.Rules
 	people *edgetest.People
 	number uint64
 }
 
-func newSplit(t *testing.T, red, blue int) *split {
+func newSplit(t testing.TB, red, blue int) *split {
 	t.Helper()
 	s := &split{t: t, rules: &edgetest.Rules{RuleLoader: edgetest.Loader{}}, people: &edgetest.People{}}
 	s.engine = edge.New(edge.Options{Node: "n", Locator: caseLocator{"FR"}, Loader: s.rules, Sealer: caseSealer(t), Profiles: s.people})
@@ -256,4 +257,23 @@ func TestWhatAServerTellsWasSeenStays(t *testing.T) {
 	if got := b.variant("c-1"); got != "hat" {
 		t.Errorf("it shows %s to who saw hat", got)
 	}
+}
+
+// FuzzReplayOfWhatWasKept checks that no record that says what was kept makes a replay
+// panic.
+func FuzzReplayOfWhatWasKept(f *testing.F) {
+	split := newSplit(f, 9999, 1)
+	s := newShopper(f, split.engine)
+	if s.view("") != "hat" {
+		f.Fatal("one in ten thousand")
+	}
+	split.weigh(1, 9999)
+	if s.variant("") != "hat" {
+		f.Fatal("nothing is kept")
+	}
+	f.Add(bytes.Clone(s.out.Record.Bytes()))
+	release, _ := split.engine.Release("shop")
+	f.Fuzz(func(_ *testing.T, record []byte) {
+		_, _ = release.Replay(record, "", decodeRecorded)
+	})
 }
