@@ -77,7 +77,9 @@ func (c *compiler) candidates(s *slot, spec *SlotSpec, variants map[string]*vari
 		if at.Show == 0 {
 			rule = &boundRule{id: from.Name, spec: *from, order: at.Rule, campaign: c.release.campaigns[from.Campaign]}
 			if many := len(from.Show); many > 1 {
-				s.weighted = append(s.weighted, weighted{from.Name, eventKey(ShowSalt(s.name, from.Name)), n, n + many})
+				key := eventKey(ShowSalt(s.name, from.Name))
+				s.weighted = append(s.weighted, weighted{from.Name, key, n, n + many})
+				c.release.weighted = append(c.release.weighted, key)
 			}
 		}
 		shown := from.Show[at.Show].Variant

@@ -30,7 +30,7 @@ func (h *History) merge(other *History) {
 	h.Journey = h.Journey.merged(other.Journey)
 	h.mergeCounters(other)
 	for _, v := range other.Variations {
-		h.assign(v)
+		h.assign(v, nil)
 	}
 	for _, a := range other.Attributes {
 		if known := h.attribute(a.Name); known != nil && a.AtMillis == known.AtMillis && a.Value < known.Value {

@@ -33,7 +33,7 @@ func someHistory(r *rand.Rand, counted bool) *History {
 		h.tell(Attribute{Name: fmt.Sprint("a.b", r.IntN(3)), Value: fmt.Sprint(r.IntN(3)), AtMillis: int64(r.IntN(3))})
 	}
 	for range r.IntN(6) {
-		h.assign(Variation{Rule: uint32(r.IntN(MaxStateVariations + 4)), Variant: uint32(r.IntN(2)), At: Minute(1 + r.IntN(9))})
+		h.assign(Variation{Rule: uint32(r.IntN(MaxStateVariations + 4)), Variant: uint32(r.IntN(2)), At: Minute(1 + r.IntN(9))}, nil)
 	}
 	return h
 }
@@ -174,17 +174,17 @@ func TestMergesKeepTheLimits(t *testing.T) {
 func TestVariationsThatAreTooManyChangeNothing(t *testing.T) {
 	var full History
 	for i := range uint32(16) {
-		if !full.assign(Variation{Rule: i, Variant: 1, At: Minute(100 + i)}) {
+		if !full.assign(Variation{Rule: i, Variant: 1, At: Minute(100 + i)}, nil) {
 			t.Fatalf("variation %d of 16 is not kept", i)
 		}
 	}
-	if full.assign(Variation{Rule: 99, Variant: 1, At: 99}) || len(full.Variations) != 16 {
+	if full.assign(Variation{Rule: 99, Variant: 1, At: 99}, nil) || len(full.Variations) != 16 {
 		t.Errorf("one older than the sixteen changes something: %+v", full.Variations)
 	}
-	if full.assign(Variation{Rule: 3, Variant: 1, At: 200}) || !full.assign(Variation{Rule: 3, Variant: 1, At: 50}) || full.Variations[0].Rule != 3 {
+	if full.assign(Variation{Rule: 3, Variant: 1, At: 200}, nil) || !full.assign(Variation{Rule: 3, Variant: 1, At: 50}, nil) || full.Variations[0].Rule != 3 {
 		t.Errorf("of a variation the first time does not count: %+v", full.Variations)
 	}
-	if !full.assign(Variation{Rule: 99, Variant: 1, At: 300}) || len(full.Variations) != 16 || full.Variations[0].Rule != 0 {
+	if !full.assign(Variation{Rule: 99, Variant: 1, At: 300}, nil) || len(full.Variations) != 16 || full.Variations[0].Rule != 0 {
 		t.Errorf("a new one is not kept in place of the oldest: %+v", full.Variations)
 	}
 }

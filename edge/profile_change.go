@@ -25,6 +25,7 @@ type ProfileChange struct {
 
 	events     []profileEvent
 	variations []Variation
+	weighted   []uint32 // as Release.weighted
 	attributes []Attribute
 	counting   *counting
 	clock      countClock
@@ -78,9 +79,10 @@ func newProfileEvent(ev *BeaconEvent, at time.Time) profileEvent {
 	return e
 }
 
-// counts says by which release and zone the change counts events.
+// counts says by which release and zone the change counts events, and what of a rule's
+// variants is live.
 func (c *ProfileChange) counts(release *Release, now time.Time) {
-	c.counting, c.clock = release.counting, newCountClock(release.zone, now)
+	c.counting, c.clock, c.weighted = release.counting, newCountClock(release.zone, now), release.weighted
 }
 
 // learn adds an event that a profile learns of, with the attributes that it tells.
@@ -157,7 +159,7 @@ func (p *Profile) With(c *ProfileChange) *Profile {
 	isNew = next.join(c) && isNew
 	next.learn(c, last.Time(), isNew)
 	for _, v := range c.variations {
-		next.assign(v)
+		next.assign(v, c.weighted)
 	}
 	for i := range c.attributes {
 		next.tell(c.attributes[i])

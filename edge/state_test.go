@@ -135,7 +135,7 @@ func TestSealedStateNeverExceedsItsLimit(t *testing.T) {
 		s.Shown = append(s.Shown, shown)
 	}
 	for i := range uint32(MaxStateVariations) {
-		s.assign(Variation{Rule: i, Variant: 1 << 31, At: minuteOf(now) - Minute(90*24*60-i)})
+		s.assign(Variation{Rule: i, Variant: 1 << 31, At: minuteOf(now) - Minute(90*24*60-i)}, nil)
 	}
 	site := strings.Repeat("s", MaxSiteBytes)
 	sealed := testSealer(t).SealState(site, s)

@@ -13,7 +13,8 @@ import (
 // in a second browser keeps what was seen first. Of several, as where a rule stopped
 // showing one, the first that it shows counts.
 
-// MaxStateVariations is how many variations a state or profile keeps, the latest.
+// MaxStateVariations is how many variations a state or profile keeps: those of rules that
+// are not live go first, then the oldest.
 const MaxStateVariations = 16
 
 // A Variation is a variant that a visitor saw of a rule that chooses by weight.
@@ -34,12 +35,17 @@ type weighted struct {
 // A keptVariation is a candidate that took the place of the one that the weights chose.
 type keptVariation struct{ slot, candidate int }
 
-// assign notes what was seen and reports whether that changed the history.
-func (h *History) assign(v Variation) bool {
+// assign notes what was seen and reports whether that changed the history. live are the
+// keys of the rules that choose by weight now, nil where that is not known.
+func (h *History) assign(v Variation, live []uint32) bool {
+	known := h.variation(v.Rule, v.Variant)
+	if known == nil && live != nil && len(h.Variations) >= MaxStateVariations {
+		h.Variations = slices.DeleteFunc(h.Variations, func(v Variation) bool { return !slices.Contains(live, v.Rule) })
+	}
 	if !h.takes(v) {
 		return false
 	}
-	if known := h.variation(v.Rule, v.Variant); known != nil {
+	if known != nil {
 		known.At = v.At
 	} else {
 		h.Variations = append(h.Variations, v)

@@ -4,6 +4,7 @@ package edge_test
 
 import (
 	"bytes"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -21,6 +22,7 @@ type split struct {
 	rules  *edgetest.Rules
 	people *edgetest.People
 	number uint64
+	side   string // the name of a rule of the slot side that chooses by weight too, "" for none
 }
 
 func newSplit(t testing.TB, red, blue int) *split {
@@ -51,6 +53,9 @@ func (s *split) shows(weights map[string]int) {
 		}
 		slices.SortFunc(show, func(a, b edge.ShowSpec) int { return strings.Compare(a.Variant, b.Variant) })
 		d.Slots[0].Ladder[0].Rules = []edge.RuleSpec{{Name: "split", Show: show}}
+		if s.side != "" {
+			d.Slots[1].Ladder[0].Rules = []edge.RuleSpec{{Name: s.side, Show: []edge.ShowSpec{{Variant: "hat", Weight: 1}, {Variant: "plain", Weight: 1}}}}
+		}
 		for i := range d.Variants {
 			d.Variants[i].Promotes = nil
 		}
@@ -256,6 +261,30 @@ func TestWhatAServerTellsWasSeenStays(t *testing.T) {
 	tell(consent.All)
 	if got := b.variant("c-1"); got != "hat" {
 		t.Errorf("it shows %s to who saw hat", got)
+	}
+}
+
+// What was seen of rules that are gone does not push out what was seen of one that is
+// live: in a state, and in a person's profile.
+func TestRulesThatAreGoneMakeRoom(t *testing.T) {
+	for _, customer := range []string{"", "c-1"} {
+		split := newSplit(t, 9999, 1)
+		s := newShopper(t, split.engine)
+		if s.view(customer) != "hat" {
+			t.Fatal("one in ten thousand")
+		}
+		for i := range 20 {
+			split.side = fmt.Sprintf("passing-%c", 'a'+i)
+			split.weigh(9999, 1)
+			s.now = s.now.Add(time.Minute)
+			request := edge.Request{Profile: customer, Identified: customer != ""}
+			s.send(&edge.Beacon{Slots: []edge.BeaconSlot{{Name: "side"}}}, &request)
+			s.send(&edge.Beacon{Events: []edge.BeaconEvent{s.seen(&s.out.Decisions[0])}}, &request)
+		}
+		split.weigh(1, 9999)
+		if got := s.variant(customer); got != "hat" {
+			t.Errorf("customer %q: after twenty rules that are gone it shows %s", customer, got)
+		}
 	}
 }
 
