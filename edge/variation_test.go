@@ -288,6 +288,25 @@ func TestRulesThatAreGoneMakeRoom(t *testing.T) {
 	}
 }
 
+// To keep what was seen allocates nothing.
+func TestDecideWhatIsKeptAllocs(t *testing.T) {
+	split := newSplit(t, 9999, 1)
+	s := newShopper(t, split.engine)
+	s.view("")
+	split.weigh(1, 9999)
+	beacon := edge.Beacon{Site: "shop", Slots: []edge.BeaconSlot{{Name: "hero"}}, Consent: granted(consent.All)}
+	request, out := edge.Request{Now: s.now, State: s.state}, edge.Outcome{}
+	got := testing.AllocsPerRun(200, func() {
+		out.Reset()
+		if err := split.engine.Decide(&beacon, &request, &out); err != nil || out.Decisions[0].Variant != "hat" {
+			t.Fatalf("error %v, decisions %+v", err, out.Decisions)
+		}
+	})
+	if got > 0 && !raceEnabled { // under the race detector a pool forgets at random
+		t.Errorf("Decide allocates %v times, want 0", got)
+	}
+}
+
 // FuzzReplayOfWhatWasKept checks that no record that says what was kept makes a replay
 // panic.
 func FuzzReplayOfWhatWasKept(f *testing.F) {
