@@ -335,7 +335,8 @@ func (s *surroundings) explainShow(slot string, r *rule, show int, isKept bool) 
 		of := r.show[show]
 		part := s.share(share{edge.ShowSalt(slot, r.name), of.from, of.until, "among the %s of them that are shown " + strings.ReplaceAll(of.variant, "%", "%%")})
 		if isKept { // whatever the weights say now
-			part = edge.Condition{Text: part.Text, Words: "shown " + of.variant + " before, which stays", Op: sayOther, Verdict: edge.VerdictHeld}
+			words := "shown " + of.variant + " before, which stays"
+			part = edge.Condition{Text: words, Words: words, Op: sayOther, Verdict: edge.VerdictHeld}
 		}
 		parts = append(parts, part)
 	}
