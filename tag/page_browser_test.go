@@ -109,7 +109,7 @@ func TestAnAnswerFromBeforeTheFreeze(t *testing.T) {
 	b.waitFor(`location.pathname == "/b" && document.readyState == "complete"`)
 	b.run(`history.back()`)
 	b.waitFor(`location.pathname == "/a" && window.__shows == 1`) // it was restored, once
-	b.waitFor(`open_ == 2`) // the frozen one and the page view
+	b.waitFor(`open_ == 2`)                                       // the frozen one and the page view
 	b.run(`answerAll(); window.most = 0; near("event", "one")`)
 	b.waitFor(`open_ == 1`)
 	b.run(`near("event", "two")`)
