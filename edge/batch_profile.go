@@ -24,11 +24,7 @@ func (a *acceptance) learn(d *decider, ev *BatchEvent, at time.Time) {
 		c.links = append(c.links, state.Visitor)
 	}
 	c.learn(a.release, &told{BeaconEvent: &ev.BeaconEvent, at: at, granted: d.granted, byServer: true, origins: ev.Origins})
-	if wasShown(&ev.BeaconEvent, &a.shown) {
-		if v, ok := a.release.variationOf(&a.shown, minuteOf(at)); ok {
-			c.variations = append(c.variations, v)
-		}
-	}
+	c.see(a.release, &ev.BeaconEvent, &a.shown, at, nil)
 }
 
 // A batchChange is what a batch changes of one profile.

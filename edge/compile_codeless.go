@@ -79,7 +79,7 @@ func (c *compiler) candidates(s *slot, spec *SlotSpec, variants map[string]*vari
 			if many := len(from.Show); many > 1 {
 				key := eventKey(ShowSalt(s.name, from.Name))
 				s.weighted = append(s.weighted, weighted{from.Name, key, n, n + many})
-				c.release.weighted = append(c.release.weighted, key)
+				c.release.weightKeys = append(c.release.weightKeys, key)
 			}
 		}
 		shown := from.Show[at.Show].Variant

@@ -104,12 +104,12 @@ type decider struct {
 	views  []View        // one for each distinct set of fields, shared by rules
 	// tries are what the decisions were made of; nil while they are not kept.
 	tries     []tried
-	rules     []*boundRule // that the tries are of, each once
-	recall    recall       // of events of other answers, see lately
-	backs     []heldBack   // answers that were not shown
-	kept      []keptVariation
-	promised  []uint32     // keys of the limits that this answer's decisions count against
-	shownHere []ShownTimes // in this document, where the state does not say
+	rules     []*boundRule    // that the tries are of, each once
+	recall    recall          // of events of other answers, see lately
+	backs     []heldBack      // answers that were not shown
+	kept      []keptVariation // in place of what weights chose
+	promised  []uint32        // keys of the limits that this answer's decisions count against
+	shownHere []ShownTimes    // in this document, where the state does not say
 	// holding is what the rules without code answer, once they were asked.
 	holding holding
 }

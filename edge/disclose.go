@@ -148,8 +148,8 @@ type DisclosedShown struct {
 	Times []time.Time `json:"times"`
 }
 
-// A DisclosedVariation is a variant that was seen of a rule that chooses by weight, at first At:
-// "hero/spring" and "red", each "" where that is not known: in a profile's report, or
+// A DisclosedVariation is a variant that was seen of a rule that chooses by weight, for
+// the first time At: "red" of "hero/spring", each "" where that is not known: in a profile's report, or
 // where the site has no such rule or variant any more.
 type DisclosedVariation struct {
 	Rule    string    `json:"rule"`
@@ -282,16 +282,10 @@ func (s *ShownTimes) disclose(names map[uint32]string) DisclosedShown {
 func (r *Release) discloseVariations(list []Variation) (out []DisclosedVariation) {
 	for _, v := range list {
 		told := v.disclose()
-		for _, s := range r.slots {
-			for i := range s.weighted {
-				w := &s.weighted[i]
-				if w.key != v.Rule {
-					continue
-				}
-				told.Rule = s.name + "/" + w.id
-				if n := s.candidateOf(w, v.Variant); n >= 0 {
-					told.Variant = s.candidates[n].variant.name
-				}
+		if s, w := r.weightedOf(v.Rule); w != nil {
+			told.Rule = s.name + "/" + w.id
+			if n := s.candidateOf(w, v.Variant); n >= 0 {
+				told.Variant = s.candidates[n].variant.name
 			}
 		}
 		out = append(out, told)

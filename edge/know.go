@@ -118,13 +118,7 @@ func (e *Engine) learned(d *decider, b *Beacon, r *Request) *ProfileChange {
 		}
 	}
 	for i := range d.events {
-		if !wasShown(&d.events[i], &d.shown[i]) {
-			continue
-		}
-		v, ok := d.live.variationOf(&d.shown[i], minuteOf(eventTime(b, &d.events[i], r.Now)))
-		if p := d.knowing.profile; ok && (p == nil || p.takes(v)) {
-			c.variations = append(c.variations, v)
-		}
+		c.see(d.live, &d.events[i], &d.shown[i], eventTime(b, &d.events[i], r.Now), d.knowing.profile)
 	}
 	now := minuteOf(r.Now)
 	if p := d.knowing.profile; p != nil && c.joined == nil && len(c.events)+len(c.variations) == 0 && now < p.Visited+touchEvery {

@@ -106,7 +106,7 @@ func (l *learning) learn(next *lesson) (isNews bool) {
 	isNews = isPersonal && s.learn(ev, minuteOf(at)) || isNews
 	if isPersonal && isShown {
 		v, ok := d.live.variationOf(&next.shown, minuteOf(at))
-		isNews = ok && s.assign(v, d.live.weighted) || isNews
+		isNews = ok && s.assign(v, d.live.weightKeys) || isNews
 	}
 	if isNews {
 		d.changed = true

@@ -25,7 +25,7 @@ type ProfileChange struct {
 
 	events     []profileEvent
 	variations []Variation
-	weighted   []uint32 // as Release.weighted
+	weightKeys []uint32 // as Release.weightKeys
 	attributes []Attribute
 	counting   *counting
 	clock      countClock
@@ -82,7 +82,7 @@ func newProfileEvent(ev *BeaconEvent, at time.Time) profileEvent {
 // counts says by which release and zone the change counts events, and what of a rule's
 // variants is live.
 func (c *ProfileChange) counts(release *Release, now time.Time) {
-	c.counting, c.clock, c.weighted = release.counting, newCountClock(release.zone, now), release.weighted
+	c.counting, c.clock, c.weightKeys = release.counting, newCountClock(release.zone, now), release.weightKeys
 }
 
 // learn adds an event that a profile learns of, with the attributes that it tells.
@@ -159,7 +159,7 @@ func (p *Profile) With(c *ProfileChange) *Profile {
 	isNew = next.join(c) && isNew
 	next.learn(c, last.Time(), isNew)
 	for _, v := range c.variations {
-		next.assign(v, c.weighted)
+		next.assign(v, c.weightKeys)
 	}
 	for i := range c.attributes {
 		next.tell(c.attributes[i])

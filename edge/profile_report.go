@@ -29,7 +29,7 @@ type ProfileReport struct {
 	Activity  map[string]float64 `json:"activity"`
 	Journey   DisclosedJourney   `json:"journey"`
 	Counters  []DisclosedCount   `json:"counters"`
-	// Variations are told by hashes: which site's rules they are of a state tells.
+	// Variations are told by hashes alone; the export of a state has the names.
 	Variations []DisclosedVariation `json:"variations,omitempty"`
 	// EventKeys is how many events are known again when they are sent again.
 	EventKeys int `json:"eventKeys"`

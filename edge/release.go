@@ -217,7 +217,7 @@ type Release struct {
 	compiled      *compiledRules // nil without rules without code
 	// counting is what the rules without code count; nil where they are not loaded.
 	counting    *counting
-	weighted    []uint32     // keys of the rules that choose by weight
+	weightKeys  []uint32     // keys of the rules that choose by weight
 	eventSet    Mask         // fields an event may carry
 	eventFields []eventField // the same, by wire name
 }

@@ -5,6 +5,7 @@ package edge
 import (
 	"cmp"
 	"slices"
+	"time"
 )
 
 // A rule with several variants chooses one by the visitor's id and the variants'
@@ -84,6 +85,17 @@ func (h *History) variation(rule, variant uint32) *Variation {
 	return &h.Variations[i]
 }
 
+// see adds the variation that an event says was seen, if there is one and known, which may
+// be nil, would take it.
+func (c *ProfileChange) see(r *Release, ev *BeaconEvent, id *DecisionID, at time.Time, known *Profile) {
+	if !wasShown(ev, id) {
+		return
+	}
+	if v, ok := r.variationOf(id, minuteOf(at)); ok && (known == nil || known.takes(v)) {
+		c.variations = append(c.variations, v)
+	}
+}
+
 // variationOf returns the variation that a decision was of; ok is false for one that no
 // weights chose.
 func (r *Release) variationOf(id *DecisionID, at Minute) (v Variation, ok bool) {
@@ -138,6 +150,18 @@ func (d *decider) seenOf(s *slot, w *weighted) int {
 		}
 	}
 	return -1
+}
+
+// weightedOf returns the rule with a key, and its slot; nil where there is none.
+func (r *Release) weightedOf(key uint32) (*slot, *weighted) {
+	for _, s := range r.slots {
+		for i := range s.weighted {
+			if s.weighted[i].key == key {
+				return s, &s.weighted[i]
+			}
+		}
+	}
+	return nil, nil
 }
 
 // candidateOf returns the candidate of a rule that shows a variant, -1 for none.
