@@ -28,12 +28,10 @@ func TestACapHoldsInADocumentWhereNothingIsKept(t *testing.T) {
 		near("consent",{context:true})</script>` + tag.Snippet(tag.SnippetOptions{Src: node.base + "/_near/tag.js", Site: "shop"}) +
 		`<style>near-slot{display:block;min-height:200px}</style><body><near-slot name=hero>ours</near-slot>
 		<button id=go onclick="history.pushState(0, '', location.pathname + 'x')">on</button>`
-	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	servePages(t, listener, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		_, _ = io.WriteString(w, page)
-	})}
-	go func() { _ = server.Serve(listener) }()
-	t.Cleanup(func() { _ = server.Close() })
+	}))
 
 	b := newTab(t, 1100, 800)
 	b.notARobot()

@@ -64,11 +64,7 @@ variants:
 func newPeopleShop(t testing.TB) (n *testNode, secret []byte, key string) {
 	t.Helper()
 	n = startNode(t, testConfig())
-	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "site.yaml"), []byte(peopleSite), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	cli(t, "apply", dir, "--data", n.data)
+	n.apply(t, peopleSite)
 	key = n.serverKey(t, "shop")
 	waitFor(t, "the release to be live", func() bool {
 		status, _ := n.asServer(t, "/v1/decide", key, `{"v":1,"site":"shop"}`)
@@ -79,6 +75,16 @@ func newPeopleShop(t testing.TB) (n *testNode, secret []byte, key string) {
 		t.Fatalf("the secret has %d bytes, %v", len(secret), err)
 	}
 	return n, secret, key
+}
+
+// apply publishes a site that is one file, with more settings of nearside apply.
+func (n *testNode) apply(t testing.TB, site string, more ...string) {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "site.yaml"), []byte(site), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cli(t, append([]string{"apply", dir, "--data", n.data}, more...)...)
 }
 
 // signIn returns a token that says who has signed in, with other claims on top.

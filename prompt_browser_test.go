@@ -60,6 +60,14 @@ func startNodeOf(t *testing.T, edit func(*edge.ReleaseDocument)) (n *testNode, l
 	return startNode(t, cfg), listener, address
 }
 
+// servePages serves a shop's pages by a listener until the test ends.
+func servePages(t *testing.T, listener net.Listener, handler http.Handler) {
+	t.Helper()
+	server := &http.Server{Handler: handler}
+	go func() { _ = server.Serve(listener) }()
+	t.Cleanup(func() { _ = server.Close() })
+}
+
 // startPromptSite serves a page whose prompt is in lang; count says that the
 // script counts.
 func startPromptSite(t *testing.T, lang string, count bool) *promptSite {
@@ -97,9 +105,7 @@ func startPromptSite(t *testing.T, lang string, count bool) *promptSite {
 		r.SetURL(node)
 		r.Out.Host = r.In.Host // which makes the node the page's own origin
 	}})
-	server := &http.Server{Handler: handler}
-	go func() { _ = server.Serve(listener) }()
-	t.Cleanup(func() { _ = server.Close() })
+	servePages(t, listener, handler)
 	return s
 }
 

@@ -41,13 +41,11 @@ func TestTheDocumentedSnippetsHandTheStateOn(t *testing.T) {
 	page := `<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Shop</title>` +
 		tag.Snippet(tag.SnippetOptions{Src: n.base + "/tag.js", Site: "shop", Nonce: "n1"}) +
 		`</head><body><near-slot name="hero">ours</near-slot>` + here.Replace(markup[1]) + `</body></html>`
-	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	servePages(t, listener, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		w.Header().Set("Content-Security-Policy", "default-src 'none'; script-src 'nonce-n1'; style-src 'nonce-n1'; connect-src "+n.base+"; form-action "+n.base)
 		_, _ = io.WriteString(w, page)
-	})}
-	go func() { _ = server.Serve(listener) }()
-	t.Cleanup(func() { _ = server.Close() })
+	}))
 
 	b := newTab(t, 1200, 900)
 	b.onEveryPage(watchPolicy)

@@ -5,8 +5,6 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -40,14 +38,7 @@ variants:
 // goes by the new ones; the record replays, and the explanation says so.
 func TestAVariationStaysWhenTheWeightsChange(t *testing.T) {
 	n := startNode(t, testConfig())
-	apply := func(text string, more ...string) {
-		dir := t.TempDir()
-		if err := os.WriteFile(filepath.Join(dir, "site.yaml"), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		cli(t, append([]string{"apply", dir, "--data", n.data}, more...)...)
-	}
-	apply(splitSite)
+	n.apply(t, splitSite)
 	type decision struct {
 		ID, Variant, Reason string
 		Why                 struct {
@@ -89,7 +80,7 @@ func TestAVariationStaysWhenTheWeightsChange(t *testing.T) {
 		}
 		visitors = append(visitors, v)
 	}
-	apply(strings.Replace(strings.Replace(splitSite, "weight: 50", "weight: 1", 1), "weight: 50", "weight: 9999", 1), "--over", "1")
+	n.apply(t, strings.Replace(strings.Replace(splitSite, "weight: 50", "weight: 1", 1), "weight: 50", "weight: 9999", 1), "--over", "1")
 	waitFor(t, "the new weights", func() bool { // which nobody sees red by
 		for range 12 {
 			if ask(&visitor{}, "").Variant == "red" {

@@ -55,9 +55,7 @@ func TestACookieThatComesAfterTheWithdrawalGoes(t *testing.T) {
 			return nil
 		},
 	})
-	server := &http.Server{Handler: handler}
-	go func() { _ = server.Serve(listener) }()
-	t.Cleanup(func() { _ = server.Close() })
+	servePages(t, listener, handler)
 	waitUntil := func(what string, ok func() bool) {
 		t.Helper()
 		for end := time.Now().Add(15 * time.Second); !ok(); time.Sleep(10 * time.Millisecond) {

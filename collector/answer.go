@@ -14,10 +14,10 @@ const contentTypeJSON = "application/json"
 // An answer is what a beacon is told.
 type answer struct {
 	outcome *edge.Outcome
-	// refused are the events that the decoder left out.
-	refused []edge.Rejection
-	// passed says what was wrong with other parts that the decoder left out.
-	passed []DecodeError
+	// rejected are the events that the decoder left out, refused says what was wrong with
+	// other parts that it did.
+	rejected []edge.Rejection
+	refused  []DecodeError
 	// kept means that the outcome's events are on disk; else each of them is
 	// rejected as unavailable.
 	kept bool
@@ -33,8 +33,8 @@ type answer struct {
 
 // isEmpty reports whether there is nothing to say.
 func (a *answer) isEmpty() bool {
-	return len(a.outcome.Decisions) == 0 && len(a.outcome.Rejected) == 0 && len(a.refused) == 0 &&
-		len(a.passed) == 0 && a.kept && a.outcome.State == "" && !a.forgetState && a.outcome.Identify == ""
+	return len(a.outcome.Decisions) == 0 && len(a.outcome.Rejected) == 0 && len(a.rejected) == 0 &&
+		len(a.refused) == 0 && a.kept && a.outcome.State == "" && !a.forgetState && a.outcome.Identify == ""
 }
 
 // appendJSON appends the answer. Of the engine's values only explanations are
@@ -64,7 +64,7 @@ func (a *answer) appendJSON(b []byte) []byte {
 	b = strconv.AppendInt(b, int64(accepted), 10)
 	b = append(b, `,"rejected":[`...)
 	n := 0
-	for _, list := range [...][]edge.Rejection{a.refused, o.Rejected} {
+	for _, list := range [...][]edge.Rejection{a.rejected, o.Rejected} {
 		for i := range list {
 			b = appendRejection(comma(b, n), list[i])
 			n++
@@ -80,11 +80,11 @@ func (a *answer) appendJSON(b []byte) []byte {
 	if !a.kept && len(o.Events) > 0 {
 		b = append(b, `,"resend":true`...)
 	}
-	if len(a.passed) > 0 {
+	if len(a.refused) > 0 {
 		b = append(b, `,"refused":[`...)
-		for i := range a.passed {
-			b = appendText(comma(b, i), `{"code":`, a.passed[i].Code)
-			b = append(appendText(b, `,"field":`, a.passed[i].Field), '}')
+		for i := range a.refused {
+			b = appendText(comma(b, i), `{"code":`, a.refused[i].Code)
+			b = append(appendText(b, `,"field":`, a.refused[i].Field), '}')
 		}
 		b = append(b, ']')
 	}

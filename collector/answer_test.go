@@ -34,7 +34,7 @@ func TestAnswer(t *testing.T) {
 		{"state to forget", answer{outcome: &edge.Outcome{DropState: true}, kept: true, carriesState: true, forgetState: true},
 			`{"v":1,"granted":0,"decisions":[],"state":"","accepted":0,"rejected":[]}`},
 		{"rejections of both kinds", answer{outcome: &edge.Outcome{Rejected: []edge.Rejection{{ID: "e2", Code: "event_too_old", Field: "at"}}}, kept: true,
-			refused: []edge.Rejection{{ID: "e 1", Code: "bad_id", Field: "id"}, {Code: "bad_event"}}},
+			rejected: []edge.Rejection{{ID: "e 1", Code: "bad_id", Field: "id"}, {Code: "bad_event"}}},
 			`{"v":1,"granted":0,"decisions":[],"accepted":0,"rejected":[{"id":"e 1","code":"bad_id","field":"id"},{"id":"","code":"bad_event"},{"id":"e2","code":"event_too_old","field":"at"}]}`},
 	}
 	for _, tt := range tests {

@@ -117,7 +117,7 @@ func (s *Server) patience(x *exchange) time.Duration {
 func (s *Server) conclude(x *exchange, kept bool) {
 	o := &x.outcome
 	x.answer = answer{
-		outcome: o, refused: x.decoder.Rejected(), passed: x.decoder.passedOver(), kept: kept,
+		outcome: o, rejected: x.decoder.Rejected(), refused: x.decoder.passedOver(), kept: kept,
 		carriesState: !x.sameOrigin, forgetState: !x.sameOrigin && o.DropState,
 	}
 	s.count(x, kept)

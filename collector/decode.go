@@ -275,19 +275,16 @@ func (d *Decoder) texts(list []string, most, bytes int) ([]string, fault) {
 	list = list[:0]
 	in, wrong := s.enter('[')
 	for n := 0; in && s.element(); n++ {
-		text, f := "", faultMany
-		if n < most {
-			f = s.text(&text, bytes)
-		} else {
+		if n >= most {
 			s.skip()
+			wrong = first(wrong, faultMany)
+			continue
 		}
-		switch {
+		var text string
+		switch f := s.text(&text, bytes); {
 		case f == faultNone:
 			list = append(list, text)
-		case wrong != faultNone:
-		case f == faultMany:
-			wrong = f
-		default:
+		case wrong == faultNone:
 			wrong = d.trail.at(n, f)
 		}
 	}

@@ -99,7 +99,7 @@ func (s *Server) respondDecide(ctx *fasthttp.RequestCtx, x *decideCall, kept boo
 	o := &x.outcome
 	s.count(&x.exchange, kept)
 	a := answer{
-		outcome: o, refused: x.decoder.Rejected(), kept: kept,
+		outcome: o, rejected: x.decoder.Rejected(), kept: kept,
 		carriesState: true, forgetState: o.DropState, html: x.ask.html,
 	}
 	if o.State != "" || o.DropState {
