@@ -89,6 +89,7 @@ func TestEveryVisitCanBeTold(t *testing.T) {
 	for _, lang := range Languages {
 		for name, bend := range map[string]func(*Visit){
 			"much":       func(*Visit) {},
+			"signed in":  func(v *Visit) { v.Held.Person = &edge.DisclosedPerson{ID: "Ab12Cd…"} },
 			"handed on":  func(v *Visit) { v.State, v.HandedOn = "AQAB", true },
 			"no eraser":  func(v *Visit) { v.MayErase = false },
 			"nothing":    func(v *Visit) { v.Note, v.Held, v.Decisions, v.Allowed = NoNote, nil, nil, nil },
@@ -110,6 +111,9 @@ func TestEveryVisitCanBeTold(t *testing.T) {
 			}
 			if strings.Contains(text, " style=") || regexp.MustCompile(`<[^>]* on[a-z]+=`).MatchString(text) || strings.Contains(text, "http:") || strings.Contains(text, "https:") {
 				t.Errorf("%s, %s: an inline style, a handler or another address is in the markup", lang, name)
+			}
+			if isKnown := v.Held != nil && v.Held.Person != nil; isKnown != strings.Contains(text, p.languages[lang].texts["held.known"]) {
+				t.Errorf("%s, %s: whether the server has a profile is told wrongly", lang, name)
 			}
 			if (v.State != "") != strings.Contains(text, `name="state"`) {
 				t.Errorf("%s, %s: the state is in the page when it came by a cookie, or is lost when it came by a form", lang, name)
