@@ -51,6 +51,8 @@ type compiler struct {
 	plans []slotPlan
 	all   *input // what all slots read
 	m     *module
+	// indexed is what the rules' tables have in common.
+	indexed index
 	// ordered are the module's memos in the order of their addresses.
 	ordered []*memo
 	errs    []error
@@ -61,6 +63,7 @@ type slotPlan struct {
 	*slot
 	rules  []rulePlan
 	inputs *input
+	tables []table
 	groups []int // functions that tell the rules, in order
 	answer int   // address of the slot's answer
 }
@@ -73,6 +76,12 @@ type rulePlan struct {
 	share *node // the bucket that chooses among its variants; nil for one variant
 	score *node
 	reads *input
+	// clauses and others are what when is made of, and rest is what the slot's tables do
+	// not tell of it. indexed means that they tell some of it.
+	clauses []clause
+	others  []*node
+	rest    *node
+	indexed bool
 }
 
 func (c *compiler) bad(where edge.RuleError, f fault) { c.errs = append(c.errs, f.at(where)) }
@@ -158,6 +167,12 @@ func (s show) all() bool { return s.from == 0 && s.until == edge.Buckets }
 
 // never reports whether the rule holds for nobody, whatever the visit.
 func (p *rulePlan) never() bool { return p.when.isFalse() }
+
+// isTold reports whether a slot's tables say all there is to say of the rule, whose score
+// is what memory begins with.
+func (p *rulePlan) isTold() bool {
+	return p.indexed && p.rest.isTrue() && len(p.show) == 1 && p.show[0].all() && p.score.isConst() && p.score.num == 0
+}
 
 // read notes what the rule reads.
 func (p *rulePlan) read(in *input) {

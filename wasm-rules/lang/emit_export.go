@@ -35,7 +35,7 @@ func (c *compiler) bind(e *emitter) {
 }
 
 // visit reads the head of a new record: where slots begin, which fields are
-// present. It forgets what shared conditions were.
+// present. It forgets what shared conditions were, and puts values into their classes.
 func (c *compiler) visit(e *emitter) {
 	builtin, total, base := e.local(typeI32), e.local(typeI32), e.local(typeI32)
 	e.i32(0)
@@ -75,6 +75,9 @@ func (c *compiler) visit(e *emitter) {
 		c.own(e, word, total, base)
 	}
 	c.forget(e)
+	if len(c.indexed.fields) > 0 {
+		e.on(wasmCall, c.indexed.function)
+	}
 }
 
 const recordHead = 16 // bytes before the presence words

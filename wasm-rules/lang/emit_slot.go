@@ -15,6 +15,8 @@ const (
 	groupRules  = 12
 	groupBytes  = 3 << 10
 	groupBlocks = 400
+	// passedOver is how many rules are passed over at once where none is left over.
+	passedOver = 6
 )
 
 // The answer of a slot: bits of the candidates that hold, then their scores.
@@ -27,8 +29,13 @@ const (
 func (c *compiler) emit() {
 	m := newModule(c.builder, c.all.reads())
 	c.m = m
+	c.index()
 	c.memos()
 	at := memosAt + align8(len(m.memos))
+	for i, k := range c.indexed.fields {
+		k.address = at + 4*i
+	}
+	at += align8(4 * len(c.indexed.fields))
 	for i := range c.plans {
 		c.plans[i].answer = at
 		at += answerBits + answerScore*c.candidates(i)
@@ -50,6 +57,7 @@ func (c *compiler) emit() {
 			return
 		}
 	}
+	c.classify()
 }
 
 // long reports whether there is no use in writing more, because the code is too
@@ -76,7 +84,7 @@ func (c *compiler) memos() {
 	for i := range c.plans {
 		for j := range c.plans[i].rules {
 			if p := &c.plans[i].rules[j]; !p.never() {
-				conditions = append(conditions, p.when)
+				conditions = append(conditions, p.rest)
 				scores = append(scores, p.score)
 			}
 		}
@@ -191,28 +199,55 @@ func (c *compiler) memoCost(costs *costing, told map[*node]bool, n *node) int {
 	return total
 }
 
+// A wordPlan is a word of a slot's answer as a function tells it.
+type wordPlan struct {
+	// bits and left are locals: what holds so far, and the candidates that the slot's
+	// tables leave over, if it has any.
+	bits, left int
+}
+
 // group writes a function that tells some of a slot's rules, from number i on,
 // and returns the number of the first that it does not. written are the words of
 // the answer that hold something already.
 func (c *compiler) group(s *slotPlan, i, function int, written map[int]bool) int {
-	first := i
-	bits := make(map[int]int) // locals by word of the answer
+	words := make(map[int]wordPlan)
 	c.m.define(function, 0, func(e *emitter) {
-		for ; i < len(s.rules) && i-first < groupRules && len(e.code) < groupBytes && e.blocks < groupBlocks; i++ {
+		behind := 0 // the number of the rule behind those that are passed over together
+		for n := 0; i < len(s.rules) && n < groupRules && len(e.code) < groupBytes && e.blocks < groupBlocks; i++ {
+			if i == behind && i > 0 {
+				e.end()
+				behind = 0
+			}
 			e.begin()
-			c.rule(e, s, &s.rules[i], bits)
+			p := &s.rules[i]
+			for at := p.first; at < p.first+len(p.show); at++ { // also where nothing holds, so that the word is written
+				if _, ok := words[at/64]; !ok {
+					words[at/64] = c.word(e, s, at/64, written[at/64])
+				}
+			}
+			if p.never() || p.isTold() {
+				continue
+			}
+			if behind == 0 {
+				behind = c.passOver(e, s, i, words[p.first/64])
+			}
+			n++
+			c.rule(e, s, p, words)
 			if e.full() {
-				c.bad(edge.RuleError{Slot: s.name, Rule: s.rules[i].name}, tooLarge)
+				c.bad(edge.RuleError{Slot: s.name, Rule: p.name}, tooLarge)
 			}
 		}
+		if behind > 0 {
+			e.end()
+		}
 		for word := range edge.MaxCandidates/64 + 1 {
-			local, ok := bits[word]
+			plan, ok := words[word]
 			if !ok {
 				continue
 			}
 			at := s.answer + 8*word
 			e.i32(0)
-			e.get(local)
+			e.get(plan.bits)
 			if written[word] {
 				e.i32(0)
 				e.access(i64Load, 3, at)
@@ -225,21 +260,75 @@ func (c *compiler) group(s *slotPlan, i, function int, written map[int]bool) int
 	return i
 }
 
-// rule tells one rule: a bit and a score for each candidate that holds.
-func (c *compiler) rule(e *emitter, s *slotPlan, p *rulePlan, bits map[int]int) {
-	for n := range p.show { // also where nothing holds, so that the word is written
-		if _, ok := bits[(p.first+n)/64]; !ok {
-			local := e.local(typeI64)
-			bits[(p.first+n)/64] = local
-			e.i64(0)
-			e.set(local)
+// word begins a word of a slot's answer: with the candidates of which nothing is left to be
+// told, unless the word has them already.
+func (c *compiler) word(e *emitter, s *slotPlan, word int, isWritten bool) (plan wordPlan) {
+	plan.bits = e.local(typeI64)
+	if len(s.tables) == 0 {
+		e.i64(0)
+		e.set(plan.bits)
+		return plan
+	}
+	plan.left = e.local(typeI64)
+	for i := range s.tables {
+		if s.tables[i].push(e, word); i > 0 {
+			e.op(i64And)
 		}
 	}
-	if p.never() {
-		return
+	e.set(plan.left)
+	told := int64(0)
+	for i := range s.rules {
+		if p := &s.rules[i]; !isWritten && p.first/64 == word && p.isTold() {
+			told |= 1 << (p.first % 64)
+		}
 	}
+	e.get(plan.left)
+	e.i64(told)
+	e.op(i64And)
+	e.set(plan.bits)
+	return plan
+}
+
+// passOver opens a block around the next rules that goes past all of them if the slot's
+// tables leave none of them over, and returns the number of the rule behind them; 0 if
+// there are too few for that.
+func (c *compiler) passOver(e *emitter, s *slotPlan, i int, plan wordPlan) (behind int) {
+	word, ask, candidates := s.rules[i].first/64, 0, int64(0)
+	for ; i < len(s.rules) && ask < passedOver; i++ {
+		p := &s.rules[i]
+		if p.first/64 != word || (p.first+len(p.show)-1)/64 != word {
+			break // another word begins, which must not be passed over
+		}
+		if p.never() || p.isTold() {
+			continue
+		}
+		if !p.indexed {
+			break
+		}
+		ask++
+		candidates |= 1 << (p.first % 64)
+	}
+	if ask < 2 {
+		return 0
+	}
+	past := e.block()
+	e.get(plan.left)
+	e.i64(candidates)
+	e.op(i64And, i64Eqz)
+	e.brIf(past)
+	return i
+}
+
+// rule tells one rule: a bit and a score for each candidate that holds.
+func (c *compiler) rule(e *emitter, s *slotPlan, p *rulePlan, words map[int]wordPlan) {
 	skip := e.block()
-	e.jump(p.when, true, skip)
+	if p.indexed {
+		e.get(words[p.first/64].left)
+		e.i64(1 << (p.first % 64))
+		e.op(i64And, i64Eqz)
+		e.brIf(skip)
+	}
+	e.jump(p.rest, true, skip)
 	var used []int
 	bucket := 0
 	if p.share != nil {
@@ -272,7 +361,7 @@ func (c *compiler) rule(e *emitter, s *slotPlan, p *rulePlan, bits map[int]int) 
 			e.i64(int64(show.until - show.from))
 			e.op(i64LtU, wasmIf, typeNone)
 		}
-		c.hold(e, s, p.first+n, bits)
+		c.hold(e, p.first+n, words)
 		if p.score.isConst() {
 			e.i64(p.score.num)
 		} else {
@@ -289,11 +378,11 @@ func (c *compiler) rule(e *emitter, s *slotPlan, p *rulePlan, bits map[int]int) 
 
 // hold notes that a candidate holds and pushes the address that its score's place
 // is counted from.
-func (c *compiler) hold(e *emitter, s *slotPlan, candidate int, bits map[int]int) {
-	local := bits[candidate/64]
-	e.get(local)
+func (c *compiler) hold(e *emitter, candidate int, words map[int]wordPlan) {
+	bits := words[candidate/64].bits
+	e.get(bits)
 	e.i64(1 << (candidate % 64))
 	e.op(i64Or)
-	e.set(local)
+	e.set(bits)
 	e.i32(0)
 }

@@ -85,3 +85,26 @@ var Functions = functions
 func EncodeVisit(values map[string]edge.Value, own []edge.OwnField) []byte {
 	return encodeVisit(values, own, edge.BuiltinFields)
 }
+
+// Indexed says of how many rules of a document tables tell all there is to say, and of how
+// many they tell some.
+func Indexed(doc *edge.ReleaseDocument) (all, some int) {
+	d, err := checkDocument(doc)
+	if err != nil {
+		panic(err)
+	}
+	c := &compiler{document: d, lowerer: newLowerer(d), all: newInput()}
+	c.lower(doc.Audiences)
+	c.index()
+	for i := range c.plans {
+		for j := range c.plans[i].rules {
+			switch p := &c.plans[i].rules[j]; {
+			case p.isTold():
+				all++
+			case p.indexed:
+				some++
+			}
+		}
+	}
+	return all, some
+}

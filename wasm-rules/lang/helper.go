@@ -15,6 +15,7 @@ const (
 	helpAt                     // text, text, place -> whether the second is there in the first
 	helpGet                    // map, text -> the address of the value, or 0
 	helpSize                   // text -> characters
+	helpClass                  // text, table, places less one -> class
 	helpMultiply               // int, int -> product, whether it is too large
 	helpHash                   // state, text -> bucket
 	helpCivil                  // days since the year 1, part -> int
@@ -40,6 +41,7 @@ func (h helper) row() helperRow {
 		helpAt:       {"\x7e\x7e\x7f", "\x7f", emitAt},
 		helpGet:      {"\x7e\x7e", "\x7f", emitGet},
 		helpSize:     {"\x7e", "\x7e", emitSize},
+		helpClass:    {"\x7e\x7f\x7f", "\x7f", emitClass},
 		helpMultiply: {"\x7e\x7e", "\x7e\x7f", emitMultiply},
 		helpHash:     {"\x7f\x7e", "\x7e", emitHash},
 		helpCivil:    {"\x7e\x7f", "\x7e", emitCivil},

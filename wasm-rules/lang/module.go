@@ -110,6 +110,14 @@ func (m *module) constant(s string) int64 {
 	return int64(at-recordAt) | int64(len(s))<<32
 }
 
+// aligned returns where bytes that begin at a multiple of eight are, from the record.
+func (m *module) aligned(b []byte) int {
+	m.data = append(m.data, make([]byte, align8(len(m.data))-len(m.data))...)
+	at := m.dataAt + len(m.data)
+	m.data = append(m.data, b...)
+	return at - recordAt
+}
+
 // cheapFirst returns the parts of && or || in the order in which they are told:
 // what costs half as much goes first. That changes nothing, since what is neither
 // true nor false decides neither of the two.

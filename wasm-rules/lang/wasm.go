@@ -55,6 +55,7 @@ const (
 	i64LtU     = 0x54
 	i64GtU     = 0x56
 	i64LeS     = 0x57
+	i64LeU     = 0x58
 	i64GeU     = 0x5a
 	f64Eq      = 0x61
 	f64Lt      = 0x63
