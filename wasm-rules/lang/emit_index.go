@@ -55,10 +55,21 @@ func (k *classes) push(e *emitter, l label) {
 		e.slot(k.field, i64Load)
 		e.set(value)
 		e.i32(classOther)
-		for _, cut := range k.cuts {
-			e.i64(cut)
+		for _, n := range k.ints {
+			e.i64(n)
 			e.get(value)
 			e.op(i64LeS, i32Add)
+		}
+		e.release(value)
+	case kindDouble:
+		value := e.local(typeF64)
+		e.slot(k.field, f64Load)
+		e.set(value)
+		e.i32(classOther)
+		for _, n := range k.doubles {
+			e.f64(n)
+			e.get(value)
+			e.op(f64Le, i32Add)
 		}
 		e.release(value)
 	default:

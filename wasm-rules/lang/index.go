@@ -23,10 +23,13 @@ type index struct {
 // A classes is how the values of a field are put into classes, numbered from 0.
 type classes struct {
 	field *field
-	kind  kind     // of its values: text, int or bool
-	rules int      // how many ask it
-	texts []string // of the classes from classNamed on, sorted
-	cuts  []int64  // their least numbers, sorted
+	kind  kind // of its values: text, int, double or bool
+	rules int  // how many ask it
+	// What begins the classes from classNamed on, sorted: the texts that they are, the
+	// least ints or doubles.
+	texts   []string
+	ints    []int64
+	doubles []float64
 	// address is where the class of a record's value is, an i32.
 	address int
 }
@@ -34,8 +37,8 @@ type classes struct {
 // The first classes. A bool has no more of them.
 const (
 	classAbsent = iota
-	classOther  // a text that nothing names, a number below all cuts, false
-	classNamed  // the first text or cut, true
+	classOther  // a text that nothing names, an int below all that begin a class, no number, false
+	classNamed  // the first text or number, true
 )
 
 const (
@@ -45,10 +48,10 @@ const (
 	leastAll   = 4
 	// maxClauseNodes bounds what is tried for each class of a field.
 	maxClauseNodes = 64
-	// maxClasses and maxCuts bound the classes of a field; with cuts a number is
+	// maxClasses and maxNumbers bound the classes of a field; with numbers a value is
 	// compared one after another.
 	maxClasses = 512
-	maxCuts    = 32
+	maxNumbers = 32
 	// maxTables bounds the bytes of all tables: each instance has them, and they
 	// should stay in a processor's cache.
 	maxTables = 64 << 10
@@ -72,7 +75,9 @@ func (k *classes) count() int {
 	case kindText:
 		return classNamed + len(k.texts)
 	case kindInt:
-		return classNamed + len(k.cuts)
+		return classNamed + len(k.ints)
+	case kindDouble:
+		return classNamed + len(k.doubles)
 	}
 	return classNamed + 1
 }
@@ -123,16 +128,21 @@ func asksOnly(n *node, f **node, left *int) bool {
 	case opField:
 		return n.kind == kindBool && isField(n, f)
 	case opEqual, opOneOf:
-		x := n.args[0]
-		return (x.kind == kindText || x.kind == kindInt) && isField(x, f) && !slices.ContainsFunc(n.args[1:], isVariable)
+		return isField(n.args[0], f) && isValue(n.args[0].kind) && !slices.ContainsFunc(n.args[1:], isVariable)
 	case opLess, opAtMost:
 		x, y := n.args[0], n.args[1]
-		return x.kind == kindInt && (isField(x, f) && y.isConst() || isField(y, f) && x.isConst())
+		return isValue(x.kind) && x.kind != kindText && (isField(x, f) && !isVariable(y) || isField(y, f) && !isVariable(x))
 	}
 	return false
 }
 
-func isVariable(n *node) bool { return !n.isConst() }
+func isValue(k kind) bool { return k == kindText || k == kindInt || k == kindDouble }
+
+// isVariable reports whether a node is no constant that values are compared with; what is
+// no number is not.
+func isVariable(n *node) bool {
+	return !n.isConst() || n.kind == kindDouble && n.double() != n.double()
+}
 
 // isField reports whether a node is the field f, which it becomes if there is none.
 func isField(n *node, f **node) bool {
@@ -152,46 +162,60 @@ func (k *classes) add(n *node) {
 		}
 	case opEqual, opOneOf:
 		for _, constant := range n.args[1:] {
-			if constant.kind == kindText {
-				k.texts = append(k.texts, constant.text)
-			} else {
-				k.cut(constant.num)
-				k.cutAbove(constant.num)
-			}
+			k.from(constant)
+			k.above(constant)
 		}
 	case opLess: // field < y begins another class at y, x < field above x
 		if n.args[1].isConst() {
-			k.cut(n.args[1].num)
+			k.from(n.args[1])
 		} else {
-			k.cutAbove(n.args[0].num)
+			k.above(n.args[0])
 		}
 	case opAtMost:
 		if n.args[1].isConst() {
-			k.cutAbove(n.args[1].num)
+			k.above(n.args[1])
 		} else {
-			k.cut(n.args[0].num)
+			k.from(n.args[0])
 		}
 	}
 }
 
-func (k *classes) cut(at int64) { k.cuts = append(k.cuts, at) }
-
-func (k *classes) cutAbove(n int64) {
-	if n < math.MaxInt64 {
-		k.cut(n + 1)
+// from begins a class with a constant.
+func (k *classes) from(constant *node) {
+	switch k.kind {
+	case kindText:
+		k.texts = append(k.texts, constant.text)
+	case kindInt:
+		k.ints = append(k.ints, constant.num)
+	case kindDouble:
+		k.doubles = append(k.doubles, constant.double())
 	}
 }
 
-// settle puts what was added in order, and reports whether there are not too many.
-func (k *classes) settle() bool {
-	slices.Sort(k.texts)
-	slices.Sort(k.cuts)
-	k.texts, k.cuts = slices.Compact(k.texts), slices.Compact(k.cuts)
-	return k.count() <= maxClasses && len(k.cuts) <= maxCuts
+// above begins a class with what comes next after a number.
+func (k *classes) above(constant *node) {
+	switch {
+	case k.kind == kindInt && constant.num < math.MaxInt64:
+		k.ints = append(k.ints, constant.num+1)
+	case k.kind == kindDouble:
+		k.doubles = append(k.doubles, math.Nextafter(constant.double(), math.Inf(1)))
+	}
 }
 
-// tell reports whether a part is true of the values of a class. Of an absent field it is
-// neither true nor false.
+// settle puts what was added in order, and reports whether there are not too many classes.
+func (k *classes) settle() bool {
+	if k.kind == kindDouble { // what is no number is not below others
+		k.doubles = append(k.doubles, math.Inf(-1))
+	}
+	slices.Sort(k.texts)
+	slices.Sort(k.ints)
+	slices.Sort(k.doubles)
+	k.texts, k.ints, k.doubles = slices.Compact(k.texts), slices.Compact(k.ints), slices.Compact(k.doubles)
+	return k.count() <= maxClasses && len(k.ints)+len(k.doubles) <= maxNumbers
+}
+
+// tell reports whether a part is true of the values of a class, which is not that of
+// absent ones: of these it is neither true nor false.
 func (k *classes) tell(n *node, class int) bool {
 	switch n.op {
 	case opNot:
@@ -203,28 +227,47 @@ func (k *classes) tell(n *node, class int) bool {
 	case opField:
 		return class == classNamed
 	case opEqual, opOneOf:
-		if n.args[0].kind == kindText {
-			return class >= classNamed && slices.ContainsFunc(n.args[1:], func(c *node) bool { return c.text == k.texts[class-classNamed] })
+		return slices.ContainsFunc(n.args[1:], func(constant *node) bool { return k.order(n.args[0], constant, class) == same })
+	}
+	switch k.order(n.args[0], n.args[1], class) {
+	case less:
+		return true
+	case same:
+		return n.op == opAtMost
+	}
+	return false
+}
+
+// What a value is to another; 1 is more. Texts are the same or unordered, and what is no
+// number is unordered.
+const (
+	less      = -1
+	same      = 0
+	unordered = 2
+)
+
+// order compares a class's values with a constant, on whichever side it is.
+func (k *classes) order(x, y *node, class int) int {
+	if x.isConst() {
+		return -k.order(y, x, class)
+	}
+	switch k.kind {
+	case kindText:
+		if class >= classNamed && k.texts[class-classNamed] == y.text {
+			return same
 		}
-		return slices.ContainsFunc(n.args[1:], func(c *node) bool { return c.num == k.least(class) })
+		return unordered
+	case kindInt:
+		least := int64(math.MinInt64)
+		if class >= classNamed {
+			least = k.ints[class-classNamed]
+		}
+		return cmp.Compare(least, y.num)
 	}
-	x, y := k.number(n.args[0], class), k.number(n.args[1], class)
-	return x < y || n.op == opAtMost && x == y
-}
-
-func (k *classes) number(n *node, class int) int64 {
-	if n.isConst() {
-		return n.num
-	}
-	return k.least(class)
-}
-
-// least is the least number of a class.
-func (k *classes) least(class int) int64 {
 	if class < classNamed {
-		return math.MinInt64
+		return unordered
 	}
-	return k.cuts[class-classNamed]
+	return cmp.Compare(k.doubles[class-classNamed], y.double())
 }
 
 // A use is how many rules of a slot ask a field.

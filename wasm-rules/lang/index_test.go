@@ -4,6 +4,7 @@ package lang_test
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"strconv"
 	"strings"
@@ -17,12 +18,15 @@ import (
 // clause writes a condition on one field that a table can tell, or nearly.
 func (w *writer) clause(depth int) string {
 	text, number := w.field(edge.TypeString), w.field(edge.TypeInt)
-	return w.choose(depth, 6,
+	decimal := w.field(edge.TypeFloat)
+	return w.choose(depth, 8,
 		func() string { return text + " in " + w.texts() },
 		func() string { return text + pick(w.Rand, []string{" == ", " != "}) + w.quoted() },
 		func() string { return number + " " + pick(w.Rand, orders) + " " + w.number() },
 		func() string { return w.number() + " " + pick(w.Rand, orders[:4]) + " " + number },
 		func() string { return number + " in [" + w.number() + ", " + w.number() + ", " + w.number() + "]" },
+		func() string { return decimal + " " + pick(w.Rand, orders) + " " + w.decimal() },
+		func() string { return w.decimal() + " " + pick(w.Rand, orders[:4]) + " " + decimal },
 		func() string { return w.field(edge.TypeBool) },
 		func() string { return "!(" + w.clause(depth-1) + ")" },
 		func() string {
@@ -83,7 +87,13 @@ func TestIndex(t *testing.T) {
 		a, s := lang.Indexed(x.doc)
 		all, some = all+a, some+s
 		for range 12 {
-			x.visit(newVisitor(r), func(_ *contender, truth any, _ *edge.Condition) {
+			v := newVisitor(r)
+			for n, f := range v.fields {
+				if f.kind == edge.TypeFloat && v.values[n].Known() && r.IntN(8) == 0 {
+					v.values[n].Float = math.NaN()
+				}
+			}
+			x.visit(v, func(_ *contender, truth any, _ *edge.Condition) {
 				if truth == any(true) {
 					held++
 				}
