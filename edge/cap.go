@@ -196,7 +196,7 @@ func (d *decider) holdBack(rule *boundRule, v *variant, candidate int, items []A
 	case d.isCapped(rule.campaign, v):
 		reason = ReasonCapped
 	}
-	if reason != ReasonDefault && (d.tries != nil || d.values != nil) {
+	if reason != ReasonDefault {
 		d.backs = append(d.backs, heldBack{d.slot, d.at, candidate, reason})
 	}
 	return reason
@@ -324,8 +324,8 @@ func (d *decider) keepsShown() bool {
 }
 
 // promise notes the limits that a decision of this answer counts against.
-func (d *decider) promise(c *choice) {
-	d.release.eachLimit(c.rule.campaign, c.variant, d.visit.Surface, func(l *limit) {
+func (d *decider) promise(best *tried) {
+	d.release.eachLimit(best.winner.campaign, best.variant, d.visit.Surface, func(l *limit) {
 		d.promised = append(d.promised, l.key)
 	})
 }

@@ -83,8 +83,7 @@ func (d *decider) hold() {
 		return
 	}
 	var reads Mask
-	for i := range d.asked {
-		s := d.release.slots[d.asked[i].Name]
+	for _, s := range d.slots {
 		if s != nil && len(s.candidates) > 0 && !slices.Contains(h.slots, s.number) {
 			h.slots = append(h.slots, s.number)
 			reads = reads.Or(s.reads)
@@ -102,12 +101,13 @@ func (d *decider) hold() {
 
 // tryCodeless asks a rung's rules without code, all at once. The answer's variant
 // is the number of the candidate that wins, counted from 1.
-func (d *decider) tryCodeless(s *slot, w *rungCodeless) attempt {
+func (d *decider) tryCodeless(s *slot, w *rungCodeless, got *tried) {
 	d.hold()
-	got := attempt{view: d.holding.view, reason: ReasonFailed}
+	got.view = d.holding.view
 	held := d.holding.of(s)
 	if held == nil {
-		return got
+		got.reason = ReasonFailed
+		return
 	}
 	d.keepVariations(s, held)
 	back := ReasonDefault
@@ -115,23 +115,20 @@ func (d *decider) tryCodeless(s *slot, w *rungCodeless) attempt {
 		for word := of & held.Bits[i]; word != 0; word &= word - 1 {
 			n := i<<6 + bits.TrailingZeros64(word)
 			c := &s.candidates[n]
-			if !c.takesPart(d.visit.Now) {
-				continue
-			}
-			next := choice{c.rule, c.variant, Answer{Variant: n + 1, Score: held.Scores[n]}}
-			if got.choice.rule != nil && !next.beats(&got.choice) {
+			if got.winner != nil && !c.rule.beats(held.Scores[n], got.winner, got.answer.Score) || !c.takesPart(d.visit.Now) {
 				continue
 			}
 			if reason := d.holdBack(c.rule, c.variant, n+1, d.itemsOf(c.variant, nil)); reason != ReasonDefault {
 				back = worse(back, reason)
 				continue
 			}
-			got.choice = next
+			got.winner, got.variant = c.rule, c.variant
+			got.answer.Variant, got.answer.Score = n+1, held.Scores[n]
 		}
 	}
 	switch {
-	case got.choice.rule != nil:
-		got.answer, got.reason = got.choice.answer, ReasonRule
+	case got.winner != nil:
+		got.reason = ReasonRule
 	case back != ReasonDefault:
 		got.reason = back
 	case d.refused(s, w):
@@ -139,7 +136,6 @@ func (d *decider) tryCodeless(s *slot, w *rungCodeless) attempt {
 	default:
 		got.reason = ReasonNoAnswer
 	}
-	return got
 }
 
 // refused reports whether a candidate of a rung that could have answered reads
@@ -150,7 +146,7 @@ func (d *decider) refused(s *slot, w *rungCodeless) bool {
 		return false
 	}
 	for n := w.from; n < w.until; n++ {
-		if c := &s.candidates[n]; c.reads.And(hidden) != (Mask{}) && c.takesPart(d.visit.Now) {
+		if c := &s.candidates[n]; c.reads.meets(&hidden) && c.takesPart(d.visit.Now) {
 			return true
 		}
 	}

@@ -88,7 +88,7 @@ func (c *compiler) siteTime(at, member, value string) time.Time {
 }
 
 // texts compiles a variant's content and picks one for each site language.
-func (c *compiler) texts(at string, kind Kind, spec *Variant) map[string]text {
+func (c *compiler) texts(at string, kind Kind, spec *Variant) []text {
 	compiled := map[string]text{}
 	var order []string
 	for lang, content := range spec.Content {
@@ -123,12 +123,12 @@ func (c *compiler) texts(at string, kind Kind, spec *Variant) map[string]text {
 	}
 	slices.Sort(order)
 	langs := c.release.doc.Settings.Languages
-	out := map[string]text{}
-	for _, want := range langs {
+	out := make([]text, len(langs))
+	for i, want := range langs {
 		base, _, _ := strings.Cut(want, "-")
 		for _, try := range append([]string{want, base}, append(langs[:1:1], order...)...) {
 			if t, ok := compiled[try]; ok {
-				out[want] = t
+				out[i] = t
 				break
 			}
 		}

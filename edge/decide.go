@@ -50,24 +50,25 @@ func (e *Engine) Decide(b *Beacon, r *Request, out *Outcome) error {
 		e.sealState(d, out)
 	}
 
-	for i, want := range b.Slots {
-		if at := asked(b.Slots[:i], want.Name); at >= 0 {
+	for i, s := range d.slots {
+		if at := slices.Index(d.slots[:i], s); s != nil && at >= 0 {
 			out.Decisions = append(out.Decisions, out.Decisions[at]) // a page has a slot once
 			continue
 		}
-		decision := d.decide(i, want, r)
+		out.Decisions = append(out.Decisions, Decision{})
+		decision := &out.Decisions[i]
+		d.decide(i, &b.Slots[i], r, decision)
 		if isPreview {
-			decision = previewed(decision)
+			decision.previewed()
 		} else {
-			e.sign(out, &decision, release, r.Now)
+			e.sign(out, decision, release, r.Now)
 		}
-		out.Decisions = append(out.Decisions, decision)
 	}
 	if isPreview {
 		return nil // a colleague's look is not counted, recorded or compared
 	}
 	e.makeRecord(d, r, out)
-	d.compareShadows(b.Slots, out.Decisions, r)
+	d.compareShadows(b.Slots, out.Decisions, r) // what is only compared is not recorded
 	e.makeEvents(d, b, r, out)
 	e.makeReceipts(d, b, r, out)
 	return nil
@@ -80,30 +81,28 @@ func (e *Engine) arrive(d *decider, release *Release, b *Beacon, r *Request, out
 	out.Verdict = e.answers.evaluate(&b.Consent, &release.doc.Settings.Consent,
 		consent.Region{Country: place.Country, Subdivision: place.Region}, r.Now)
 	d.begin(release, out.Verdict.Granted, b.Why)
-	d.asked = b.Slots
+	for i := range b.Slots {
+		d.slots = append(d.slots, release.slots[b.Slots[i].Name])
+	}
 	d.visit.begin(b, r)
+	d.lang = release.language(orElse(r.PageLang, r.Lang))
 	d.visit.Source.Channel = r.Source.ChannelFor(d.granted)
 	d.visit.place(place.Coarsen(d.granted), release.zone)
-}
-
-// asked returns where a slot stands among slots, -1 for nowhere.
-func asked(slots []BeaconSlot, name string) int {
-	return slices.IndexFunc(slots, func(s BeaconSlot) bool { return s.Name == name })
 }
 
 // A decider is one request's work space: what is of the request, and memory that
 // the next one uses again.
 type decider struct {
 	passing
-	visit  Visit
-	events []BeaconEvent // those of the beacon that were accepted
-	late   []BeaconEvent // those that were refused for their age, and that the state may learn of
-	shown  []DecisionID  // of events, by number, what a slot event's token says
-	tokens []byte        // texts of shown
-	space  stateSpace    // of the visit's state
-	views  []View        // one for each distinct set of fields, shared by rules
-	// tries are what the decisions were made of; nil while they are not kept.
-	tries     []tried
+	visit     Visit
+	events    []BeaconEvent   // those of the beacon that were accepted
+	late      []BeaconEvent   // those that were refused for their age, and that the state may learn of
+	shown     []DecisionID    // of events, by number, what a slot event's token says
+	tokens    []byte          // texts of shown
+	space     stateSpace      // of the visit's state
+	views     []View          // one for each distinct set of fields, shared by rules
+	slots     []*slot         // the beacon's, nil for one that the release does not have
+	tries     []tried         // what the decisions were made of
 	rules     []*boundRule    // that the tries are of, each once
 	recall    recall          // of events of other answers, see lately
 	backs     []heldBack      // answers that were not shown
@@ -131,10 +130,10 @@ type passing struct {
 	knowing   knowing
 	// isPromptOnly means that the beacon tells of a prompt and of nothing else.
 	isPromptOnly bool
-	fuel         int64        // spent by the rules so far
-	slot         int          // the number of the beacon's slot that is decided
-	at           ruleAt       // of the rule that is tried
-	asked        []BeaconSlot // the beacon's
+	lang         int    // the language of contents, by number among the site's
+	fuel         int64  // spent by the rules so far
+	slot         int    // the number of the beacon's slot that is decided
+	at           ruleAt // of the rule that is tried
 	// explained are the conditions explained so far.
 	explained int
 	// then is, in a replay, the decision as it was made; it says whom a roll-out
@@ -160,9 +159,6 @@ func (d *decider) begin(release *Release, granted consent.Purposes, why bool) {
 	d.allowed = release.allowed[granted]
 	d.why = why && release.doc.Settings.Why
 	d.changed = false
-	if d.tries == nil {
-		d.tries = make([]tried, 0, 8)
-	}
 }
 
 // free gives the work space back without anything of the request in it.
@@ -175,16 +171,16 @@ func (d *decider) free() {
 	clear(d.shown)
 	clear(d.tokens)
 	d.space.free()
-	views := d.views[:cap(d.views)]
-	for i := range views {
-		views[i].free()
+	for i := range d.views {
+		d.views[i].free()
 	}
+	clear(d.slots)
 	clear(d.tries)
 	clear(d.rules)
 	d.holding.free()
 	d.late = d.late[:0]
 	d.events, d.shown, d.tokens, d.views = d.events[:0], d.shown[:0], d.tokens[:0], d.views[:0]
-	d.tries, d.rules = d.tries[:0], d.rules[:0]
+	d.slots, d.tries, d.rules = d.slots[:0], d.tries[:0], d.rules[:0]
 	d.backs, d.kept, d.promised, d.shownHere = d.backs[:0], d.kept[:0], d.promised[:0], d.shownHere[:0]
 	deciders.Put(d)
 }
@@ -225,124 +221,131 @@ func (v *Visit) place(p Place, site *time.Location) {
 }
 
 // decide walks a slot's ladder: the first rung with an answer wins. The page's
-// own content is below the last rung, always.
-func (d *decider) decide(number int, want BeaconSlot, r *Request) Decision {
-	s, ok := d.release.slots[want.Name]
-	if !ok {
-		return Decision{Slot: want.Name, Reason: ReasonUnknownSlot}
+// own content is below the last rung, always. Decision is zero before.
+func (d *decider) decide(number int, want *BeaconSlot, r *Request, decision *Decision) {
+	s := d.slots[number]
+	if s == nil {
+		decision.Slot, decision.Reason = want.Name, ReasonUnknownSlot
+		return
 	}
-	var why *Why
 	if d.why {
-		why = &Why{Tried: []Try{}}
+		decision.Why = &Why{Tried: []Try{}}
 	}
-	if r.Bot {
-		return Decision{Slot: s.name, Reason: ReasonBot, Why: why}
-	}
-	if r.OverQuota {
-		return Decision{Slot: s.name, Reason: ReasonBudget, Why: why}
+	if r.Bot || r.OverQuota {
+		decision.Slot, decision.Reason = s.name, ReasonBot
+		if !r.Bot {
+			decision.Reason = ReasonBudget
+		}
+		return
 	}
 	d.slot = number
-	return d.walk(s, s.ladder, want.Limit, why)
+	d.walk(s, s.ladder, want.Limit, decision)
 }
 
-// walk climbs down a slot's ladder to the first rung with an answer.
-func (d *decider) walk(s *slot, ladder []rung, limit int, why *Why) Decision {
-	obstacle := ReasonDefault
+// walk climbs down a slot's ladder to the first rung with an answer, and explains it where
+// decision has a Why.
+func (d *decider) walk(s *slot, ladder []rung, limit int, decision *Decision) {
+	why, obstacle := decision.Why, ReasonDefault
 	for i := range ladder {
-		chosen, reason := d.climb(s, &ladder[i], i, why)
-		if chosen.rule != nil {
-			d.promise(&chosen)
-			decision := d.answer(s, &chosen, limit, why)
-			decision.Why = why
+		best, reason := d.climb(s, &ladder[i], i, why)
+		if best != nil {
+			d.promise(best)
+			d.answer(s, best, limit, decision)
 			if why != nil {
 				why.Rung = ladder[i].name
 			}
-			return decision
+			return
 		}
 		obstacle = worse(obstacle, reason)
 	}
 	if why != nil {
 		why.Rung = "default"
 	}
-	return Decision{Slot: s.name, Reason: obstacle, Why: why}
+	decision.Slot, decision.Reason = s.name, obstacle
 }
 
-// A choice is the best answer of a rung so far.
-type choice struct {
-	rule    *boundRule
-	variant *variant
-	answer  Answer
-}
-
-// climb runs a rung's rules and returns the best answer, or the reason there
-// is none.
-func (d *decider) climb(s *slot, rg *rung, number int, why *Why) (choice, Reason) {
-	var best choice
-	obstacle := ReasonDefault
+// climb runs a rung's rules and returns the best answer, or nil and the reason there
+// is none. The answer is as it was when the next rule is tried.
+func (d *decider) climb(s *slot, rg *rung, number int, why *Why) (best *tried, obstacle Reason) {
 	for i := range rg.rules {
 		d.at = ruleAt{number, i}
 		rule := d.reached(&rg.rules[i])
-		got := d.try(rule)
-		d.note(rule, &got)
+		got := d.begins(rule)
+		d.try(got)
 		if why != nil {
 			why.Tried = append(why.Tried, d.explain(rule, rg.name, got.reason))
 		}
-		best, obstacle = best.orBetter(&got.choice), worse(obstacle, got.reason)
+		best, obstacle = better(best, got), worse(obstacle, got.reason)
 	}
 	if rg.codeless.any() {
 		d.at = ruleAt{number, codelessPlace}
-		got := d.tryCodeless(s, &rg.codeless)
-		d.note(&d.release.compiled.bound, &got)
+		got := d.begins(&d.release.compiled.bound)
+		d.tryCodeless(s, &rg.codeless, got)
 		if why != nil {
 			why.Tried = append(why.Tried, d.explainCodeless(s, rg)...)
 		}
-		best, obstacle = best.orBetter(&got.choice), worse(obstacle, got.reason)
+		best, obstacle = better(best, got), worse(obstacle, got.reason)
 	}
 	return best, obstacle
 }
 
-// note keeps an attempt for the decision record.
-func (d *decider) note(rule *boundRule, got *attempt) {
-	if d.tries != nil {
-		d.tries = append(d.tries, tried{d.slot, d.at, rule, *got})
-	}
+// A tried is one rule's part in a decision, as it is decided by and recorded.
+type tried struct {
+	slot int // the beacon's, by number
+	at   ruleAt
+	rule *boundRule
+	// winner is the rule whose answer it is, nil when it gave none: rule itself, or
+	// of the rules without code, which are tried together, the one that won.
+	winner  *boundRule
+	variant *variant // the winner's
+	reason  Reason
+	view    int // of d.views, -1 when the rule did not run
+	answer  Answer
 }
 
-// orBetter returns the better of two answers of one rung: by score, then
-// priority, then order. A choice without a rule is no answer.
-func (c choice) orBetter(next *choice) choice {
-	if next.rule == nil || c.rule != nil && !next.beats(&c) {
-		return c
-	}
-	return *next
+// begins notes that a rule is tried. What it returns stays readable when others are
+// noted, and is to be written before.
+func (d *decider) begins(rule *boundRule) *tried {
+	d.tries = append(d.tries, tried{slot: d.slot, at: d.at, rule: rule, view: -1})
+	return &d.tries[len(d.tries)-1]
 }
 
-func (c *choice) beats(best *choice) bool {
+// better returns the better of two answers of one rung: by score, then priority, then
+// order. No answer is worse than any.
+func better(best, next *tried) *tried {
+	if next.winner != nil && (best == nil || next.winner.beats(next.answer.Score, best.winner, best.answer.Score)) {
+		return next
+	}
+	return best
+}
+
+// beats reports whether an answer of the rule takes the place of another's.
+func (b *boundRule) beats(score int64, best *boundRule, bestScore int64) bool {
 	switch {
-	case c.answer.Score != best.answer.Score:
-		return c.answer.Score > best.answer.Score
-	case c.rule.spec.Priority != best.rule.spec.Priority:
-		return c.rule.spec.Priority > best.rule.spec.Priority
+	case score != bestScore:
+		return score > bestScore
+	case b.spec.Priority != best.spec.Priority:
+		return b.spec.Priority > best.spec.Priority
 	}
-	return c.rule.order < best.rule.order
+	return b.order < best.order
 }
 
 // try runs one rule on what it declared ∩ what was granted.
-func (d *decider) try(rule *boundRule) attempt {
-	got := attempt{view: -1}
+func (d *decider) try(got *tried) {
+	rule := got.rule
 	switch {
 	case !d.granted.Has(rule.needs):
 		got.reason = ReasonNoConsent
-		return got
+		return
 	case !d.rolledOut(rule):
 		got.reason = ReasonNoAnswer
-		return got
+		return
 	case d.fuel > maxDecideFuel:
 		got.reason = ReasonBudget
-		return got
+		return
 	case d.then != nil && d.then.notRun(d.at):
 		got.reason = ReasonFailed
-		return got
+		return
 	}
 	got.view = d.view(rule.mask.And(d.allowed))
 	answer, err := rule.rule.Choose(&d.views[got.view], rule.role)
@@ -360,10 +363,9 @@ func (d *decider) try(rule *boundRule) attempt {
 	default:
 		v := rule.variants[answer.Variant-1]
 		if got.reason = d.holdBack(rule, v, answer.Variant, d.itemsOf(v, answer.Items)); got.reason == ReasonDefault {
-			got.choice, got.reason = choice{rule, v, answer}, ReasonRule
+			got.winner, got.variant, got.reason = rule, v, ReasonRule
 		}
 	}
-	return got
 }
 
 // view returns the number of the view of a set of fields, shared by all rules
@@ -381,46 +383,32 @@ func (d *decider) view(mask Mask) int {
 	}
 	at := len(d.views) - 1
 	v := &d.views[at]
-	v.become(View{visit: &d.visit, values: d.values, mask: mask, granted: d.granted})
+	v.show(&d.visit, d.values, &mask, d.granted)
 	return at
 }
 
-// text is a variant's text in the page's language.
-func (d *decider) text(v *variant) text {
-	lang := d.visit.Page.Lang
-	if lang == "" {
-		lang = d.visit.Lang
-	}
-	t, ok := v.texts[lang]
-	if !ok {
-		t = v.texts[d.release.doc.Settings.Languages[0]]
-	}
-	return t
-}
-
-// answer is the decision for a chosen variant, with at most limit items where a
+// answer makes the decision for the best answer, with at most limit items where a
 // rule chose items; 0 is all of them.
-func (d *decider) answer(s *slot, c *choice, limit int, why *Why) Decision {
-	t := d.text(c.variant)
-	because := c.rule.spec.Because[t.lang] // the site's words are in the page's language
+func (d *decider) answer(s *slot, best *tried, limit int, decision *Decision) {
+	rule, v := best.winner, best.variant
+	t := &v.texts[d.lang]
+	because := rule.spec.Because[t.lang] // the site's words are in the page's language
 	if because == "" {
-		because = c.answer.Because
+		because = best.answer.Because
 	}
-	decision := Decision{
-		Slot: s.name, Variant: c.variant.name, Kind: s.kind, Lang: t.lang, Dir: t.dir,
-		Reason: ReasonRule, Rule: c.rule.id, Campaign: c.rule.spec.Campaign, Because: because, Content: t.content,
-	}
-	if items := d.itemsOf(c.variant, c.answer.Items); s.kind == KindItems && len(items) > 0 {
-		if may := d.promotable(items); len(c.answer.Items) > 0 || len(may) < len(items) {
+	decision.Slot, decision.Variant, decision.Kind, decision.Lang, decision.Dir = s.name, v.name, s.kind, t.lang, t.dir
+	decision.Reason, decision.Rule, decision.Campaign, decision.Because = ReasonRule, rule.id, rule.spec.Campaign, because
+	decision.Content = t.content
+	if items := d.itemsOf(v, best.answer.Items); s.kind == KindItems && len(items) > 0 {
+		if may := d.promotable(items); len(best.answer.Items) > 0 || len(may) < len(items) {
 			if limit > 0 {
 				may = may[:min(limit, len(may))]
 			}
 			decision.Content = itemsContent(may)
 		}
 	} else if t.template != nil {
-		decision.Content = d.fill(t.template, why)
+		decision.Content = d.fill(t.template, decision.Why)
 	}
-	return decision
 }
 
 // itemsOf are the items that a variant shows: those that its rule chose, else those that
@@ -429,8 +417,7 @@ func (d *decider) itemsOf(v *variant, chosen []AnswerItem) []AnswerItem {
 	if len(chosen) > 0 || !v.lists {
 		return chosen
 	}
-	t := d.text(v)
-	return t.items
+	return v.texts[d.lang].items
 }
 
 // fill returns a template's content with what the visitor granted of the fields it
@@ -454,12 +441,19 @@ func itemsContent(items []AnswerItem) json.RawMessage {
 	return out
 }
 
-// worse returns the reason that tells more about why a slot has no answer.
+// obstacles are the reasons why a slot has no answer, those that tell more higher.
+var obstacles = [len(reasonNames)]uint8{
+	ReasonNoAnswer: 1, ReasonNoConsent: 2, ReasonCapped: 3, ReasonSuppressed: 4, ReasonBudget: 5, ReasonFailed: 6,
+}
+
+// worse returns the reason that tells more about why a slot has no answer, ReasonDefault
+// where neither is an obstacle.
 func worse(a, b Reason) Reason {
-	for _, r := range [...]Reason{ReasonFailed, ReasonBudget, ReasonSuppressed, ReasonCapped, ReasonNoConsent, ReasonNoAnswer} {
-		if a == r || b == r {
-			return r
-		}
+	if obstacles[b] > obstacles[a] {
+		a = b
 	}
-	return ReasonDefault
+	if obstacles[a] == 0 {
+		return ReasonDefault
+	}
+	return a
 }

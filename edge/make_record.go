@@ -52,22 +52,6 @@ const (
 	maxUnpacked = 1 << 20
 )
 
-// An attempt is one rule's part in a decision.
-type attempt struct {
-	choice choice // without a rule when it gave no answer
-	reason Reason
-	view   int // of d.views, -1 when the rule did not run
-	answer Answer
-}
-
-// A tried is an attempt as a record keeps it.
-type tried struct {
-	slot int
-	at   ruleAt
-	rule *boundRule
-	attempt
-}
-
 // makeRecord builds the beacon's decision record where measure is granted. It
 // holds what the rules saw, which is what was declared and granted.
 func (e *Engine) makeRecord(d *decider, r *Request, out *Outcome) {

@@ -117,11 +117,10 @@ func (e *Engine) compilePreview(site, id string) *Release {
 	return release
 }
 
-// previewed is a decision of a preview: it says so and carries no id, so that
+// previewed makes it a decision of a preview: it says so and carries no id, so that
 // nobody can count it.
-func previewed(d Decision) Decision {
+func (d *Decision) previewed() {
 	if d.Reason == ReasonRule {
 		d.Reason = ReasonPreview
 	}
-	return d
 }

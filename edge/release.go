@@ -299,8 +299,8 @@ func markOf(module, settings [32]byte) uint64 {
 type variant struct {
 	name string
 	period
-	texts    map[string]text
-	reads    Mask // the fields that the texts name
+	texts    []text // by the number of the site's language
+	reads    Mask   // the fields that the texts name
 	promotes []string
 	lists    bool // its content is of items
 	limit    *limit
@@ -330,6 +330,12 @@ func (r *Release) KeepProfiles() time.Duration { return r.keep }
 // Languages returns the site's languages, fallback first. It must not be
 // changed.
 func (r *Release) Languages() []string { return r.doc.Settings.Languages }
+
+// language returns the number of a language among the site's, the first's for one that
+// is none of them.
+func (r *Release) language(name string) int {
+	return max(0, slices.Index(r.doc.Settings.Languages, name))
+}
 
 // AllowsOrigin reports whether an origin may send beacons to the site.
 func (r *Release) AllowsOrigin(origin string) bool {

@@ -107,7 +107,8 @@ func (r *Release) Replay(record []byte, id string, decode RecordDecoder) (*Repla
 		}
 		d.slot, d.then = i, then
 		from := len(d.tries)
-		now := d.walk(s, s.ladder, 0, nil)
+		var now Decision
+		d.walk(s, s.ladder, 0, &now)
 		shown := ReplayedDecision{
 			Asked: then.has(id), Slot: then.slot,
 			Then:  ReplayedShown{then.variant, then.reason.String(), then.rule},
@@ -126,7 +127,7 @@ func (r *Release) Replay(record []byte, id string, decode RecordDecoder) (*Repla
 
 // decider returns a work space in which every view is the recorded one.
 func (p *parsedRecord) decider(r *Release, decode RecordDecoder) (*decider, error) {
-	d := &decider{tries: []tried{}}
+	d := &decider{}
 	d.begin(r, p.Granted, false)
 	d.visit = Visit{Site: r.Site(), Now: p.At}
 	own := make([]Type, len(r.own))
@@ -155,7 +156,7 @@ func (p *parsedRecord) decider(r *Release, decode RecordDecoder) (*decider, erro
 		d.views = append(d.views, view)
 	}
 	for i := range p.decisions {
-		d.asked = append(d.asked, BeaconSlot{Name: p.decisions[i].slot})
+		d.slots = append(d.slots, r.slots[p.decisions[i].slot])
 	}
 	return d, nil
 }

@@ -25,8 +25,9 @@ func (e *Engine) Review(b *Beacon, r *Request, out *Outcome) error {
 	out.DropState = false
 	release.fillOwn(&d.visit, nil, nil, d.granted)
 	release.fillCounts(&d.visit, nil)
-	for i, want := range b.Slots {
-		out.Decisions = append(out.Decisions, d.decide(i, want, r))
+	for i := range b.Slots {
+		out.Decisions = append(out.Decisions, Decision{})
+		d.decide(i, &b.Slots[i], r, &out.Decisions[i])
 	}
 	return nil
 }

@@ -46,13 +46,13 @@ func (r *Release) Sample(s *SampleVisit, slots []string) ([]SampledDecision, err
 		if r.slots[name] == nil {
 			return nil, fmt.Errorf("slot %q: no such slot", name)
 		}
-		d.asked = append(d.asked, BeaconSlot{Name: name})
+		d.slots = append(d.slots, r.slots[name])
 	}
 	out := make([]SampledDecision, 0, len(slots))
-	for i, name := range slots {
-		s := r.slots[name]
+	for i, s := range d.slots {
 		d.slot = i
-		shown := d.walk(s, s.ladder, 0, &Why{Tried: []Try{}})
+		shown := Decision{Why: &Why{Tried: []Try{}}}
+		d.walk(s, s.ladder, 0, &shown)
 		out = append(out, SampledDecision{
 			Slot: shown.Slot, Variant: shown.Variant, Kind: shown.Kind.String(), Lang: shown.Lang, Dir: shown.Dir,
 			Reason: shown.Reason.String(), Rule: shown.Rule, Campaign: shown.Campaign, Because: shown.Because,
@@ -95,7 +95,7 @@ func (r *Release) sampler(s *SampleVisit) (*decider, error) {
 	}
 	d := &decider{passing: passing{values: values}}
 	d.begin(r, consent.Purposes(s.Granted)&consent.All, true)
-	d.tries = nil // nothing of it is recorded
 	d.visit = Visit{Site: r.Site(), Now: now, Lang: values[FieldLang].Str, Page: Page{Lang: page.Str}}
+	d.lang = r.language(orElse(page.Str, values[FieldLang].Str))
 	return d, nil
 }

@@ -63,21 +63,19 @@ func (t *shadowTally) add(live, shadow *Decision) {
 }
 
 // compareShadows walks the ladders that shadow rules would give the beacon's
-// slots and counts what they would change. Nothing of it is shown or kept.
+// slots and counts what they would change. Nothing of it is shown or kept: it is called
+// once the record is made.
 func (d *decider) compareShadows(slots []BeaconSlot, decisions []Decision, r *Request) {
 	if r.Bot || r.Ahead || r.OverQuota {
 		return
 	}
-	tries := d.tries
-	d.tries = nil // what is only compared is not recorded
-	defer func() { d.tries = tries }()
 	d.fuel, d.promised = 0, d.promised[:0]
-	for i, want := range slots {
-		s, ok := d.release.slots[want.Name]
-		if !ok || s.shadow == nil || asked(slots[:i], want.Name) >= 0 {
+	for i, s := range d.slots {
+		if s == nil || s.shadow == nil || slices.Contains(d.slots[:i], s) {
 			continue
 		}
-		shadow := d.walk(s, s.shadow, want.Limit, nil)
+		var shadow Decision
+		d.walk(s, s.shadow, slots[i].Limit, &shadow)
 		s.tally.add(&decisions[i], &shadow)
 	}
 }

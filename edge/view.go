@@ -51,6 +51,16 @@ func (m Mask) AndNot(o Mask) Mask {
 	return m
 }
 
+// meets reports whether a field is in both m and o.
+func (m *Mask) meets(o *Mask) bool {
+	for i := range m {
+		if m[i]&o[i] != 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // Next returns the smallest field of m that is at least n, or -1.
 func (m Mask) Next(n FieldNumber) FieldNumber {
 	for w := int(n >> 6); w < len(m); w++ {
@@ -96,7 +106,7 @@ func NewView(visit *Visit, declared Mask, granted consent.Purposes) *View {
 // Reuse makes v a view of what other is a view of, encoded anew in v's own memory:
 // for who asks rules about visit after visit. The views share nothing else.
 func (v *View) Reuse(other *View) {
-	v.become(View{visit: other.visit, values: other.values, mask: other.mask, granted: other.granted})
+	v.show(other.visit, other.values, &other.mask, other.granted)
 }
 
 // Mask returns the fields the view allows, whether or not they have a value.
@@ -162,10 +172,10 @@ func (v *View) isPart(value *Value) bool {
 	return false
 }
 
-// become makes v another view, with the memory that it has.
-func (v *View) become(other View) {
-	other.record, other.value = v.record[:0], v.value
-	*v = other
+// show makes v another view, with the memory that it has.
+func (v *View) show(visit *Visit, values []Value, mask *Mask, granted consent.Purposes) {
+	v.visit, v.values, v.mask, v.granted = visit, values, *mask, granted
+	v.record, v.encoded = v.record[:0], false
 }
 
 // free forgets everything of the visit and keeps the memory.
@@ -174,7 +184,8 @@ func (v *View) free() {
 	clear(list)
 	clear(items)
 	clear(entries)
-	*v = View{record: v.record[:0], value: Value{List: list, Items: items, Map: entries}}
+	v.show(nil, nil, &Mask{}, 0)
+	v.value = Value{List: list, Items: items, Map: entries}
 }
 
 // Record returns the view's encoded form, made by encode on first use and
