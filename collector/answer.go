@@ -3,7 +3,6 @@
 package collector
 
 import (
-	"encoding/json"
 	"strconv"
 
 	"github.com/nearside/nearside/edge"
@@ -37,20 +36,18 @@ func (a *answer) isEmpty() bool {
 		len(a.refused) == 0 && a.kept && a.outcome.State == "" && !a.forgetState && a.outcome.Identify == ""
 }
 
-// appendJSON appends the answer. Of the engine's values only explanations are
-// encoded by encoding/json; content is JSON already.
+// appendJSON appends the answer.
 func (a *answer) appendJSON(b []byte) []byte {
 	o := a.outcome
 	b = append(b, `{"v":1,"granted":`...)
 	b = strconv.AppendUint(b, uint64(o.Verdict.Granted), 10)
 	b = append(b, `,"decisions":[`...)
 	for i := range o.Decisions {
-		b = appendDecision(comma(b, i), &o.Decisions[i], a.html)
+		b = o.Decisions[i].AppendJSON(comma(b, i), a.html)
 	}
 	b = append(b, ']')
 	if a.forgetState || a.carriesState && o.State != "" {
-		b = append(b, `,"state":`...)
-		b = edge.AppendString(b, o.State)
+		b = append(append(append(b, `,"state":"`...), o.State...), '"') // in base64url
 	}
 	b = appendText(b, `,"cookie":`, a.cookie)
 	if o.Identify != "" {
@@ -87,40 +84,6 @@ func (a *answer) appendJSON(b []byte) []byte {
 			b = append(appendText(b, `,"field":`, a.refused[i].Field), '}')
 		}
 		b = append(b, ']')
-	}
-	return append(b, '}')
-}
-
-func appendDecision(b []byte, d *edge.Decision, html bool) []byte {
-	b = append(b, '{')
-	if d.ID != "" {
-		b = append(b, `"id":`...)
-		b = append(edge.AppendString(b, d.ID), ',')
-	}
-	b = append(b, `"slot":`...)
-	b = edge.AppendString(b, d.Slot)
-	b = appendText(b, `,"variant":`, d.Variant)
-	b = appendText(b, `,"kind":`, d.Kind.String())
-	b = appendText(b, `,"lang":`, d.Lang)
-	b = appendText(b, `,"dir":`, d.Dir)
-	b = appendText(b, `,"reason":`, d.Reason.String())
-	b = appendText(b, `,"rule":`, d.Rule)
-	b = appendText(b, `,"because":`, d.Because)
-	text, isHTML := "", false
-	if html {
-		text, isHTML = d.HTML()
-	}
-	if isHTML {
-		b = append(b, `,"html":`...)
-		b = edge.AppendString(b, text)
-	} else if len(d.Content) > 0 {
-		b = append(b, `,"content":`...)
-		b = append(b, d.Content...)
-	}
-	if d.Why != nil {
-		if why, err := json.Marshal(d.Why); err == nil {
-			b = append(append(b, `,"why":`...), why...)
-		}
 	}
 	return append(b, '}')
 }

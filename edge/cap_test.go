@@ -107,6 +107,7 @@ func (s *shopper) send(b *edge.Beacon, r *edge.Request) {
 	if err := s.engine.Decide(b, r, &s.out); err != nil {
 		s.t.Fatal(err)
 	}
+	checkWire(s.t, s.out.Decisions)
 	switch {
 	case s.out.State != "":
 		s.state = string(bytes.Clone([]byte(s.out.State)))

@@ -219,6 +219,7 @@ func (c *decisionCase) run(t *testing.T) caseWant {
 	if err := engine.Decide(beacon, request, &out); err != nil {
 		t.Fatal(err)
 	}
+	checkWire(t, out.Decisions)
 	return summary(t, &out)
 }
 

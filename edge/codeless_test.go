@@ -200,6 +200,7 @@ func decideSlots(t testing.TB, engine *edge.Engine, slots ...string) *edge.Outco
 	if err := engine.Decide(beacon, request, out); err != nil {
 		t.Fatal(err)
 	}
+	checkWire(t, out.Decisions)
 	return out
 }
 

@@ -76,6 +76,7 @@ func (c *compiler) candidates(s *slot, spec *SlotSpec, variants map[string]*vari
 		from := &spec.Ladder[at.Rung].Rules[at.Rule]
 		if at.Show == 0 {
 			rule = &boundRule{id: from.Name, spec: *from, order: at.Rule, campaign: c.release.campaigns[from.Campaign]}
+			rule.say()
 			if many := len(from.Show); many > 1 {
 				key := eventKey(ShowSalt(s.name, from.Name))
 				s.weighted = append(s.weighted, weighted{from.Name, key, n, n + many})

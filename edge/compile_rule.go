@@ -94,7 +94,7 @@ func (c *compiler) slots(variants map[string]map[string]*variant) {
 			c.bad("slots: %q is taken or not lower-case words joined by dashes", spec.Name)
 			continue
 		}
-		s := &slot{name: spec.Name, kind: kind}
+		s := &slot{name: spec.Name, kind: kind, look: string(appendLook(nil, spec.Name, "", KindDefault, &text{}))}
 		c.ladder(s, spec, variants[spec.Name])
 		r.slots[spec.Name] = s
 	}
@@ -209,6 +209,7 @@ func (c *compiler) bind(slotName string, spec RuleSpec, variants map[string]*var
 		}
 		b.mask = b.mask.With(n)
 	}
+	b.say()
 	ok = c.rollOut(at, slotName, &b, variants)
 	return b, ok
 }

@@ -106,6 +106,7 @@ func (c *compiler) texts(at string, kind Kind, spec *Variant) []text {
 			continue
 		}
 		t := text{lang: lang, dir: direction(lang)}
+		t.look = string(appendLook(nil, spec.Slot, spec.Name, kind, &t))
 		if t.template, t.content, err = c.release.newTemplate(kind, wire); err != nil {
 			c.bad("variants: %s: %s: %w", at, lang, err)
 		}

@@ -232,7 +232,7 @@ func (d *decider) decide(number int, want *BeaconSlot, r *Request, decision *Dec
 		decision.Why = &Why{Tried: []Try{}}
 	}
 	if r.Bot || r.OverQuota {
-		decision.Slot, decision.Reason = s.name, ReasonBot
+		decision.Slot, decision.Reason, decision.look = s.name, ReasonBot, s.look
 		if !r.Bot {
 			decision.Reason = ReasonBudget
 		}
@@ -261,7 +261,7 @@ func (d *decider) walk(s *slot, ladder []rung, limit int, decision *Decision) {
 	if why != nil {
 		why.Rung = "default"
 	}
-	decision.Slot, decision.Reason = s.name, obstacle
+	decision.Slot, decision.Reason, decision.look = s.name, obstacle, s.look
 }
 
 // climb runs a rung's rules and returns the best answer, or nil and the reason there
@@ -392,13 +392,9 @@ func (d *decider) view(mask Mask) int {
 func (d *decider) answer(s *slot, best *tried, limit int, decision *Decision) {
 	rule, v := best.winner, best.variant
 	t := &v.texts[d.lang]
-	because := rule.spec.Because[t.lang] // the site's words are in the page's language
-	if because == "" {
-		because = best.answer.Because
-	}
 	decision.Slot, decision.Variant, decision.Kind, decision.Lang, decision.Dir = s.name, v.name, s.kind, t.lang, t.dir
-	decision.Reason, decision.Rule, decision.Campaign, decision.Because = ReasonRule, rule.id, rule.spec.Campaign, because
-	decision.Content = t.content
+	decision.Content, decision.look = t.content, t.look
+	rule.explains(decision, t.lang, best.answer.Because) // in the page's language, as far as the site has words
 	if items := d.itemsOf(v, best.answer.Items); s.kind == KindItems && len(items) > 0 {
 		if may := d.promotable(items); len(best.answer.Items) > 0 || len(may) < len(items) {
 			if limit > 0 {

@@ -51,6 +51,10 @@ type Decision struct {
 	Content json.RawMessage
 	// Why is the explanation, nil unless it was asked for and allowed.
 	Why *Why
+
+	// look and cause are what AppendJSON writes of the members above in two parts, where
+	// that was made when the release was published: up to Dir, and from Reason to Because.
+	look, cause string
 }
 
 // A Why explains a decision: what was tried in which order, what each rule saw

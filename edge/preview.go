@@ -121,6 +121,6 @@ func (e *Engine) compilePreview(site, id string) *Release {
 // nobody can count it.
 func (d *Decision) previewed() {
 	if d.Reason == ReasonRule {
-		d.Reason = ReasonPreview
+		d.Reason, d.cause = ReasonPreview, ""
 	}
 }

@@ -66,6 +66,7 @@ func look(t *testing.T, engine *edge.Engine, token string) *edge.Outcome {
 	if err := engine.Decide(beacon, request, out); err != nil {
 		t.Fatal(err)
 	}
+	checkWire(t, out.Decisions)
 	return out
 }
 

@@ -236,6 +236,7 @@ type ownField struct {
 type slot struct {
 	name   string
 	kind   Kind
+	look   string // of a default, see Decision
 	ladder []rung
 	// candidates are those of the slot's rules without code, by number, weighted the rules
 	// among them that choose by weight; number is the slot's in the compiled rules, and
@@ -272,6 +273,9 @@ type boundRule struct {
 	order    int        // in its rung
 	variants []*variant // by the answer's number − 1
 	campaign *campaign  // nil without one
+	// said are the site's words for why, and wire is that without any; see Decision.cause.
+	said []saying
+	wire string
 }
 
 // A ruleMade is what a rule was made of.
@@ -309,6 +313,7 @@ type variant struct {
 // A text is content in one language.
 type text struct {
 	lang, dir string
+	look      string          // see Decision
 	content   json.RawMessage // nil where there is a template
 	template  *template       // nil where the text names no field
 	items     []AnswerItem    // those that content of kind items lists
