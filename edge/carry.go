@@ -99,12 +99,12 @@ func (e *Engine) isErased(key [16]byte, site string, at time.Time) bool {
 
 // beginState begins the visitor's state anew.
 func (e *Engine) beginState(d *decider, r *Request) {
-	d.space.state.begin(r.Now)
-	d.space.state.Epoch = d.live.doc.Settings.StateEpoch
+	s := d.space.begin(r.Now)
+	s.Epoch = d.live.doc.Settings.StateEpoch
 	if r.Profile != "" && !r.Identified {
-		d.space.state.Visitor, d.space.state.Customer = e.sealer.profileID(d.release.Site(), r.Profile), true
+		s.Visitor, s.Customer = e.sealer.profileID(d.release.Site(), r.Profile), true
 	}
-	d.visit.State, d.changed, d.isNew = &d.space.state, true, true
+	d.visit.State, d.changed, d.isNew = s, true, true
 }
 
 // historyNeeds returns what a state's history needs to be read: what came from a

@@ -50,19 +50,8 @@ func (e *Engine) Decide(b *Beacon, r *Request, out *Outcome) error {
 		e.sealState(d, out)
 	}
 
-	for i, s := range d.slots {
-		if at := slices.Index(d.slots[:i], s); s != nil && at >= 0 {
-			out.Decisions = append(out.Decisions, out.Decisions[at]) // a page has a slot once
-			continue
-		}
-		out.Decisions = append(out.Decisions, Decision{})
-		decision := &out.Decisions[i]
-		d.decide(i, &b.Slots[i], r, decision)
-		if isPreview {
-			decision.previewed()
-		} else {
-			e.sign(out, decision, release, r.Now)
-		}
+	if len(d.slots) > 0 {
+		e.decideSlots(d, b.Slots, r, out)
 	}
 	if isPreview {
 		return nil // a colleague's look is not counted, recorded or compared
@@ -88,6 +77,26 @@ func (e *Engine) arrive(d *decider, release *Release, b *Beacon, r *Request, out
 	d.lang = release.language(orElse(r.PageLang, r.Lang))
 	d.visit.Source.Channel = r.Source.ChannelFor(d.granted)
 	d.visit.place(place.Coarsen(d.granted), release.zone)
+}
+
+// decideSlots decides the beacon's slots.
+func (e *Engine) decideSlots(d *decider, slots []BeaconSlot, r *Request, out *Outcome) {
+	sealing := e.sealer.sealing(sealedDecision, d.release.Site())
+	for i, s := range d.slots {
+		if at := slices.Index(d.slots[:i], s); s != nil && at >= 0 {
+			out.Decisions = append(out.Decisions, out.Decisions[at]) // a page has a slot once
+			continue
+		}
+		out.Decisions = append(out.Decisions, Decision{})
+		decision := &out.Decisions[i]
+		d.decide(i, &slots[i], r, decision)
+		if d.isPreview {
+			decision.previewed()
+		} else {
+			sealing.sign(out, decision, d.release, r.Now)
+		}
+	}
+	sealBuffers.Put(sealing.buf)
 }
 
 // A decider is one request's work space: what is of the request, and memory that

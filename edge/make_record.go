@@ -81,7 +81,7 @@ func (e *Engine) makeRecord(d *decider, r *Request, out *Outcome) {
 		b = appendPacked(v.mask.appendWords(b), v.record)
 		unpacked += len(v.record)
 	}
-	b = d.appendDecisions(b, out.Decisions, rules)
+	b = d.appendDecisions(b, out.Decisions)
 	out.recordSpace = b
 	if len(b) > MaxRecordBytes || unpacked > maxUnpacked {
 		return
@@ -92,34 +92,33 @@ func (e *Engine) makeRecord(d *decider, r *Request, out *Outcome) {
 
 // appendDecisions appends the decisions that the release had a slot for, each
 // slot's once.
-func (d *decider) appendDecisions(b []byte, decisions []Decision, rules []*boundRule) []byte {
+func (d *decider) appendDecisions(b []byte, decisions []Decision) []byte {
 	count := 0
-	for i := range decisions {
-		if isRecorded(decisions, i) {
+	for i := range d.slots {
+		if d.isDecided(i) {
 			count++
 		}
 	}
 	b = binary.AppendUvarint(b, uint64(count))
+	tries := d.tries // in the order of the slots
 	for i := range decisions {
-		if !isRecorded(decisions, i) {
+		if !d.isDecided(i) {
 			continue
 		}
 		decision := &decisions[i]
 		b = append(appendSized(b, decision.Slot), byte(decision.Reason))
 		b = appendSized(appendSized(b, decision.Variant), decision.Rule)
 		b = appendSized(b, decision.ID[:decisionKeyChars])
-		var tries []tried
-		if from := slices.IndexFunc(d.tries, func(t tried) bool { return t.slot == i }); from >= 0 {
-			for tries = d.tries[from:]; tries[len(tries)-1].slot != i; {
-				tries = tries[:len(tries)-1]
-			}
+		n := 0
+		for n < len(tries) && tries[n].slot == i {
+			n++
 		}
-		b = binary.AppendUvarint(b, uint64(len(tries)))
-		held := d.holding.of(d.release.slots[decision.Slot]).sum()
-		for j := range tries {
+		b = binary.AppendUvarint(b, uint64(n))
+		held := d.holding.of(d.slots[i]).sum()
+		for j := range tries[:n] {
 			t := &tries[j]
 			b = append(b, byte(t.at.rung), byte(t.at.rule))
-			b = binary.AppendUvarint(b, uint64(slices.Index(rules, t.rule)))
+			b = binary.AppendUvarint(b, uint64(slices.Index(d.rules, t.rule)))
 			b = binary.AppendUvarint(b, uint64(t.view+1))
 			output := held
 			if t.at.rule != codelessPlace {
@@ -127,6 +126,7 @@ func (d *decider) appendDecisions(b []byte, decisions []Decision, rules []*bound
 			}
 			b = d.appendAnswer(b, t, output)
 		}
+		tries = tries[n:]
 	}
 	return b
 }
@@ -182,11 +182,11 @@ func (m *Mask) appendWords(b []byte) []byte {
 	return b
 }
 
-// isRecorded reports whether a decision is of a slot of the release, and the
-// first of its slot.
-func isRecorded(decisions []Decision, i int) bool {
-	id := decisions[i].ID
-	return id != "" && !slices.ContainsFunc(decisions[:i], func(d Decision) bool { return d.ID == id })
+// isDecided reports whether one of the beacon's slots, by number, is one of the release
+// and the first of its name.
+func (d *decider) isDecided(i int) bool {
+	s := d.slots[i]
+	return s != nil && !slices.Contains(d.slots[:i], s)
 }
 
 func appendSized[T string | []byte](b []byte, text T) []byte {

@@ -19,25 +19,20 @@ const (
 // appendPacked appends src, packed.
 func appendPacked(dst, src []byte) []byte {
 	dst = binary.AppendUvarint(dst, uint64(len(src)))
-	for len(src) >= packWord {
-		zero := words(src, true)
-		src = src[zero*packWord:]
-		kept := words(src, false)
-		dst = append(append(dst, byte(zero), byte(kept)), src[:kept*packWord]...)
-		src = src[kept*packWord:]
+	whole := len(src) / packWord * packWord
+	for at := 0; at < whole; {
+		from := at
+		for most := min(whole, from+packMost*packWord); at < most && binary.LittleEndian.Uint64(src[at:]) == 0; {
+			at += packWord
+		}
+		zero := (at - from) / packWord
+		from = at
+		for most := min(whole, from+packMost*packWord); at < most && binary.LittleEndian.Uint64(src[at:]) != 0; {
+			at += packWord
+		}
+		dst = append(append(dst, byte(zero), byte((at-from)/packWord)), src[from:at]...)
 	}
-	return append(dst, src...)
-}
-
-// words returns how many words b begins with that are zero or are not, at most
-// packMost.
-func words(b []byte, zero bool) int {
-	n := 0
-	for n < packMost && len(b) >= packWord && (binary.LittleEndian.Uint64(b) == 0) == zero {
-		b = b[packWord:]
-		n++
-	}
-	return n
+	return append(dst, src[whole:]...)
 }
 
 // packed reads what appendPacked wrote, of at most most bytes.

@@ -181,26 +181,34 @@ func (b *sealBuffer) binding(number, use byte, site string) []byte {
 	return append(append(b.bound[:0], sealVersion, number, use), site...)
 }
 
-// appendSealed appends plain, sealed for a use and a site. plain has at most
-// maxSealedPlain bytes and site at most MaxSiteBytes.
-func (s *Sealer) appendSealed(dst []byte, use byte, site string, plain []byte) []byte {
-	buf := sealBuffers.Get().(*sealBuffer)
-	dst = s.appendSealedIn(buf, dst, use, site, append(buf.plain[:0], plain...))
-	sealBuffers.Put(buf)
-	return dst
+// A sealing seals texts for one use and one site, one after the other, with the key that
+// sealed when it began.
+type sealing struct {
+	buf    *sealBuffer // from the pool, to which whoever is done gives it back
+	aead   cipher.AEAD
+	number byte
+	bound  []byte
 }
 
-// appendSealedIn is appendSealed in a work space, whose plain is where plain may be.
-func (s *Sealer) appendSealedIn(buf *sealBuffer, dst []byte, use byte, site string, plain []byte) []byte {
-	ring := s.current()
-	out := buf.appendNonce(append(buf.raw[:0], sealVersion, ring.seals))
-	out = ring.keys[ring.seals].aead.Seal(out, out[2:], plain, buf.binding(ring.seals, use, site))
+// sealing begins one. site has at most MaxSiteBytes.
+func (s *Sealer) sealing(use byte, site string) sealing {
+	ring, buf := s.current(), sealBuffers.Get().(*sealBuffer)
+	return sealing{buf, ring.keys[ring.seals].aead, ring.seals, buf.binding(ring.seals, use, site)}
+}
+
+// append appends plain, sealed. It has at most maxSealedPlain bytes and is best in the
+// buffer's plain: else it escapes.
+func (s *sealing) append(dst, plain []byte) []byte {
+	out := s.buf.appendNonce(append(s.buf.raw[:0], sealVersion, s.number))
+	out = s.aead.Seal(out, out[2:], plain, s.bound)
 	return appendSealText(dst, out)
 }
 
-// seal returns what appendSealed appends.
+// seal returns plain, sealed for a use and a site.
 func (s *Sealer) seal(use byte, site string, plain []byte) string {
-	return string(s.appendSealed(nil, use, site, plain))
+	sealing := s.sealing(use, site)
+	defer sealBuffers.Put(sealing.buf)
+	return string(sealing.append(nil, plain))
 }
 
 // open returns what was sealed for a use and a site, appended to dst, which is memory

@@ -71,7 +71,7 @@ func (d *decider) compareShadows(slots []BeaconSlot, decisions []Decision, r *Re
 	}
 	d.fuel, d.promised = 0, d.promised[:0]
 	for i, s := range d.slots {
-		if s == nil || s.shadow == nil || slices.Contains(d.slots[:i], s) {
+		if !d.isDecided(i) || s.shadow == nil {
 			continue
 		}
 		var shadow Decision

@@ -269,11 +269,11 @@ func (s *Sealer) SealState(site string, state *State) string {
 
 // appendState appends the state sealed for a site.
 func (s *Sealer) appendState(dst []byte, site string, state *State) []byte {
-	buf := sealBuffers.Get().(*sealBuffer)
-	plain := appendState(buf.plain[:0], state)
-	dst = s.appendSealedIn(buf, dst, sealedState, site, plain)
+	sealing := s.sealing(sealedState, site)
+	plain := appendState(sealing.buf.plain[:0], state)
+	dst = sealing.append(dst, plain)
 	clear(plain)
-	sealBuffers.Put(buf)
+	sealBuffers.Put(sealing.buf)
 	return dst
 }
 
@@ -286,19 +286,31 @@ func (s *Sealer) OpenState(site, sealed string) (*State, error) {
 
 // A stateSpace is the memory of one state after another.
 type stateSpace struct {
-	state State
-	plain []byte // the state's texts are views of it
+	state  State
+	plain  []byte // the state's texts are views of it
+	isUsed bool   // there is something in it
+}
+
+// begin returns a state that begins now.
+func (s *stateSpace) begin(now time.Time) *State {
+	s.isUsed = true
+	s.state.begin(now)
+	return &s.state
 }
 
 // free forgets the state and keeps the memory.
 func (s *stateSpace) free() {
-	s.state.reset()
-	clear(s.plain)
+	if s.isUsed {
+		s.state.reset()
+		clear(s.plain)
+		s.isUsed = false
+	}
 }
 
 // openState is OpenState in a space: the state is valid until the space is used
 // again.
 func (s *Sealer) openState(space *stateSpace, site, sealed string) (*State, error) {
+	space.isUsed = true
 	plain, err := s.open(space.plain[:0], sealedState, site, sealed)
 	space.plain = plain
 	if err != nil {

@@ -140,18 +140,19 @@ func (v *Visit) latest(to *Value, timeOf func(*StateItem) Minute) {
 		return
 	}
 	var order [MaxStateItems]uint8
+	var times [MaxStateItems]Minute // by order
 	n := 0
 	items := v.State.Items
-	for i := range items {
+	for i := len(items) - 1; i >= 0; i-- { // mostly the latest first
 		at := timeOf(&items[i])
 		if at == 0 {
 			continue
 		}
 		j := n
-		for ; j > 0 && timeOf(&items[order[j-1]]) <= at; j-- {
-			order[j] = order[j-1]
+		for ; j > 0 && times[j-1] < at; j-- {
+			order[j], times[j] = order[j-1], times[j-1]
 		}
-		order[j] = uint8(i)
+		order[j], times[j] = uint8(i), at
 		n++
 	}
 	to.Type, to.List = TypeList, to.List[:0]

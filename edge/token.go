@@ -28,16 +28,15 @@ const decisionIDVersion = 1
 
 // sign gives a decision of an outcome its id. A slot the release does not have gets none:
 // nothing was shown on our word.
-func (e *Engine) sign(out *Outcome, d *Decision, release *Release, now time.Time) {
+func (s *sealing) sign(out *Outcome, d *Decision, release *Release, now time.Time) {
 	if d.Reason == ReasonUnknownSlot {
 		return
 	}
-	var space [64 + 4*(MaxNameBytes+1) + 33 + 16]byte // a rule is name@version
-	plain := append(space[:0], decisionIDVersion, byte(d.Reason))
+	plain := append(s.buf.plain[:0], decisionIDVersion, byte(d.Reason))
 	plain = binary.LittleEndian.AppendUint32(plain, uint32(now.Unix()))
 	plain = binary.AppendUvarint(plain, release.Number())
-	for _, s := range [...]string{d.Slot, d.Variant, d.Rule} {
-		plain = append(append(plain, byte(len(s))), s...)
+	for _, text := range [...]string{d.Slot, d.Variant, d.Rule} {
+		plain = append(append(plain, byte(len(text))), text...)
 	}
 	onWeb := out.surface == "" || out.surface == "web"
 	if d.Campaign != "" || !onWeb { // last, so that whoever does not know it reads the rest
@@ -47,7 +46,7 @@ func (e *Engine) sign(out *Outcome, d *Decision, release *Release, now time.Time
 		plain = append(append(plain, byte(len(out.surface))), out.surface...)
 	}
 	from := len(out.text)
-	out.text = e.sealer.appendSealed(out.text, sealedDecision, release.Site(), plain)
+	out.text = s.append(out.text, plain)
 	d.ID = textOf(out.text[from:])
 }
 
