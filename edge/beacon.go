@@ -125,12 +125,9 @@ func (b *Beacon) Reset() {
 	clear(b.Events)
 	clear(b.Slots)
 	clear(b.Shown)
-	*b = Beacon{
-		Page:    BeaconPage{Tags: b.Page.Tags[:0]},
-		Client:  BeaconClient{Langs: b.Client.Langs[:0]},
-		Consent: consent.Signals{GPPSections: b.Consent.GPPSections[:0]},
-		Events:  b.Events[:0],
-		Slots:   b.Slots[:0],
-		Shown:   b.Shown[:0],
-	}
+	tags, langs, sections := b.Page.Tags[:0], b.Client.Langs[:0], b.Consent.GPPSections[:0]
+	events, slots, shown := b.Events[:0], b.Slots[:0], b.Shown[:0]
+	*b = Beacon{} // in place: a literal with the lists would be copied
+	b.Page.Tags, b.Client.Langs, b.Consent.GPPSections = tags, langs, sections
+	b.Events, b.Slots, b.Shown = events, slots, shown
 }

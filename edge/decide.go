@@ -315,8 +315,10 @@ type tried struct {
 // begins notes that a rule is tried. What it returns stays readable when others are
 // noted, and is to be written before.
 func (d *decider) begins(rule *boundRule) *tried {
-	d.tries = append(d.tries, tried{slot: d.slot, at: d.at, rule: rule, view: -1})
-	return &d.tries[len(d.tries)-1]
+	d.tries = slices.Grow(d.tries, 1)[:len(d.tries)+1] // free left zeros there
+	got := &d.tries[len(d.tries)-1]
+	got.slot, got.at, got.rule, got.view = d.slot, d.at, rule, -1
+	return got
 }
 
 // better returns the better of two answers of one rung: by score, then priority, then

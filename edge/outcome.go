@@ -71,6 +71,9 @@ func (o *Outcome) Reset() {
 	clear(o.Decisions)
 	clear(o.Events)
 	clear(o.Rejected)
-	*o = Outcome{Decisions: o.Decisions[:0], Events: o.Events[:0], Rejected: o.Rejected[:0],
-		recordSpace: o.recordSpace[:0], eventSpace: o.eventSpace[:0], text: o.text[:0]}
+	decisions, events, rejected := o.Decisions[:0], o.Events[:0], o.Rejected[:0]
+	record, event, text := o.recordSpace[:0], o.eventSpace[:0], o.text[:0]
+	*o = Outcome{} // in place: a literal with the lists would be copied
+	o.Decisions, o.Events, o.Rejected = decisions, events, rejected
+	o.recordSpace, o.eventSpace, o.text = record, event, text
 }

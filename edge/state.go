@@ -129,7 +129,9 @@ func (s *State) begin(now time.Time) {
 func (s *State) reset() {
 	s.History.reset()
 	clear(s.ids)
-	*s = State{History: s.History, Counted: s.Counted[:0], Shown: s.Shown[:0], ids: s.ids[:0]}
+	history, counted, shown, ids := s.History, s.Counted[:0], s.Shown[:0], s.ids[:0]
+	*s = State{} // in place: a literal with the lists would be copied
+	s.History, s.Counted, s.Shown, s.ids = history, counted, shown, ids
 }
 
 // isEmpty reports whether nothing is in the history.

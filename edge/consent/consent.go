@@ -113,7 +113,8 @@ func (s *Signals) ReadsGPP() bool { return s.GPP != "" && gppApplies(s) }
 // Evaluate is the function Evaluate for strings that were read before. It never
 // allocates.
 func (a Answers) Evaluate(s *Signals, p *Policy, where Region, now time.Time) Verdict {
-	f := a.fold(s, p, where, now, nil)
+	var f folding
+	f.fold(a, s, p, where, now, nil)
 	return f.verdict
 }
 
@@ -127,20 +128,17 @@ type folding struct {
 // readings is how many signals may grant.
 const readings = int(ByRegion)
 
-// fold is all there is to decide. It appends each veto to notes, which may be nil.
-func (a Answers) fold(s *Signals, p *Policy, where Region, now time.Time, notes *[]Veto) folding {
+// fold is all there is to decide, into a zero folding. It appends each veto to notes,
+// which may be nil.
+func (f *folding) fold(a Answers, s *Signals, p *Policy, where Region, now time.Time, notes *[]Veto) {
 	place, today := where.class(), dayOf(now)
-	f := folding{
-		verdict: Verdict{Policy: stricter(place, s.PagePolicy)},
-		readings: [...]reading{
-			readTCF(s, a.TCF, p, today),
-			readGPP(s, a.GPP, p, place, today, notes),
-			readMode(s),
-			readOwner(s),
-			readRegion(p, place, s.PagePolicy),
-		},
-	}
+	f.readings[0].readTCF(s, a.TCF, p, today)
+	f.readings[1].readGPP(s, a.GPP, p, place, today, notes)
+	f.readings[2].readMode(s)
+	f.readings[3].readOwner(s)
+	f.readings[4].readRegion(p, place, s.PagePolicy)
 	v, vetoes := &f.verdict, gpcVetoes(s, p)
+	v.Policy = stricter(place, s.PagePolicy)
 	if notes != nil {
 		f.note(notes, vetoes)
 	}
@@ -154,7 +152,6 @@ func (a Answers) fold(s *Signals, p *Policy, where Region, now time.Time, notes 
 	v.Unresolved = v.Reason != ""
 	v.Vetoed = f.grants & vetoes
 	v.Granted = withNeeds(f.grants &^ vetoes & s.Claimed)
-	return f
 }
 
 // answered reports whether one of the readings from the i-th on holds an answer of
@@ -168,7 +165,8 @@ func (f *folding) answered(i int) bool {
 	return false
 }
 
-// A reading is what one signal says. The zero value says nothing.
+// A reading is what one signal says. The zero value says nothing. Its methods fill it
+// where it is: a verdict is made with every request, and copies of it were half the work.
 type reading struct {
 	authority Authority
 	// applies means that this signal speaks for the visitor, so that no signal

@@ -63,7 +63,8 @@ func Explain(s *Signals, p *Policy, where Region, now time.Time) Explanation {
 	var gpp GPPAnswer
 	s.read(p.TCF, &tcf, &gpp)
 	e := Explanation{Claimed: s.Claimed, Vetoes: []Veto{}}
-	f := Answers{&tcf, &gpp}.fold(s, p, where, now, &e.Vetoes)
+	var f folding
+	f.fold(Answers{&tcf, &gpp}, s, p, where, now, &e.Vetoes)
 	e.Verdict, e.Allowed = f.verdict, f.grants
 	for i := range f.readings {
 		r := &f.readings[i]

@@ -39,11 +39,11 @@ var modeRows = [...]struct {
 
 // readMode reads Consent Mode. Where TCF applies it is not consulted at all:
 // Google reads the TC string then, and leaves these values stale.
-func readMode(s *Signals) reading {
+func (r *reading) readMode(s *Signals) {
 	if !s.Mode.present() || tcfApplies(s) {
-		return reading{}
+		return
 	}
-	r := reading{authority: ByMode, applies: true, grants: Context}
+	r.authority, r.applies, r.grants = ByMode, true, Context
 	for i := range modeRows {
 		granted := true
 		for _, t := range modeRows[i].needs {
@@ -60,17 +60,13 @@ func readMode(s *Signals) reading {
 			r.grants |= modeRows[i].purposes
 		}
 	}
-	return r
 }
 
 // present reports whether the page set a type that means something here.
 func (m *Mode) present() bool {
-	for t, answer := range m {
-		if answer != Unset && ModeType(t) != SecurityStorage {
-			return true
-		}
-	}
-	return false
+	said := *m
+	said[SecurityStorage] = Unset
+	return said != Mode{}
 }
 
 // ParseMode sets in dst one member of the wire's "gcm" object, for example

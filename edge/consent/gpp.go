@@ -193,11 +193,11 @@ func isNoAnswer(id int) bool { return id <= gppLoading && id != gppNotApplicable
 // readGPP reads the GPP string, of which a is the answer. Of several sections in
 // force the strictest decides, purpose by purpose; one that does not count leaves
 // nothing. What sections in force refuse is refused whoever grants.
-func readGPP(s *Signals, a *GPPAnswer, p *Policy, place Class, today int32, notes *[]Veto) reading {
+func (r *reading) readGPP(s *Signals, a *GPPAnswer, p *Policy, place Class, today int32, notes *[]Veto) {
 	if !gppApplies(s) {
-		return reading{}
+		return
 	}
-	r := reading{authority: ByGPP, applies: true, yields: true, grants: All, notes: notes}
+	r.authority, r.applies, r.yields, r.grants, r.notes = ByGPP, true, true, All, notes
 	switch {
 	case s.GPP == "":
 		r.reason = NoString
@@ -207,7 +207,7 @@ func readGPP(s *Signals, a *GPPAnswer, p *Policy, place Class, today int32, note
 	if len(s.GPPSections) == 0 || slices.ContainsFunc(s.GPPSections, isNoAnswer) {
 		r.reason = firstReason(r.reason, SectionsUnknown)
 		for i := range a.sections[:a.count] {
-			a.judge(&r, int(a.sections[i].id), p, place, today)
+			a.judge(r, int(a.sections[i].id), p, place, today)
 		}
 		if a.count == 0 {
 			r.veto(Veto{By: "gpp", Purposes: hiddenVetoes})
@@ -215,13 +215,12 @@ func readGPP(s *Signals, a *GPPAnswer, p *Policy, place Class, today int32, note
 	}
 	for _, id := range s.GPPSections {
 		if id > gppLoading {
-			a.judge(&r, id, p, place, today)
+			a.judge(r, id, p, place, today)
 		}
 	}
 	if r.reason != "" {
 		r.grants, r.yields = 0, false
 	}
-	return r
 }
 
 // judge narrows a reading by a section that is in force.

@@ -14,14 +14,10 @@ type Choice struct {
 // the owner has recorded anything, even only a refusal, the region's defaults
 // no longer stand in for an answer: else refusing one thing could switch others
 // on.
-func readOwner(s *Signals) reading {
+func (r *reading) readOwner(s *Signals) {
 	if s.Owner == (Choice{}) {
-		return reading{}
+		return
 	}
-	return reading{
-		authority: ByOwner,
-		applies:   true,
-		grants:    s.Owner.Granted & All &^ s.Owner.Refused,
-		vetoes:    s.Owner.Refused,
-	}
+	r.authority, r.applies = ByOwner, true
+	r.grants, r.vetoes = s.Owner.Granted&All&^s.Owner.Refused, s.Owner.Refused
 }

@@ -145,12 +145,9 @@ func (p *Policy) UnmarshalJSON(data []byte) error {
 // readRegion gives the defaults for a visitor who has said nothing. The page's
 // policy and the region's are both asked and the stricter wins, purpose by
 // purpose: a page cannot open what the place forbids, nor the reverse.
-func readRegion(p *Policy, place Class, page PagePolicy) reading {
-	return reading{
-		authority: ByRegion,
-		applies:   true,
-		grants:    p.defaults(place) & p.defaults(page),
-	}
+func (r *reading) readRegion(p *Policy, place Class, page PagePolicy) {
+	r.authority, r.applies = ByRegion, true
+	r.grants = p.defaults(place) & p.defaults(page)
 }
 
 // defaults returns what a visitor under class allows by saying nothing.

@@ -56,11 +56,13 @@ func TestAuthorityNames(t *testing.T) {
 // itself; the defaults of a region and an unasked owner cannot.
 func TestConsentModeDenialsAreVetoesUnlessTCFApplies(t *testing.T) {
 	denied := Signals{Mode: Mode{AnalyticsStorage: No, AdUserData: No, FunctionalityStorage: Yes}}
-	if got := readMode(&denied); got.vetoes != Measure|Share {
+	var got reading
+	if got.readMode(&denied); got.vetoes != Measure|Share {
 		t.Errorf("denials veto %v, want measure+share", got.vetoes)
 	}
 	denied.GDPR = Yes
-	if got := readMode(&denied); got != (reading{}) {
+	got = reading{}
+	if got.readMode(&denied); got != (reading{}) {
 		t.Errorf("under TCF Consent Mode says %+v, want nothing", got)
 	}
 }

@@ -226,17 +226,16 @@ func tcfApplies(s *Signals) bool {
 // readTCF reads the TC string, of which a is the answer. While TCF applies and
 // the string does not count, it grants nothing and keeps the signals below it
 // from granting in its place.
-func readTCF(s *Signals, a *TCFAnswer, p *Policy, today int32) reading {
+func (r *reading) readTCF(s *Signals, a *TCFAnswer, p *Policy, today int32) {
 	if !tcfApplies(s) {
-		return reading{}
+		return
 	}
-	r := reading{authority: ByTCF, applies: true}
+	r.authority, r.applies = ByTCF, true
 	if s.TCF == "" {
 		r.reason = NoString
-		return r
+		return
 	}
 	if r.reason, r.fault = a.whyNot(today), a.fault; r.reason == "" {
 		r.grants = a.grants(p)
 	}
-	return r
 }
