@@ -137,9 +137,9 @@ func (s *Server) concludeSafely(x *exchange, kept bool) (err error) {
 }
 
 // encodeSafely is x's appendAnswer in the same way.
-func (s *Server) encodeSafely(x *exchange, date string, closes bool) (status int, err error) {
+func (s *Server) encodeSafely(x *exchange, lines string, closes bool) (status int, err error) {
 	defer func() { s.catch(x, recover(), &err) }()
-	return x.appendAnswer(date, closes), nil
+	return x.appendAnswer(lines, closes), nil
 }
 
 // catch turns what was recovered of a panic into an error.
@@ -153,9 +153,9 @@ func (s *Server) catch(x *exchange, p any, err *error) {
 // writeAnswer makes the whole answer in x.wire, err being why the request is refused.
 // It reports whether the connection may go on afterwards.
 func (s *Server) writeAnswer(x *exchange, err error) (goesOn bool) {
-	date, closes, status := s.dates.text(x.read), s.draining.Load(), 0
+	lines, closes, status := s.dates.lines(x.read), s.draining.Load(), 0
 	if err == nil {
-		status, err = s.encodeSafely(x, date, closes)
+		status, err = s.encodeSafely(x, lines, closes)
 	}
 	label := routeBeacon
 	if x.broken {
@@ -164,7 +164,7 @@ func (s *Server) writeAnswer(x *exchange, err error) (goesOn bool) {
 	if err != nil {
 		r := refusalOf(err)
 		s.metrics.errors.add(r.code)
-		status = x.appendRefusal(r, date, closes)
+		status = x.appendRefusal(r, lines, closes)
 	}
 	s.metrics.served(label, status)
 	return !closes
@@ -180,13 +180,13 @@ func (s *Server) putBack(x *exchange) {
 	s.exchanges.Put(x)
 }
 
-// appendAnswer writes what is answered and returns its status.
-func (x *exchange) appendAnswer(date string, closes bool) (status int) {
-	head := "200 OK"
+// appendAnswer writes what is answered and returns its status. lines are the dates'.
+func (x *exchange) appendAnswer(lines string, closes bool) (status int) {
+	first := "HTTP/1.1 200 OK"
 	if !x.says {
-		head = "204 No Content"
+		first = "HTTP/1.1 204 No Content"
 	}
-	x.beginWire(head, date, closes)
+	x.beginWire(first, lines, closes)
 	for value := range x.jar.all {
 		x.wire = append(append(append(x.wire, "Set-Cookie: "...), value...), "\r\n"...)
 	}
@@ -199,10 +199,10 @@ func (x *exchange) appendAnswer(date string, closes bool) (status int) {
 }
 
 // appendRefusal writes a refusal and returns its status.
-func (x *exchange) appendRefusal(r *refusal, date string, closes bool) (status int) {
+func (x *exchange) appendRefusal(r *refusal, lines string, closes bool) (status int) {
 	var space [64]byte
-	head := append(strconv.AppendInt(space[:0], int64(r.status), 10), ' ')
-	x.beginWire(view(append(head, fasthttp.StatusMessage(r.status)...)), date, closes)
+	first := append(strconv.AppendInt(append(space[:0], "HTTP/1.1 "...), int64(r.status), 10), ' ')
+	x.beginWire(view(append(first, fasthttp.StatusMessage(r.status)...)), lines, closes)
 	if r.tellsToWait() {
 		x.wire = append(x.wire, "Retry-After: "+retryAfter+"\r\n"...)
 	}
@@ -210,11 +210,10 @@ func (x *exchange) appendRefusal(r *refusal, date string, closes bool) (status i
 	return r.status
 }
 
-// beginWire writes the head's first lines.
-func (x *exchange) beginWire(status, date string, closes bool) {
+// beginWire writes the head's first line, and the lines that follow it in every answer.
+func (x *exchange) beginWire(first, lines string, closes bool) {
 	x.skip = 0
-	b := append(append(append(x.wire[:0], "HTTP/1.1 "...), status...), "\r\nDate: "...)
-	b = append(append(b, date...), "\r\nCache-Control: no-store\r\n"...)
+	b := append(append(x.wire[:0], first...), lines...)
 	if x.foreign {
 		b = append(append(append(b, headerAllowOrigin+": "...), x.headers.origin...), "\r\n"+headerExpose+": "+exposed+"\r\nVary: Origin\r\n"...)
 	}
@@ -241,21 +240,21 @@ func (x *exchange) endWire(body func([]byte) []byte) {
 	x.wire = b
 }
 
-// dates are a Date header's values, of which a second has one. It is safe for
-// concurrent use.
+// dates are what every answer of a second has in its head: the end of the first line, when
+// it is answered, and that it is not to be kept. It is safe for concurrent use.
 type dates struct{ last atomic.Pointer[dated] }
 
 type dated struct {
 	second int64
-	text   string
+	lines  string
 }
 
-func (d *dates) text(now time.Time) string {
+func (d *dates) lines(now time.Time) string {
 	second := now.Unix()
 	if last := d.last.Load(); last != nil && last.second == second {
-		return last.text
+		return last.lines
 	}
-	next := &dated{second, now.UTC().Format(http.TimeFormat)}
+	next := &dated{second, "\r\nDate: " + now.UTC().Format(http.TimeFormat) + "\r\nCache-Control: no-store\r\n"}
 	d.last.Store(next)
-	return next.text
+	return next.lines
 }
