@@ -24,13 +24,14 @@ type candidate struct {
 	rule    *boundRule // shared by the candidates of a rule
 	variant *variant
 	key     uint32 // as Variation.Variant
+	always  bool   // it takes part at any time
 	reads   Mask
 }
 
 // takesPart reports whether the candidate may be shown at a time, whatever its
 // condition says.
 func (c *candidate) takesPart(now time.Time) bool {
-	return (c.rule.campaign == nil || c.rule.campaign.includes(now)) && c.variant.includes(now)
+	return c.always || (c.rule.campaign == nil || c.rule.campaign.includes(now)) && c.variant.includes(now)
 }
 
 // A rungCodeless is a rung's share of its slot's candidates.

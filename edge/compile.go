@@ -120,7 +120,7 @@ func (c *compiler) settings() {
 	if err != nil || doc.Settings.TimeZone == "Local" {
 		c.bad("settings.timezone: %.64q is not an IANA time zone; %s", doc.Settings.TimeZone, zoneHint(doc.Settings.TimeZone))
 	}
-	c.release.zone = zone
+	c.release.zone, c.release.zoneKey = zone, eventKey(zone.String())
 	days := doc.Settings.RetainDays
 	if days == 0 {
 		days = DefaultRetainDays

@@ -84,7 +84,9 @@ func (c *compiler) candidates(s *slot, spec *SlotSpec, variants map[string]*vari
 			}
 		}
 		shown := from.Show[at.Show].Variant
-		s.candidates = append(s.candidates, candidate{rule: rule, variant: variants[shown], key: eventKey(shown)})
+		v := variants[shown]
+		always := v.always() && (rule.campaign == nil || rule.campaign.always())
+		s.candidates = append(s.candidates, candidate{rule: rule, variant: v, key: eventKey(shown), always: always})
 		for _, ladder := range [][]rung{s.ladder, s.shadow} {
 			if ladder == nil {
 				continue

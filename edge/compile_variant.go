@@ -57,6 +57,9 @@ type period struct {
 	from, until time.Time // zero for no bound
 }
 
+// always reports whether any time is in the period.
+func (p *period) always() bool { return p.live && p.from.IsZero() && p.until.IsZero() }
+
 // includes reports whether a time is in the period.
 func (p *period) includes(now time.Time) bool {
 	return p.live && (p.from.IsZero() || !now.Before(p.from)) && (p.until.IsZero() || now.Before(p.until))

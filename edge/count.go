@@ -19,8 +19,8 @@ type Day int32
 // dayOf returns the day on which a moment falls in a zone, whatever the clocks
 // there were put forward or back.
 func dayOf(t time.Time, zone *time.Location) Day {
-	year, month, date := t.In(zone).Date()
-	return max(0, Day(time.Date(year, month, date, 0, 0, 0, 0, time.UTC).Unix()/(24*60*60)))
+	_, ahead := t.In(zone).Zone()
+	return max(0, Day((t.Unix()+int64(ahead))/(24*60*60)))
 }
 
 const (
@@ -163,8 +163,9 @@ type countClock struct {
 	today Day
 }
 
-func newCountClock(zone *time.Location, now time.Time) countClock {
-	return countClock{zone, eventKey(zone.String()), dayOf(now, zone)}
+// countClock is the clock of the release's site at a moment.
+func (r *Release) countClock(now time.Time) countClock {
+	return countClock{r.zone, r.zoneKey, dayOf(now, r.zone)}
 }
 
 // counter returns the counter of an event, nil without one.
@@ -220,7 +221,7 @@ func (r *Release) fillCounts(v *Visit, untold []BeaconEvent) {
 	if v.State == nil || r.counting == nil || len(r.counting.windows) == 0 {
 		return
 	}
-	clock := newCountClock(r.zone, v.Now)
+	clock := r.countClock(v.Now)
 	if v.State.CountZone != clock.key {
 		return
 	}

@@ -4,6 +4,8 @@ package edge
 
 import (
 	"fmt"
+	"hash/fnv"
+	"math/rand/v2"
 	"net/netip"
 	"strings"
 	"testing"
@@ -371,5 +373,35 @@ func TestFillCountsAllocs(t *testing.T) {
 	visit := &Visit{State: state, Now: b.now, Counts: make([]Entry, 0, MaxEventWindows)}
 	if got := testing.AllocsPerRun(100, func() { release.fillCounts(visit, nil) }); got > 0 || len(visit.Counts) != 2 {
 		t.Errorf("fillCounts allocates %v times for %d counts, budget 0", got, len(visit.Counts))
+	}
+}
+
+// The day of a moment is what the calendar says in its zone.
+func TestDayOf(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	for _, name := range []string{"UTC", "Europe/Berlin", "America/New_York", "Asia/Kathmandu", "Pacific/Apia", "Pacific/Kiritimati", "America/Sao_Paulo"} {
+		zone, err := time.LoadLocation(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 20_000 {
+			at := time.Unix(random.Int64N(3e9)-2e8, random.Int64N(1e9))
+			year, month, date := at.In(zone).Date()
+			want := max(0, Day(time.Date(year, month, date, 0, 0, 0, 0, time.UTC).Unix()/(24*60*60)))
+			if got := dayOf(at, zone); got != want {
+				t.Fatalf("%v in %s is on day %d, want %d", at.UTC(), name, got, want)
+			}
+		}
+	}
+}
+
+// A key is the text's FNV-1a (32 bit): states hold them.
+func TestEventKey(t *testing.T) {
+	for _, text := range []string{"", "a", "page_view", "e5mT7q", "Ein Fräulein stand am Meere"} {
+		h := fnv.New32a()
+		h.Write([]byte(text))
+		if got, want := eventKey(text), h.Sum32(); got != want {
+			t.Errorf("%q has the key %08x, want %08x", text, got, want)
+		}
 	}
 }

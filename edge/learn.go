@@ -21,7 +21,7 @@ func (e *Engine) learn(d *decider, b *Beacon, r *Request) {
 	s, c := d.visit.State, d.live.counting
 	var clock countClock
 	if d.granted.Has(consent.Personalise) && (len(s.Counters) > 0 || c != nil && len(c.events) > 0) {
-		clock = newCountClock(d.live.zone, now)
+		clock = d.live.countClock(now)
 		d.changed = s.keepCounters(c, clock, s.Last, d.isNew) || d.changed
 	}
 	l := learning{d: d, clock: clock}

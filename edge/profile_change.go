@@ -82,7 +82,7 @@ func newProfileEvent(ev *BeaconEvent, at time.Time) profileEvent {
 // counts says by which release and zone the change counts events, and what of a rule's
 // variants is live.
 func (c *ProfileChange) counts(release *Release, now time.Time) {
-	c.counting, c.clock, c.weightKeys = release.counting, newCountClock(release.zone, now), release.weightKeys
+	c.counting, c.clock, c.weightKeys = release.counting, release.countClock(now), release.weightKeys
 }
 
 // learn adds an event that a profile learns of, with the attributes that it tells.

@@ -218,7 +218,7 @@ func TestAProfileCountsByDays(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	clock := newCountClock(time.UTC, mergeDay)
+	clock := countClock{time.UTC, eventKey("UTC"), dayOf(mergeDay, time.UTC)}
 	change := func(by *counting, events ...string) *ProfileChange {
 		c := NewProfileChange(mergeDay, keepTest)
 		c.counting, c.clock = by, clock

@@ -200,6 +200,7 @@ type Variant struct {
 type Release struct {
 	doc       ReleaseDocument
 	zone      *time.Location
+	zoneKey   uint32 // as History.CountZone
 	retain    time.Duration
 	own       []ownField
 	ownProps  bool                  // some own field is fed by an event's property

@@ -5,7 +5,6 @@ package edge
 import (
 	"crypto/rand"
 	"encoding/base64"
-	"hash/fnv"
 	"math"
 	"slices"
 	"time"
@@ -207,10 +206,12 @@ func (s *State) isOver(now time.Time, epoch uint32) bool {
 
 // eventKey is FNV-1a (32 bit): the remembered events collide once in many
 // millions.
-func eventKey(id string) uint32 {
-	h := fnv.New32a()
-	h.Write([]byte(id))
-	return h.Sum32()
+func eventKey(id string) (key uint32) {
+	key = 2166136261
+	for i := range len(id) {
+		key = (key ^ uint32(id[i])) * 16777619
+	}
+	return key
 }
 
 // minuteOf returns a moment's minute, 0 for none.
