@@ -87,7 +87,7 @@ func (d *decider) hold() {
 	for _, s := range d.slots {
 		if s != nil && len(s.candidates) > 0 && !slices.Contains(h.slots, s.number) {
 			h.slots = append(h.slots, s.number)
-			reads = reads.Or(s.reads)
+			reads.add(&s.reads)
 		}
 	}
 	h.held = slices.Grow(h.held[:0], len(h.slots))[:len(h.slots)]
@@ -142,12 +142,11 @@ func (d *decider) tryCodeless(s *slot, w *rungCodeless, got *tried) {
 // refused reports whether a candidate of a rung that could have answered reads
 // what was refused.
 func (d *decider) refused(s *slot, w *rungCodeless) bool {
-	hidden := w.reads.AndNot(d.allowed)
-	if hidden == (Mask{}) {
+	if w.reads.within(&d.allowed) {
 		return false
 	}
 	for n := w.from; n < w.until; n++ {
-		if c := &s.candidates[n]; c.reads.meets(&hidden) && c.takesPart(d.visit.Now) {
+		if c := &s.candidates[n]; !c.reads.within(&d.allowed) && c.takesPart(d.visit.Now) {
 			return true
 		}
 	}

@@ -66,7 +66,8 @@ func (e *Engine) Decide(b *Beacon, r *Request, out *Outcome) error {
 // arrive says what is believed of a page view before the state is read, and what of
 // it may be used.
 func (e *Engine) arrive(d *decider, release *Release, b *Beacon, r *Request, out *Outcome) {
-	place := e.locator.Locate(r.Addr)
+	place := &d.visit.Place
+	*place = e.locator.Locate(r.Addr)
 	out.Verdict = e.answers.evaluate(&b.Consent, &release.doc.Settings.Consent,
 		consent.Region{Country: place.Country, Subdivision: place.Region}, r.Now)
 	d.begin(release, out.Verdict.Granted, b.Why)
@@ -76,7 +77,7 @@ func (e *Engine) arrive(d *decider, release *Release, b *Beacon, r *Request, out
 	d.visit.begin(b, r)
 	d.lang = release.language(orElse(r.PageLang, r.Lang))
 	d.visit.Source.Channel = r.Source.ChannelFor(d.granted)
-	d.visit.place(place.Coarsen(d.granted), release.zone)
+	d.visit.settle(d.granted, release.zone)
 }
 
 // decideSlots decides the beacon's slots.
@@ -203,8 +204,8 @@ func (v *Visit) free() {
 	v.Own, v.Counts = own, counts
 }
 
-// begin says in a free Visit what is believed of a page view before place and
-// state.
+// begin says in a Visit, which is free but for its place, what is believed of a page view
+// before the state is read.
 func (v *Visit) begin(b *Beacon, r *Request) {
 	v.Site, v.Now, v.Lang, v.Surface = b.Site, r.Now, r.Lang, r.Surface
 	if v.Surface == "" {
@@ -218,11 +219,11 @@ func (v *Visit) begin(b *Beacon, r *Request) {
 	}
 }
 
-// place sets where the visitor is and what time it is there. Without a zone of
-// the place the site's own zone tells the hour.
-func (v *Visit) place(p Place, site *time.Location) {
-	v.Place = p
-	zone := p.Zone
+// settle makes the place where the visitor is as precise as was granted, and says what
+// time it is there. Without a zone of the place the site's own zone tells the hour.
+func (v *Visit) settle(granted consent.Purposes, site *time.Location) {
+	v.Place.Coarsen(granted)
+	zone := v.Place.Zone
 	if zone == nil {
 		zone = site
 	}

@@ -113,6 +113,9 @@ func (r *Release) variationOf(id *DecisionID, at Minute) (v Variation, ok bool) 
 // keepVariations puts in the place of what the weights choose in a slot what the
 // visitor has seen, where the rule still shows it. Doing so again changes nothing.
 func (d *decider) keepVariations(s *slot, held *Held) {
+	if d.then == nil && d.history() == nil {
+		return // nothing is known to have been seen
+	}
 	for i := range s.weighted {
 		w := &s.weighted[i]
 		drawn := held.first(w.from, w.until)

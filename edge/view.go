@@ -51,14 +51,21 @@ func (m Mask) AndNot(o Mask) Mask {
 	return m
 }
 
-// meets reports whether a field is in both m and o.
-func (m *Mask) meets(o *Mask) bool {
+// within reports whether every field of m is in o.
+func (m *Mask) within(o *Mask) bool {
 	for i := range m {
-		if m[i]&o[i] != 0 {
-			return true
+		if m[i]&^o[i] != 0 {
+			return false
 		}
 	}
-	return false
+	return true
+}
+
+// add puts the fields of o into m.
+func (m *Mask) add(o *Mask) {
+	for i := range m {
+		m[i] |= o[i]
+	}
 }
 
 // Next returns the smallest field of m that is at least n, or -1.
@@ -180,12 +187,12 @@ func (v *View) show(visit *Visit, values []Value, mask *Mask, granted consent.Pu
 
 // free forgets everything of the visit and keeps the memory.
 func (v *View) free() {
-	list, items, entries := v.value.List[:cap(v.value.List)], v.value.Items[:cap(v.value.Items)], v.value.Map[:cap(v.value.Map)]
-	clear(list)
-	clear(items)
-	clear(entries)
+	own := &v.value
+	clear(own.List[:cap(own.List)])
+	clear(own.Items[:cap(own.Items)])
+	clear(own.Map[:cap(own.Map)])
+	own.Type, own.Int, own.Float, own.Str = TypeUnknown, 0, 0, ""
 	v.show(nil, nil, &Mask{}, 0)
-	v.value = Value{List: list, Items: items, Map: entries}
 }
 
 // Record returns the view's encoded form, made by encode on first use and

@@ -76,13 +76,12 @@ type Place struct {
 	Zone     *time.Location // nil unknown
 }
 
-// Coarsen returns p as precise as the granted purposes allow: no point and no
-// postcode without geo.
-func (p Place) Coarsen(granted consent.Purposes) Place {
+// Coarsen leaves p as precise as the granted purposes allow: no point and no postcode
+// without geo.
+func (p *Place) Coarsen(granted consent.Purposes) {
 	if !granted.Has(consent.Geo) {
 		p.Lat, p.Lon, p.HasPoint, p.Postcode = 0, 0, false, ""
 	}
-	return p
 }
 
 // A Visit is all we know about one page view, believed. Rules never receive
