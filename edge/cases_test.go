@@ -220,6 +220,9 @@ func (c *decisionCase) run(t *testing.T) caseWant {
 		t.Fatal(err)
 	}
 	checkWire(t, out.Decisions)
+	if left := edge.LeftInDecider(); len(left) > 0 {
+		t.Errorf("the next request's work space holds %s", left)
+	}
 	return summary(t, &out)
 }
 
