@@ -165,8 +165,8 @@ func (f *folding) answered(i int) bool {
 	return false
 }
 
-// A reading is what one signal says. The zero value says nothing. Its methods fill it
-// where it is: a verdict is made with every request, and copies of it were half the work.
+// A reading is what one signal says. The zero value says nothing. Its methods fill a zero
+// one where it is: a verdict is made with every request, and a copy costs what it says.
 type reading struct {
 	authority Authority
 	// applies means that this signal speaks for the visitor, so that no signal
