@@ -100,19 +100,19 @@ func (f *framing) follow(b []byte) (good int, bad *refusal) {
 				good, f.fresh, f.behind, f.head = i, true, i > 0, requestHead{}
 				f.picks.begin()
 			}
-			end := bytes.IndexByte(b[i:], '\n')
-			if end < 0 {
+			length, clean := lineEnd(b[i:])
+			if length < 0 {
 				return good, f.hold(b[i:])
 			}
-			line := b[i : i+end+1]
-			i += end + 1
+			line := b[i : i+length]
+			i += length
 			if len(f.line) > 0 {
 				if bad := f.hold(line); bad != nil {
 					return good, bad
 				}
-				line = f.line
+				line, clean = f.line, false // as far as that is known
 			}
-			bad := f.read(line)
+			bad := f.read(line, clean)
 			f.line = f.line[:0]
 			if bad != nil {
 				return good, bad
@@ -141,8 +141,8 @@ func (f *framing) hold(part []byte) *refusal {
 	return nil
 }
 
-// read takes a whole line, its end included.
-func (f *framing) read(line []byte) *refusal {
+// read takes a whole line, its end included. clean is as lineEnd has it.
+func (f *framing) read(line []byte, clean bool) *refusal {
 	switch {
 	case f.at <= atHeader && f.head.bytes+len(line) > f.limit:
 		return errHeaderTooLarge
@@ -161,7 +161,7 @@ func (f *framing) read(line []byte) *refusal {
 			if f.head.lines++; f.head.lines > maxHeaderLines {
 				return errHeaderTooLarge
 			}
-			return f.header(line)
+			return f.header(line, clean)
 		}
 		return f.body()
 	case atChunkSize:
@@ -259,45 +259,36 @@ func (h *requestHead) request(line []byte) *refusal {
 }
 
 // header reads a header line.
-func (f *framing) header(line []byte) *refusal {
-	colon := 0
-	for colon < len(line) && tokenBytes[line[colon]] { // a colon is none of them
-		colon++
-	}
-	if colon == 0 || colon == len(line) || line[colon] != ':' {
+func (f *framing) header(line []byte, clean bool) *refusal {
+	name, length, ok := readName(line, clean)
+	if !ok {
 		return errFraming
 	}
-	h, name, value := &f.head, line[:colon], trimBlanks(line[colon+1:])
-	f.picks.header(name, value)
-	switch len(name) {
-	case len("host"):
-		if bytes.EqualFold(name, []byte("host")) {
-			if h.hosts++; h.hosts > 1 || !validHost(value) {
-				return errFraming
-			}
-			if h.absolute {
-				h.host = string(value)
-			}
+	h, value := &f.head, trimBlanks(line[length+1:])
+	f.picks.header(name, value, clean)
+	switch name {
+	case headerHost:
+		if h.hosts++; h.hosts > 1 || !validHost(value) {
+			return errFraming
 		}
-	case len("expect"):
-		if bytes.EqualFold(name, []byte("expect")) && !bytes.EqualFold(value, []byte("100-continue")) {
+		if h.absolute {
+			h.host = string(value)
+		}
+	case headerExpect:
+		if !bytes.EqualFold(value, []byte("100-continue")) {
 			h.expectUnknown = true
 		}
-	case len("content-length"):
-		if bytes.EqualFold(name, []byte("content-length")) {
-			length, ok := number(value)
-			if h.hasLength || !ok {
-				return errFraming
-			}
-			h.hasLength, h.length = true, length
+	case headerContentLength:
+		length, ok := number(value)
+		if h.hasLength || !ok {
+			return errFraming
 		}
-	case len("transfer-encoding"):
-		if bytes.EqualFold(name, []byte("transfer-encoding")) {
-			if h.isChunked || !bytes.EqualFold(value, []byte("chunked")) {
-				return errFraming
-			}
-			h.isChunked = true
+		h.hasLength, h.length = true, length
+	case headerTransferEncoding:
+		if h.isChunked || !bytes.EqualFold(value, []byte("chunked")) {
+			return errFraming
 		}
+		h.isChunked = true
 	}
 	return nil
 }

@@ -249,6 +249,21 @@ func comparePieces(t *testing.T, b []byte, limit, piece int) {
 	}
 }
 
+// A name with a control character, which in small letters would be a dash, is none
+// however its line arrives.
+func TestAControlCharacterIsNoDash(t *testing.T) {
+	for _, header := range []string{"Content\rLength: 2", "Transfer\rEncoding: chunked", "sec\rch\rua: \"Chromium\"", "user\ragent: Mozilla", "a\rb: c", "Host\x7f: a"} {
+		request := []byte("POST /v1/beacon HTTP/1.1\r\nHost: a\r\n" + header + "\r\nContent-Length: 2\r\n\r\n{}")
+		f := framing{limit: 8 << 10, picks: new(picked)}
+		if _, bad := f.follow(request); bad != errFraming {
+			t.Errorf("%q is %v", header, bad)
+		}
+		for piece := range len(request) {
+			comparePieces(t, request, 8<<10, piece+1)
+		}
+	}
+}
+
 // compareServer serves the bytes: no more requests are handled than the framing
 // has seen end.
 func compareServer(t *testing.T, b []byte, limit int, want []int) {

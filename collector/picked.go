@@ -2,10 +2,7 @@
 
 package collector
 
-import (
-	"bytes"
-	"encoding/binary"
-)
+import "bytes"
 
 // A picked is what the fast path and loops need of a request's head, picked out of it while its
 // framing is read. Its strings are views of the bytes that were read. A nil picked
@@ -65,88 +62,63 @@ func (p *picked) request(line []byte) {
 	p.path = view(path)
 }
 
-// header takes a header, whose name is a token. Of what is unusual the server knows
-// what it means: a value that it may refuse, a header that counts and comes twice, a
-// connection or a body that is not as browsers have it.
-func (p *picked) header(name, value []byte) {
+// header takes a header. Of what is unusual the server knows what it means: a value
+// that it may refuse, a header that counts and comes twice, a connection or a body that
+// is not as browsers have it. clean means that the value has no control character but
+// tabs.
+func (p *picked) header(name headerName, value []byte, clean bool) {
 	if p == nil || !p.plain {
 		return
 	}
-	if !clean(value) {
+	if !clean {
 		p.plain = false
 		return
 	}
 	h := &p.headers
 	var to *string
-	switch len(name) {
-	case len("host"):
-		if to = pick(name, "host", &h.host); to != nil {
-			p.plain = plainHost(value)
-		}
-	case len("x-moz"):
-		h.ahead = h.ahead || isHeader(name, "x-moz") && saysAhead(view(value))
-	case len("origin"):
-		switch {
-		case isHeader(name, "origin"):
-			to, p.plain = &h.origin, len(value) > 0 // two are none, so one counts that says nothing
-		case isHeader(name, "cookie"):
-			to, p.plain = &h.cookie, plainCookie(value)
-		case isHeader(name, "expect"):
-			p.plain = false
-		}
-	case len("sec-gpc"):
-		to = pick(name, "sec-gpc", &h.gpc)
-		p.plain = !isHeader(name, "trailer")
-		h.ahead = h.ahead || isHeader(name, "purpose") && saysAhead(view(value))
-	case len("sec-ch-ua"):
-		switch {
-		case isHeader(name, "sec-ch-ua"):
-			to = &h.brands
-		case isHeader(name, "forwarded"):
-			p.forward(lineForwarded, value)
-		case isHeader(name, "x-purpose"):
-			h.ahead = h.ahead || saysAhead(view(value))
-		}
-	case len("user-agent"):
-		to = pick(name, "user-agent", &h.userAgent)
-		if isHeader(name, "connection") {
-			p.plain = bytes.EqualFold(value, []byte("keep-alive"))
-		}
-	case len("sec-purpose"):
-		h.ahead = h.ahead || isHeader(name, "sec-purpose") && saysAhead(view(value))
-	case len("content-type"):
-		to = pick(name, "content-type", &h.contentType)
-	case len("sec-fetch-site"):
-		to = pick(name, "sec-fetch-site", &h.fetchSite)
-	case len("accept-language"):
-		switch {
-		case isHeader(name, "accept-language"):
-			to = &h.acceptLanguage
-		case isHeader(name, "x-forwarded-for"):
-			p.forward(lineForwardedFor, value)
-		case isHeader(name, "sec-ch-ua-model"):
-			to = &h.model
-		}
-	case len("sec-ch-ua-mobile"):
-		switch {
-		case isHeader(name, "sec-ch-ua-mobile"):
-			to = &h.mobile
-		case isHeader(name, "content-encoding"):
-			to = &h.contentEncoding
-		}
-	case len("x-forwarded-proto"):
-		switch {
-		case isHeader(name, "x-forwarded-proto"):
-			p.forward(lineForwardedProto, value)
-		case isHeader(name, "transfer-encoding"):
-			p.plain = false
-		}
-	case len("sec-ch-ua-platform"):
-		to = pick(name, "sec-ch-ua-platform", &h.platform)
-	case len("sec-ch-ua-form-factors"):
-		to = pick(name, "sec-ch-ua-form-factors", &h.formFactors)
-	case len("sec-ch-ua-platform-version"):
-		to = pick(name, "sec-ch-ua-platform-version", &h.platformVersion)
+	switch name {
+	case headerHost:
+		to, p.plain = &h.host, plainHost(value)
+	case headerOrigin:
+		to, p.plain = &h.origin, len(value) > 0 // two are none, so one counts that says nothing
+	case headerCookie:
+		to, p.plain = &h.cookie, plainCookie(value)
+	case headerExpect, headerTrailer, headerTransferEncoding:
+		p.plain = false
+	case headerConnection:
+		p.plain = bytes.EqualFold(value, []byte("keep-alive"))
+	case headerContentType:
+		to = &h.contentType
+	case headerContentEncoding:
+		to = &h.contentEncoding
+	case headerUserAgent:
+		to = &h.userAgent
+	case headerAcceptLanguage:
+		to = &h.acceptLanguage
+	case headerFetchSite:
+		to = &h.fetchSite
+	case headerGPC:
+		to = &h.gpc
+	case headerAhead:
+		h.ahead = h.ahead || saysAhead(view(value))
+	case headerProxyFor:
+		p.forward(lineForwardedFor, value)
+	case headerProxy:
+		p.forward(lineForwarded, value)
+	case headerProxyProto:
+		p.forward(lineForwardedProto, value)
+	case headerBrands:
+		to = &h.brands
+	case headerMobile:
+		to = &h.mobile
+	case headerPlatform:
+		to = &h.platform
+	case headerFormFactors:
+		to = &h.formFactors
+	case headerModel:
+		to = &h.model
+	case headerPlatformVersion:
+		to = &h.platformVersion
 	}
 	if to == nil {
 		return
@@ -164,14 +136,6 @@ func (p *picked) forward(at int, value []byte) {
 	}
 	p.forwarding[at][0] = value
 	p.headers.forwarded = p.headers.forwarded || at != lineForwardedProto
-}
-
-// pick returns to if that is the header's name.
-func pick(name []byte, small string, to *string) *string {
-	if isHeader(name, small) {
-		return to
-	}
-	return nil
 }
 
 // plainHost reports whether a host is a name or an IPv4 address, with or without a
@@ -196,41 +160,6 @@ func plainHost(host []byte) bool {
 func plainCookie(cookie []byte) bool {
 	for i, c := range cookie {
 		if c == '"' || c == '\t' || c == '=' && (i > 0 && cookie[i-1] == ' ' || i+1 < len(cookie) && cookie[i+1] == ' ') {
-			return false
-		}
-	}
-	return true
-}
-
-// isHeader compares a token with a header's name in small letters.
-func isHeader(name []byte, small string) bool {
-	if len(name) != len(small) {
-		return false
-	}
-	for i := range len(small) {
-		if name[i]|0x20 != small[i] {
-			return false
-		}
-	}
-	return true
-}
-
-// clean reports whether a value has no control character but tabs.
-func clean(value []byte) bool {
-	const ones = 0x0101010101010101
-	for ; len(value) >= 8; value = value[8:] {
-		v := binary.LittleEndian.Uint64(value)
-		del := v ^ 0x7f*ones
-		if ((v-0x20*ones)&^v|(del-ones)&^del)&(0x80*ones) != 0 && !cleanBytes(value[:8]) {
-			return false
-		}
-	}
-	return cleanBytes(value)
-}
-
-func cleanBytes(value []byte) bool {
-	for _, c := range value {
-		if c < 0x20 && c != '\t' || c == 0x7f {
 			return false
 		}
 	}
