@@ -3,6 +3,7 @@
 package collector
 
 import (
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"testing"
@@ -100,4 +101,41 @@ func repeat(s string, n int) string {
 		out = append(out, s...)
 	}
 	return string(out)
+}
+
+// Whatever the address, what is left of it is its network's first address.
+func TestTruncate(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	want := func(addr netip.Addr) netip.Addr {
+		addr = addr.Unmap().WithZone("")
+		bits := v6Bits
+		switch {
+		case addr.Is4():
+			bits = 24
+		case v6to4.Contains(addr):
+			bits = v6to4Bits
+		}
+		prefix, err := addr.Prefix(bits)
+		if err != nil {
+			return netip.Addr{}
+		}
+		return prefix.Addr()
+	}
+	addrs := []netip.Addr{{}, netip.MustParseAddr("fe80::1%eth0"), netip.MustParseAddr("::ffff:1.2.3.4%x"), netip.MustParseAddr("::")}
+	for range 10_000 {
+		var b [16]byte
+		for i := range b {
+			b[i] = byte(random.Uint32())
+		}
+		addrs = append(addrs, netip.AddrFrom4([4]byte(b[:])), netip.AddrFrom16(b))
+		b[0], b[1] = 0x20, 2
+		addrs = append(addrs, netip.AddrFrom16(b))
+		copy(b[:], "\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\xff\xff")
+		addrs = append(addrs, netip.AddrFrom16(b), netip.AddrFrom16(b).WithZone("a"))
+	}
+	for _, addr := range addrs {
+		if got := truncate(addr); got != want(addr) {
+			t.Fatalf("%s becomes %s, want %s", addr, got, want(addr))
+		}
+	}
 }

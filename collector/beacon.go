@@ -163,6 +163,9 @@ func (s *Server) count(x *exchange, kept bool) {
 // checkContent refuses a body that says it is something else than JSON. A body
 // that does not say what it is gets parsed: it is JSON or it is refused then.
 func checkContent(h *headers) error {
+	if h.contentType == "text/plain;charset=UTF-8" && h.contentEncoding == "" {
+		return nil // as browsers send a beacon
+	}
 	if h.contentEncoding != "" && h.contentEncoding != "identity" {
 		return errEncoding
 	}

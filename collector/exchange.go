@@ -116,7 +116,11 @@ func (x *exchange) knock(s *Server) error {
 	if x.headers.forwarded {
 		s.noteForwarded(&x.from)
 	}
-	if x.peer = s.peerOf(&x.from); !s.pace(&x.peer) {
+	at := x.read
+	if at.IsZero() {
+		at = time.Now()
+	}
+	if x.peer = s.peerOf(&x.from); !s.pace(&x.peer, at) {
 		return errTooManyRequests
 	}
 	return nil

@@ -40,22 +40,23 @@ const maxRate = 1_000_000
 // back, and nobody can push out one that is faster than oneself. Which set a
 // client falls into cannot be foreseen: the hash's key is the process's own.
 //
-// Worst case: paceSets sets of 136 bytes, 1.1 MB. It is safe for concurrent
-// use.
+// It takes 1.1 MB: paceSets sets of 128 bytes, and locks that many sets share, so
+// that a set begins on a cache line and a look-up mostly reads no other. It is safe
+// for concurrent use.
 type paceTable struct {
 	sets    [paceSets]paceSet
+	locks   [paceLocks]sync.Mutex
 	crowded atomic.Uint64 // clients that were not counted
+	_       [56]byte      // up to the next cache line, where another table may begin
 }
 
 const (
-	paceSets = 1 << 13
-	paceWays = 8
+	paceSets  = 1 << 13
+	paceWays  = 8
+	paceLocks = 1 << 8
 )
 
-type paceSet struct {
-	mu     sync.Mutex
-	places [paceWays]pace
-}
+type paceSet [paceWays]pace
 
 // A pace is a client's hash and the time in nanoseconds at which it is
 // forgotten.
@@ -66,12 +67,18 @@ type pace struct {
 
 // take lets a client have one more request at a time, or not.
 func (t *paceTable) take(key uint64, rate Rate, now int64) bool {
-	s := &t.sets[key%paceSets]
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	place := &s.places[0]
-	for i := range s.places {
-		if p := &s.places[i]; p.key == key {
+	lock := &t.locks[key%paceLocks]
+	lock.Lock()
+	ok := t.count(&t.sets[key%paceSets], key, rate, now)
+	lock.Unlock()
+	return ok
+}
+
+// count is take behind the set's lock.
+func (t *paceTable) count(s *paceSet, key uint64, rate Rate, now int64) bool {
+	place := &s[0]
+	for i := range s {
+		if p := &s[i]; p.key == key {
 			place = p
 			break
 		} else if p.done < place.done {
@@ -157,12 +164,12 @@ const (
 	paceNetwork
 )
 
-// take counts a request of a client, unless a limit refuses it.
-func (p *paces) take(f footprint, t *tuning) paceLimit {
+// take counts a request of a client at a time, unless a limit refuses it.
+func (p *paces) take(f footprint, t *tuning, at time.Time) paceLimit {
 	if f == (footprint{}) {
 		return paceFree
 	}
-	now := int64(time.Since(p.begin)) + 1 // 0 is the time of a free place
+	now := int64(at.Sub(p.begin)) + 1 // 0 is the time of a free place
 	if t.AddressRate.limits() && !p.address.take(f.address, t.AddressRate, now) {
 		return paceAddress
 	}

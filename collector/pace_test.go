@@ -247,7 +247,7 @@ func TestPaceAllocs(t *testing.T) {
 	r := newRations()
 	for name, run := range map[string]func(){
 		"footprint": func() { p.footprint(addr) },
-		"take":      func() { p.take(p.footprint(addr), held) },
+		"take":      func() { p.take(p.footprint(addr), held, time.Now()) },
 		"quota":     func() { spend(&r.of("demo").events, 10, 1, int64(time.Since(r.begin))) },
 	} {
 		run()
@@ -262,7 +262,7 @@ func BenchmarkPace(b *testing.B) {
 	addr := netip.MustParseAddr("203.0.113.7")
 	b.ReportAllocs()
 	for b.Loop() {
-		p.take(p.footprint(addr), held)
+		p.take(p.footprint(addr), held, time.Now())
 	}
 }
 
