@@ -59,7 +59,7 @@ func (s *Server) decideBeacon(x *exchange) error {
 	if err := x.begin(s); err != nil {
 		return err
 	}
-	malformed := x.decoder.DecodeBeacon(x.body, &x.beacon)
+	malformed := x.decoder.fillBeacon(x.body, &x.beacon)
 	release, err := s.admit(x, x.beacon.Site)
 	if malformed != nil {
 		return malformed // an allowed page may read why

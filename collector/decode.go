@@ -50,8 +50,14 @@ type Decoder struct {
 // an error b holds what was read before the fault, which may include the site.
 func (d *Decoder) DecodeBeacon(body []byte, b *edge.Beacon) error {
 	b.Reset()
-	d.reset(body)
-	d.mayPass = true
+	d.reset(nil)
+	return d.fillBeacon(body, b)
+}
+
+// fillBeacon is DecodeBeacon for a beacon and a decoder that hold nothing of an earlier
+// body, as an exchange's do.
+func (d *Decoder) fillBeacon(body []byte, b *edge.Beacon) error {
+	d.scan.in, d.mayPass = body, true
 	if f := d.beacon(b); f != faultNone {
 		return d.trail.refuse(f)
 	}

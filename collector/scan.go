@@ -133,6 +133,9 @@ func (s *scanner) memberOr(name string, isNull *bool) bool {
 
 // name is member without passing over null.
 func (s *scanner) name() bool {
+	if s.plainName() {
+		return true
+	}
 	if !s.another('}') {
 		return false
 	}
@@ -149,6 +152,31 @@ func (s *scanner) name() bool {
 	return true
 }
 
+// plainName reads a name as the tag writes it: without white space, and of plain
+// characters.
+func (s *scanner) plainName() bool {
+	in, at := s.in, s.pos
+	if !s.open {
+		if at >= len(in) || in[at] != ',' {
+			return false
+		}
+		at++
+	}
+	if at >= len(in) || in[at] != '"' {
+		return false
+	}
+	at++
+	end := at
+	for end < len(in) && tokenBytes[in[end]] {
+		end++
+	}
+	if end+1 >= len(in) || in[end] != '"' || in[end+1] != ':' {
+		return false
+	}
+	s.key, s.pos, s.open, s.control = in[at:end:end], end+2, false, false
+	return true
+}
+
 // element stops before the next element. False means that the array ended or
 // the text is at fault.
 func (s *scanner) element() bool { return s.another(']') }
@@ -159,19 +187,17 @@ func (s *scanner) another(closing byte) bool {
 	first := s.open
 	s.open = false
 	switch c := s.next(); {
-	case s.fault != faultNone:
-		return false
-	case c == closing:
-		s.pos++
-		s.depth--
-		return false
-	case first:
-		return true
-	case c == ',':
+	case c == ',' && !first:
 		s.pos++
 		if s.next() != closing {
 			return true
 		}
+	case c == closing:
+		s.pos++
+		s.depth--
+		return false
+	case first && s.fault == faultNone:
+		return true
 	}
 	s.stop(faultJSON)
 	return false

@@ -3,7 +3,6 @@
 package collector
 
 import (
-	"encoding/binary"
 	"math/bits"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -23,8 +22,8 @@ func (s *scanner) str() []byte {
 	nonASCII := uint64(0)
 	// Eight bytes at a time: the lowest high bit of stops marks the first
 	// quote, backslash or control character (Hacker's Delight, section 6-1).
-	for i+8 <= len(in) {
-		w := binary.LittleEndian.Uint64(in[i:])
+	for i <= len(in)-8 {
+		w := word(in, i)
 		quote, slash := w^lowBits*'"', w^lowBits*'\\'
 		stops := ((quote-lowBits)&^quote | (slash-lowBits)&^slash | (w-lowBits*' ')&^w) & highBits
 		if stops == 0 {
