@@ -179,7 +179,7 @@ func BenchmarkStages(b *testing.B) {
 		{"decode", func() { _ = x.decoder.DecodeBeacon(d.ctx.PostBody(), &x.beacon) }},
 		{"origin", func() { _, _ = d.admit(x, x.beacon.Site) }},
 		{"device", func() { _, _, x.key = d.devices.read(&x.headers, x.key) }},
-		{"language", func() { _, x.key = d.languages.match(release, &reader, x.key) }},
+		{"language", func() { _, x.key = d.languages.match(d.languages.of(release), &reader, x.key) }},
 		{"source", func() { _, _, x.text = d.referrers.readSource(page, x.beacon.Page.Ref, x.text[:0]) }},
 		{"answer", func() { d.conclude(x, true); x.reply(&d.ctx, nil) }},
 	} {

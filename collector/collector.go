@@ -123,6 +123,7 @@ type Options struct {
 // A Server is the public HTTP face. Make it with New.
 type Server struct {
 	options   Options
+	realTime  bool // Options.Now is time.Now
 	engine    *edge.Engine
 	publisher edge.Publisher
 	routes    []route
@@ -165,6 +166,7 @@ func New(o Options) (*Server, error) {
 	if o.Engine == nil || o.Publisher == nil || len(o.Tag) == 0 {
 		return nil, errors.New("collector: engine, publisher and tag are needed")
 	}
+	realTime := o.Now == nil
 	if err := o.complete(); err != nil {
 		return nil, fmt.Errorf("collector: %w", err)
 	}
@@ -185,7 +187,7 @@ func New(o Options) (*Server, error) {
 		return nil, fmt.Errorf("collector: %w", err)
 	}
 	s := &Server{
-		options: o, engine: o.Engine, publisher: o.Publisher, script: plain, devScript: devScript,
+		options: o, realTime: realTime, engine: o.Engine, publisher: o.Publisher, script: plain, devScript: devScript,
 		devices: newDevices(), languages: newLanguages(), referrers: newReferrers(), metrics: newMetrics(),
 		paces: newPaces(), rations: newRations(), page: page, pageLanguages: newSiteLanguages(rights.Languages),
 	}

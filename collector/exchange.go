@@ -126,7 +126,7 @@ func (x *exchange) knock(s *Server) error {
 	return nil
 }
 
-// describe makes the engine's request out of what was read.
+// describe makes the engine's request out of what was read. It must hold nothing yet.
 func (x *exchange) describe(s *Server, release *edge.Release) error {
 	page, err := x.address()
 	if err != nil {
@@ -134,7 +134,7 @@ func (x *exchange) describe(s *Server, release *edge.Release) error {
 	}
 	b, h := &x.beacon, &x.headers
 	r := &x.request
-	*r = edge.Request{Now: s.options.Now(), Addr: x.peer.addr, Host: page.host, Path: page.path, State: b.State}
+	r.Now, r.Addr, r.Host, r.Path, r.State = s.arrival(x), x.peer.addr, page.host, page.path, b.State
 	if x.sameOrigin {
 		x.cookies = findCookies(h.cookie, b.Site)
 		r.State = x.cookies.state()
@@ -149,14 +149,31 @@ func (x *exchange) describe(s *Server, release *edge.Release) error {
 		x.size = strconv.AppendInt(append(x.size, 'x'), int64(w[1]), 10)
 		r.Device.Screen = view(x.size)
 	}
+	site := s.languages.of(release)
 	reader := question{prefers: b.Client.Langs, accept: h.acceptLanguage}
-	r.Lang, x.key = s.languages.match(release, &reader, x.key)
-	x.pageLang[0] = b.Page.Lang
-	text := question{prefers: x.pageLang[:], exact: true}
-	r.PageLang, x.key = s.languages.match(release, &text, x.key)
+	r.Lang, x.key = s.languages.match(site, &reader, x.key)
+	r.PageLang, x.key = x.languageOfPage(s, site)
 	r.Ref, r.Source, x.text = s.referrers.readSource(page, b.Page.Ref, x.text[:0])
 	r.Preview = previewToken(page.query)
 	return nil
+}
+
+// languageOfPage returns the site's language of the page, and x.key.
+func (x *exchange) languageOfPage(s *Server, site *siteLanguages) (string, []byte) {
+	lang := x.beacon.Page.Lang
+	if name, ok := site.own[lang]; ok {
+		return name, x.key
+	}
+	x.pageLang[0] = lang
+	return s.languages.match(site, &question{prefers: x.pageLang[:], exact: true}, x.key)
+}
+
+// arrival is when a request arrived, by the server's clock.
+func (s *Server) arrival(x *exchange) time.Time {
+	if s.realTime && !x.read.IsZero() {
+		return x.read
+	}
+	return s.options.Now()
 }
 
 // address takes the page's address apart. It must be of the origin that the

@@ -58,5 +58,8 @@ func TestLinesByWords(t *testing.T) {
 		if length != want || clean != (ended && cleanBytes(line)) {
 			t.Fatalf("%q: %d, %t", b, length, clean)
 		}
+		if got, want := hasControl(string(line)), bytes.ContainsFunc(line, func(r rune) bool { return r < ' ' || r == 0x7f }); got != want {
+			t.Fatalf("%q: a control character is %t", line, got)
+		}
 	}
 }

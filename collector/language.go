@@ -32,6 +32,8 @@ type siteLanguages struct {
 	number  uint64 // unique, so that a cached match never outlives its release
 	names   []string
 	matcher language.Matcher
+	// own are the languages that answer to their own names, which needs no matching.
+	own map[string]string
 }
 
 func newSiteLanguages(names []string) *siteLanguages {
@@ -39,7 +41,13 @@ func newSiteLanguages(names []string) *siteLanguages {
 	for i, name := range names {
 		tags[i] = language.Make(name)
 	}
-	return &siteLanguages{names: names, matcher: language.NewMatcher(tags)}
+	s := &siteLanguages{names: names, matcher: language.NewMatcher(tags), own: map[string]string{}}
+	for i, name := range names {
+		if s.match(&question{prefers: names[i : i+1], exact: true}) == i { // else another is of the same language
+			s.own[name] = name
+		}
+	}
+	return s
 }
 
 func newLanguages() *languages {
@@ -58,11 +66,10 @@ type question struct {
 	exact bool
 }
 
-// match returns the release's language that answers q best, "" for none.
+// match returns the site's language that answers q best, "" for none.
 // Scripts are minded: zh-TW and zh-HK read zh-Hant. scratch is used for the
 // look-up and returned for reuse.
-func (l *languages) match(release *edge.Release, q *question, scratch []byte) (best string, rest []byte) {
-	site := l.of(release)
+func (l *languages) match(site *siteLanguages, q *question, scratch []byte) (best string, rest []byte) {
 	key := binary.LittleEndian.AppendUint64(scratch[:0], site.number)
 	key = strconv.AppendBool(key, q.exact)
 	for _, tag := range q.prefers {
@@ -78,7 +85,7 @@ func (l *languages) match(release *edge.Release, q *question, scratch []byte) (b
 	if i < 0 {
 		return "", key
 	}
-	return release.Languages()[i], key
+	return site.names[i], key
 }
 
 // of returns what is known of a release's languages, and learns them when the

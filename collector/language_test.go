@@ -79,7 +79,7 @@ func TestLanguages(t *testing.T) {
 			l := newLanguages()
 			release := releaseIn(t, tt.site...)
 			for _, way := range []string{"worked out", "remembered"} {
-				if got, _ := l.match(release, &tt.give, nil); got != tt.want {
+				if got, _ := l.match(l.of(release), &tt.give, nil); got != tt.want {
 					t.Errorf("%s: %q, want %q", way, got, tt.want)
 				}
 			}
@@ -93,7 +93,7 @@ func TestAMatchIsNotTakenForAnothers(t *testing.T) {
 	l := newLanguages()
 	release := releaseIn(t, "en", "fr")
 	ask := func(q question) string {
-		got, _ := l.match(release, &q, nil)
+		got, _ := l.match(l.of(release), &q, nil)
 		return got
 	}
 	if got := ask(question{prefers: []string{"ja,fr"}}); got != "" {
@@ -106,7 +106,7 @@ func TestAMatchIsNotTakenForAnothers(t *testing.T) {
 		t.Errorf("an entry and a header: %q", got)
 	}
 	other := releaseIn(t, "en", "de")
-	if got, _ := l.match(other, &question{prefers: []string{"ja", "fr"}}, nil); got != "" {
+	if got, _ := l.match(l.of(other), &question{prefers: []string{"ja", "fr"}}, nil); got != "" {
 		t.Errorf("the next release speaks no French: %q", got)
 	}
 	if got := ask(question{prefers: []string{"ja", "fr"}}); got != "fr" {
@@ -124,7 +124,7 @@ func TestHammerLanguages(t *testing.T) {
 			for i := range 2000 {
 				release := releases[(g+i)%len(releases)]
 				var got string
-				got, key = l.match(release, &question{accept: "fr"}, key)
+				got, key = l.match(l.of(release), &question{accept: "fr"}, key)
 				if want := slices.Contains(release.Languages(), "fr"); (got == "fr") != want {
 					t.Errorf("%v answers %q", release.Languages(), got)
 					return
@@ -188,9 +188,28 @@ func TestLanguageAllocs(t *testing.T) {
 	l := newLanguages()
 	release := releaseIn(t, "en", "fr", "zh-Hant")
 	q := question{prefers: []string{"zh-TW", "en"}, accept: "zh-TW,zh;q=0.9,en;q=0.8"}
-	_, key := l.match(release, &q, make([]byte, 0, maxCacheKey))
-	if n := testing.AllocsPerRun(100, func() { _, key = l.match(release, &q, key) }); n > 0 {
+	_, key := l.match(l.of(release), &q, make([]byte, 0, maxCacheKey))
+	if n := testing.AllocsPerRun(100, func() { _, key = l.match(l.of(release), &q, key) }); n > 0 {
 		t.Errorf("a match that is remembered costs %v allocations", n)
+	}
+}
+
+// A language that answers to its own name is the one that matching finds.
+func TestOwnLanguages(t *testing.T) {
+	for _, names := range [][]string{{"en", "de", "fr"}, {"no", "nb", "nn"}, {"nb", "no"}, {"zh-Hans", "zh-Hant", "zh", "cmn"}, {"en", "en-GB", "en-US"}, {"pt", "pt-BR", "x-a"}, {}} {
+		s := newSiteLanguages(names)
+		for _, name := range names {
+			want := ""
+			if i := s.match(&question{prefers: []string{name}, exact: true}); i >= 0 {
+				want = names[i]
+			}
+			if got, ok := s.own[name]; ok && got != want {
+				t.Errorf("of %v, %s is %q, want %q", names, name, got, want)
+			}
+		}
+		if len(names) == 3 && names[0] == "en" && len(s.own) != 3 {
+			t.Errorf("of %v only %v answer to their names", names, s.own)
+		}
 	}
 }
 
@@ -202,7 +221,7 @@ func FuzzLanguages(f *testing.F) {
 	f.Fuzz(func(t *testing.T, tag, accept string) {
 		l := newLanguages()
 		for _, exact := range []bool{false, true} {
-			got, _ := l.match(release, &question{prefers: []string{tag}, accept: accept, exact: exact}, nil)
+			got, _ := l.match(l.of(release), &question{prefers: []string{tag}, accept: accept, exact: exact}, nil)
 			if got != "" && !slices.Contains(release.Languages(), got) {
 				t.Errorf("%q is not the site's", got)
 			}

@@ -36,21 +36,26 @@ const appScheme = "android-app://"
 
 // referrers tell what kind of page a visit came from. They do not change once
 // they are made.
-type referrers struct {
-	below map[string]string // class of a host and of all below it
-	exact map[string]string // class of a host, also behind one of the frontLabels
-}
+type referrers struct{ hosts map[string]hostClass }
+
+// A hostClass is the class of a host, "" where it has none: with all below it, and of
+// itself, also behind one of the front labels.
+type hostClass struct{ below, exact string }
 
 func newReferrers() *referrers {
-	r := &referrers{make(map[string]string), make(map[string]string)}
+	r := &referrers{make(map[string]hostClass)}
 	for line := range strings.Lines(referrerTable) {
 		class, host, ok := strings.Cut(strings.TrimSpace(line), " ")
 		switch {
 		case !ok || class == "#":
 		case host[0] == '=':
-			r.exact[host[1:]] = class
+			known := r.hosts[host[1:]]
+			known.exact = class
+			r.hosts[host[1:]] = known
 		default:
-			r.below[host] = class
+			known := r.hosts[host]
+			known.below = class
+			r.hosts[host] = known
 		}
 	}
 	return r
@@ -93,19 +98,20 @@ func (r *referrers) class(host string) string {
 	if len(host) > maxHostBytes {
 		return classReferral
 	}
-	if class, ok := r.exact[host]; ok {
-		return class
+	known := r.hosts[host]
+	if known.exact != "" {
+		return known.exact
 	}
-	for name := host; name != ""; {
-		if class, ok := r.below[name]; ok {
-			return class
+	for name := host; known.below == ""; known = r.hosts[name] {
+		if _, name, _ = strings.Cut(name, "."); name == "" {
+			break
 		}
-		_, name, _ = strings.Cut(name, ".")
 	}
-	if front, name, _ := strings.Cut(host, "."); isFront(front) {
-		if class, ok := r.exact[name]; ok {
-			return class
-		}
+	if known.below != "" {
+		return known.below
+	}
+	if front, name, _ := strings.Cut(host, "."); isFront(front) && r.hosts[name].exact != "" {
+		return r.hosts[name].exact
 	}
 	return classReferral
 }

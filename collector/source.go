@@ -50,10 +50,17 @@ func splitAddress(raw string) (address, bool) {
 		}
 	}
 	end := 0
-	for end < len(rest) && rest[end] != '/' && rest[end] != '?' && rest[end] != '#' {
+	for end < len(rest) && plainHostBytes[rest[end]] {
 		end++
 	}
-	a := address{origin: raw[:len(raw)-len(rest)+end], host: hostOf(rest[:end]), path: "/"}
+	host := rest[:end]
+	if end < len(rest) && rest[end] != '/' {
+		for end < len(rest) && rest[end] != '/' && rest[end] != '?' && rest[end] != '#' {
+			end++
+		}
+		host = hostOf(rest[:end])
+	}
+	a := address{origin: raw[:len(raw)-len(rest)+end], host: host, path: "/"}
 	if a.host == "" {
 		return address{}, false
 	}
@@ -68,6 +75,9 @@ func splitAddress(raw string) (address, bool) {
 	a.query = query
 	return a, true
 }
+
+// plainHostBytes are those of a host that is a name or an IPv4 address.
+var plainHostBytes = byteSet(".-_0123456789abcdefghijklmnopqrstuvwxyz")
 
 // hostOf returns the host of host[:port], "" if it is none.
 func hostOf(authority string) string {
@@ -194,7 +204,11 @@ func decodeValue(raw string, scratch []byte) (string, []byte) {
 
 // hasControl reports whether s holds an ASCII control character.
 func hasControl(s string) bool {
-	for i := range len(s) {
+	b, at := bytesOf(s), 0
+	for at <= len(b)-8 && controls(word(b, at)) == 0 {
+		at += 8
+	}
+	for i := at; i < len(s); i++ {
 		if s[i] < ' ' || s[i] == 0x7f {
 			return true
 		}

@@ -106,6 +106,9 @@ func FuzzSource(f *testing.F) {
 		if !strings.HasPrefix(raw, page.origin) || page.host == "" || strings.ContainsAny(page.path, "?# ") || page.path[0] != '/' {
 			t.Errorf("%q gives %+v", raw, page)
 		}
+		if _, authority, _ := strings.Cut(page.origin, "://"); page.host != hostOf(authority) {
+			t.Errorf("the host of %q is %q", raw, page.host)
+		}
 		from, source, _ := known.readSource(page, ref, nil)
 		if from.Class == "" || len(source.ClickID) > edge.MaxWordBytes {
 			t.Errorf("%q from %q gives %+v %+v", raw, ref, from, source)
