@@ -75,18 +75,22 @@ func (s *Server) decideBeacon(x *exchange) error {
 	if err := s.engine.Decide(&x.beacon, &x.request, &x.outcome); err != nil {
 		return err
 	}
-	s.metrics.decideTook[asks(len(x.beacon.Slots))].observe(since(x.read))
+	x.took = since(x.read)
+	s.metrics.decideTook[asks(len(x.beacon.Slots))].observe(x.took)
 	return nil
 }
 
 // concludeBeacon makes the answer of what was decided, and of whether the events are
 // kept.
 func (s *Server) concludeBeacon(x *exchange, kept bool) error {
+	if x.outcome.Record != nil || len(x.outcome.Events) > 0 { // else the answer is there with the decision
+		x.took = since(x.read)
+	}
 	if !kept && len(x.beacon.Slots) == 0 {
 		return edge.ErrUnavailable
 	}
 	s.conclude(x, kept)
-	s.metrics.answerTook[asks(len(x.beacon.Slots))].observe(since(x.read))
+	s.metrics.answerTook[asks(len(x.beacon.Slots))].observe(x.took)
 	return nil
 }
 
@@ -138,8 +142,8 @@ func (s *Server) count(x *exchange, kept bool) {
 	if x.request.Ahead {
 		m.ahead.Add(1)
 	}
-	if kept {
-		m.accepted.Add(uint64(len(o.Events)))
+	if n := len(o.Events); kept && n > 0 {
+		m.accepted.Add(uint64(n))
 	} else {
 		for range o.Events {
 			m.rejected.add(edge.RejectedUnavailable)
@@ -152,7 +156,9 @@ func (s *Server) count(x *exchange, kept bool) {
 	for i := range o.Decisions {
 		m.decided(o.Decisions[i].Reason)
 	}
-	m.passed.Add(uint64(len(x.decoder.passedOver())))
+	if n := len(x.decoder.passedOver()); n > 0 {
+		m.passed.Add(uint64(n))
+	}
 	for _, list := range [...][]edge.Rejection{x.decoder.Rejected(), o.Rejected} {
 		for i := range list {
 			m.rejected.add(list[i].Code)

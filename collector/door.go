@@ -111,6 +111,9 @@ const (
 // clock is the time that seats wait by. It is never 0.
 func (d *door) clock() int64 { return int64(time.Since(d.begin)) + 1 }
 
+// at is a moment on that clock.
+func (d *door) at(t time.Time) int64 { return int64(t.Sub(d.begin)) + 1 }
+
 // makeRoom closes, of some connections, the one that waits longest for a request's
 // whole head, as a server that has none left to give does, and reports whether
 // there was one: connections without requests must not keep visitors out, nor

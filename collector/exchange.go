@@ -20,7 +20,8 @@ type exchange struct {
 	from    sender
 	path    string
 	body    []byte
-	read    time.Time // when its last byte had been read; zero if not from a listener
+	read    time.Time     // when its last byte had been read; zero if not from a listener
+	took    time.Duration // from then until it was decided, or until its events' fate was known
 
 	peer       peer
 	sameOrigin bool
@@ -52,7 +53,7 @@ type exchange struct {
 // overwrites.
 func (x *exchange) free() {
 	x.headers, x.from, x.path, x.body = headers{}, sender{}, "", nil
-	x.sameOrigin, x.foreign, x.says, x.answer = false, false, false, answer{}
+	x.sameOrigin, x.foreign, x.says, x.answer, x.took = false, false, false, answer{}, 0
 	x.jar.empty()
 	if cap(x.wire) > keptBodyBytes {
 		x.wire = nil

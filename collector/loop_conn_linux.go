@@ -215,14 +215,15 @@ func (c *plainConn) conclude(x *exchange, err error) {
 	case len(out) > 0:
 		c.handOver(passage{write: bytes.Clone(out), goesOn: goesOn})
 	default:
-		c.rest()
+		c.rest(x.read.Add(x.took))
 	}
 	s.putBack(x)
 }
 
-// rest gives the connection back to the loop.
-func (c *plainConn) rest() {
-	c.seat.waits.Store(c.loop.way.door.clock())
+// rest gives the connection back to the loop, which waits for it since it was answered,
+// nearly.
+func (c *plainConn) rest(answered time.Time) {
+	c.seat.waits.Store(c.loop.way.door.at(answered))
 	awaited := !c.state.CompareAndSwap(connAnswers, connRests)
 	if awaited {
 		c.state.Store(connRests)
