@@ -16,16 +16,17 @@ const (
 // is nowhere: it is not public, or it is the entrance of a tunnel, whose place
 // says nothing of the visitor's.
 func coarse(addr netip.Addr) (netip.Addr, bool) {
-	addr = addr.Unmap()
-	bits := bitsIPv6
-	if addr.Is4() {
-		bits = bitsIPv4
+	network := addr.Unmap()
+	if network.Is4() {
+		b := network.As4()
+		network = netip.AddrFrom4([4]byte{b[0], b[1], b[2]}) // bitsIPv4
+	} else {
+		prefix, err := network.Prefix(bitsIPv6)
+		if err != nil {
+			return netip.Addr{}, false
+		}
+		network = prefix.Addr()
 	}
-	prefix, err := addr.Prefix(bits)
-	if err != nil {
-		return netip.Addr{}, false
-	}
-	network := prefix.Addr()
 	nowhere := network.IsUnspecified() || network.IsLoopback() || network.IsPrivate() ||
 		network.IsLinkLocalUnicast() || network.IsMulticast() || isTunnel(network)
 	return network, !nowhere

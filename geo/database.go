@@ -16,7 +16,7 @@ import (
 // What a file may hold at most, so that a crafted one costs bounded memory.
 const (
 	maxAreas  = math.MaxUint16
-	maxPlaces = 1 << 24
+	maxPlaces = 1 << placeBits
 )
 
 // A database is what serves: one table, and what is known of the files it was
@@ -353,12 +353,8 @@ func (b *builder) text(s string) uint32 {
 // database ends the runs and returns what was built.
 func (b *builder) database() *database {
 	b.ipv4.close()
-	low := make([]uint8, len(b.ipv4.low))
-	for i, l := range b.ipv4.low {
-		low[i] = uint8(l)
-	}
 	b.ipv6.close()
-	b.table.ipv4 = runs4{b.ipv4.index, low, b.ipv4.place}
+	b.table.ipv4 = newRuns4(&b.ipv4)
 	b.table.ipv6 = runs6(struct{ index, low, place []uint32 }{b.ipv6.index, b.ipv6.low, b.ipv6.place})
 	return &database{table: b.table, files: b.files}
 }

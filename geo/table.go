@@ -79,7 +79,7 @@ func (t *table) place(at uint32) edge.Place {
 
 // bytes is about what the table holds in memory.
 func (t *table) bytes() uint64 {
-	n := 4*len(t.ipv4.index) + 5*len(t.ipv4.place) + 4*len(t.ipv6.index) + 8*len(t.ipv6.place) +
+	n := 4*len(t.ipv4.index) + 4*len(t.ipv4.runs) + 4*len(t.ipv6.index) + 8*len(t.ipv6.place) +
 		20*len(t.places) + 32*len(t.areas) + 8*len(t.zones)
 	for _, text := range t.texts {
 		n += 16 + len(text)
@@ -87,31 +87,60 @@ func (t *table) bytes() uint64 {
 	return uint64(n)
 }
 
-// runs4 are runs of /24s. The index has, for the first 16 bits of an address,
-// where the runs begin that start in them; low is the next 8 bits. Every index
-// entry leads to a run that starts at low 0.
+// runs4 are runs of /24s. The index has an entry for the first 16 bits of an address:
+// in its high bits how many runs start in them, less one, and below the place of the
+// only one, which most have, or where they begin among runs. A run has in its high bits
+// the next 8 bits of the address that it starts at, and its place below. So most
+// look-ups read one line of memory, and the others the least that they can.
 type runs4 struct {
-	index []uint32 // 1<<16 + 1
-	low   []uint8
-	place []uint32
+	index []uint32 // 1<<16, or none
+	runs  []uint32
+}
+
+// placeBits are the bits of a place, and of where a run is: there are no more runs than
+// /24s.
+const placeBits = 24
+
+// newRuns4 takes what a builder gathered.
+func newRuns4(b *runBuilder) (r runs4) {
+	if len(b.index) == 0 {
+		return r
+	}
+	r.index = make([]uint32, len(b.index)-1)
+	for high := range r.index {
+		first, end := b.index[high], b.index[high+1]
+		if end-first == 1 {
+			r.index[high] = b.place[first]
+			continue
+		}
+		r.index[high] = (end-first-1)<<placeBits | uint32(len(r.runs))
+		for i := first; i < end; i++ {
+			r.runs = append(r.runs, b.low[i]<<placeBits|b.place[i])
+		}
+	}
+	r.runs = slices.Clip(r.runs)
+	return r
 }
 
 func (r *runs4) find(network netip.Addr) uint32 {
 	b := network.As4()
-	high := binary.BigEndian.Uint16(b[:])
 	if len(r.index) == 0 {
 		return 0
 	}
-	first, end := r.index[high], r.index[uint32(high)+1]
-	for end-first > 1 {
-		middle := (first + end) / 2
-		if r.low[middle] <= b[2] {
-			first = middle
-		} else {
-			end = middle
-		}
+	entry := r.index[binary.BigEndian.Uint16(b[:])]
+	at, left := entry&(1<<placeBits-1), entry>>placeBits+1
+	if left == 1 {
+		return at
 	}
-	return r.place[first]
+	low := uint32(b[2])
+	for left > 1 {
+		half := left / 2
+		if r.runs[at+half]>>placeBits <= low {
+			at += half
+		}
+		left -= half
+	}
+	return r.runs[at] & (1<<placeBits - 1)
 }
 
 // The parts of an IPv6 network: globalBits say that it is of 2000::/3, the only
