@@ -20,19 +20,16 @@ func (s *scanner) str() []byte {
 	from := i
 	s.control = false
 	nonASCII := uint64(0)
-	// Eight bytes at a time: the lowest high bit of stops marks the first
-	// quote, backslash or control character (Hacker's Delight, section 6-1).
 	for i <= len(in)-8 {
 		w := word(in, i)
-		quote, slash := w^lowBits*'"', w^lowBits*'\\'
-		stops := ((quote-lowBits)&^quote | (slash-lowBits)&^slash | (w-lowBits*' ')&^w) & highBits
+		stops := stringStops(w)
 		if stops == 0 {
 			nonASCII |= w
 			i += 8
 			continue
 		}
 		n := bits.TrailingZeros64(stops) / 8
-		nonASCII |= w & (1<<(8*n) - 1)
+		nonASCII |= w & (stops - 1) // of the bytes before; those behind that are marked are ASCII
 		i += n
 		if in[i] == '"' && nonASCII&highBits == 0 {
 			s.pos = i + 1
@@ -45,6 +42,14 @@ func (s *scanner) str() []byte {
 		i++
 	}
 	return s.closed(from, i, nonASCII)
+}
+
+// stringStops marks the quotes, backslashes and control characters among eight bytes by
+// their high bits (Hacker's Delight, section 6-1). Of those above the lowest some may be
+// ASCII that is none of them.
+func stringStops(w uint64) uint64 {
+	quote, slash := w^lowBits*'"', w^lowBits*'\\'
+	return ((w - lowBits*' ') | (quote - lowBits) | (slash - lowBits)) &^ w & highBits
 }
 
 // closed ends the string that began at from and has stopped at i.

@@ -49,10 +49,7 @@ func splitAddress(raw string) (address, bool) {
 			return address{}, false
 		}
 	}
-	end := 0
-	for end < len(rest) && plainHostBytes[rest[end]] {
-		end++
-	}
+	end := plainWord(rest)
 	host := rest[:end]
 	if end < len(rest) && rest[end] != '/' {
 		for end < len(rest) && rest[end] != '/' && rest[end] != '?' && rest[end] != '#' {
@@ -64,7 +61,10 @@ func splitAddress(raw string) (address, bool) {
 	if a.host == "" {
 		return address{}, false
 	}
-	rest, _, _ = strings.Cut(rest[end:], "#")
+	if rest = rest[end:]; rest == "/" {
+		return a, true // of most referring pages nothing else is told
+	}
+	rest, _, _ = strings.Cut(rest, "#")
 	if hasControl(rest) || strings.IndexByte(rest, ' ') >= 0 {
 		return address{}, false
 	}
@@ -76,8 +76,17 @@ func splitAddress(raw string) (address, bool) {
 	return a, true
 }
 
-// plainHostBytes are those of a host that is a name or an IPv4 address.
-var plainHostBytes = byteSet(".-_0123456789abcdefghijklmnopqrstuvwxyz")
+// plainBytes are those of a host that is a name or an IPv4 address, and of most words.
+var plainBytes = byteSet(".-_0123456789abcdefghijklmnopqrstuvwxyz")
+
+// plainWord returns how many plain bytes s begins with.
+func plainWord(s string) int {
+	n := 0
+	for n < len(s) && plainBytes[s[n]] {
+		n++
+	}
+	return n
+}
 
 // hostOf returns the host of host[:port], "" if it is none.
 func hostOf(authority string) string {
@@ -179,6 +188,9 @@ func isClickID(name string) (known, paid bool) {
 // decodeValue decodes a parameter's value. What is too long or is no text is
 // left out.
 func decodeValue(raw string, scratch []byte) (string, []byte) {
+	if plainWord(raw) == len(raw) && len(raw) <= edge.MaxWordBytes {
+		return raw, scratch // most are such words
+	}
 	value := raw
 	if strings.IndexByte(raw, '%') >= 0 || strings.IndexByte(raw, '+') >= 0 {
 		from := len(scratch)
