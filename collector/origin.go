@@ -56,8 +56,11 @@ func allowReading(ctx *fasthttp.RequestCtx, origin string) {
 // equal all the same, for behind a proxy that rewrites Host the word is about
 // the proxy. An old browser says nothing: then the scheme counts too.
 func isSameOrigin(h *headers, secure bool) bool {
+	if h.fetchSite != "" && h.fetchSite != "same-origin" {
+		return false
+	}
 	scheme, host, ok := strings.Cut(h.origin, "://")
-	if !ok || host == "" || h.fetchSite != "" && h.fetchSite != "same-origin" {
+	if !ok || host == "" {
 		return false
 	}
 	if h.fetchSite == "" && (scheme == "https") != secure {

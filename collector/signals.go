@@ -208,6 +208,9 @@ func saysAhead(purpose string) bool {
 // knows one value: https://w3c.github.io/gpc/#the-sec-gpc-header-field-for-http-requests
 // A proxy may have joined several lines; one that asks is enough.
 func saysGPC(header string) bool {
+	if header == "" {
+		return false
+	}
 	for part := range strings.SplitSeq(header, ",") {
 		if trimSpace(part) == "1" {
 			return true

@@ -120,7 +120,8 @@ func hostOf(authority string) string {
 func (r *referrers) readSource(page address, ref string, scratch []byte) (edge.Ref, edge.Source, []byte) {
 	var source edge.Source
 	referrer := r.classify(ref, page.host)
-	for pair := range strings.SplitSeq(page.query, "&") {
+	for pair, query := "", page.query; query != ""; {
+		pair, query, _ = strings.Cut(query, "&")
 		name, raw, _ := strings.Cut(pair, "=")
 		if raw == "" {
 			continue
