@@ -3,6 +3,7 @@
 package collector
 
 import (
+	"math/bits"
 	"unicode/utf8"
 	"unsafe"
 
@@ -152,8 +153,8 @@ func (s *scanner) name() bool {
 	return true
 }
 
-// plainName reads a name as the tag writes it: without white space, and of plain
-// characters.
+// plainName reads a name as the tag writes it: without white space, and of up to eight
+// ASCII characters.
 func (s *scanner) plainName() bool {
 	in, at := s.in, s.pos
 	if !s.open {
@@ -162,14 +163,12 @@ func (s *scanner) plainName() bool {
 		}
 		at++
 	}
-	if at >= len(in) || in[at] != '"' {
+	if at > len(in)-9 || in[at] != '"' {
 		return false
 	}
 	at++
-	end := at
-	for end < len(in) && tokenBytes[in[end]] {
-		end++
-	}
+	w := word(in, at)
+	end := at + bits.TrailingZeros64(stringStops(w)|w&highBits)/8
 	if end+1 >= len(in) || in[end] != '"' || in[end+1] != ':' {
 		return false
 	}
