@@ -52,8 +52,9 @@ type node struct {
 // the node answers that it is ready; for the demo with a token for its console.
 func run(ctx context.Context, cfg Config, log *slog.Logger, ready func(on listeners, secret string)) (err error) {
 	if os.Getenv("GOMAXPROCS") == "" {
-		// A sync holds a processor while it blocks (package stream).
-		runtime.GOMAXPROCS(runtime.NumCPU() + 1)
+		// A sync holds a processor while it blocks (package stream), and the runtime
+		// looks every few microseconds for one to take away where none is to spare.
+		runtime.GOMAXPROCS(runtime.NumCPU() + 2)
 	}
 	if os.Getenv("GOGC") == "" { // which whoever starts the node has set
 		collectSeldom(ctx)

@@ -66,7 +66,7 @@ func runBench(ctx context.Context, dir string, o benchOptions, out io.Writer) er
 	}
 	printComparisons(out, all)
 	printSubjects(out, all)
-	fmt.Fprintf(out, "\n%d connections, %d turns of %s a pair, GOMAXPROCS=%s, server on core %d, client on core %d.\n", o.conns, o.turns, o.turn, goProcs, serverCore, clientCore)
+	fmt.Fprintf(out, "\n%d connections, %d turns of %s a pair, GOMAXPROCS=%s of peers, server on core %d, client on core %d.\n", o.conns, o.turns, o.turn, goProcs, serverCore, clientCore)
 	if r.noisy > 0 {
 		fmt.Fprintf(out, "DISTURBED: in %d turns other processes used more than %.2f of a core; do not quote these figures.\n", r.noisy, noisy)
 	}

@@ -42,7 +42,7 @@ func startPeer(dir, name string, content []byte) (*server, error) {
 	if err := os.WriteFile(file, content, 0o644); err != nil {
 		return nil, err
 	}
-	return start(name, netip.AddrPort{}, self, name, file)
+	return start(name, netip.AddrPort{}, "env", "GOMAXPROCS="+goProcs, self, name, file)
 }
 
 // announce listens on a free port and says so.

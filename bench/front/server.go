@@ -26,8 +26,8 @@ const (
 	clientCore = 1
 )
 
-// goProcs is GOMAXPROCS of every server in Go. One core does not mean one
-// processor: what blocks in a sync keeps its own (docs/RATIONALE.md).
+// goProcs is GOMAXPROCS of every peer in Go. One core does not mean one processor: what
+// blocks keeps its own. Ours sets its own (docs/RATIONALE.md).
 const goProcs = "2"
 
 // A server is a process that is measured, pinned to its core.
@@ -44,7 +44,6 @@ type server struct {
 func start(name string, addr netip.AddrPort, command ...string) (*server, error) {
 	s := &server{name: name, addr: addr, ended: make(chan struct{})}
 	s.cmd = exec.Command("taskset", append([]string{"-c", strconv.Itoa(serverCore)}, command...)...)
-	s.cmd.Env = append(os.Environ(), "GOMAXPROCS="+goProcs)
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	var complaint strings.Builder
 	s.cmd.Stderr = &limited{&complaint, 4 << 10}
