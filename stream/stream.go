@@ -36,7 +36,7 @@
 // A Stream is safe for concurrent use. Two goroutines of its own commit events
 // and records; Close waits for them. A sync holds a processor of the Go
 // scheduler while it lasts, so a program should run with GOMAXPROCS at the
-// number of cores plus one.
+// number of cores plus one at least; with two the runtime does not look for it either.
 package stream
 
 import (
