@@ -51,8 +51,8 @@ type compiler struct {
 	plans []slotPlan
 	all   *input // what all slots read
 	m     *module
-	// indexed is what the rules' tables have in common.
-	indexed index
+	// index is what all slots' tables have in common.
+	index index
 	// ordered are the module's memos in the order of their addresses.
 	ordered []*memo
 	errs    []error

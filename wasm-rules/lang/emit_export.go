@@ -75,8 +75,8 @@ func (c *compiler) visit(e *emitter) {
 		c.own(e, word, total, base)
 	}
 	c.forget(e)
-	if len(c.indexed.fields) > 0 {
-		e.on(wasmCall, c.indexed.function)
+	if len(c.index.fields) > 0 {
+		e.on(wasmCall, c.index.function)
 	}
 }
 

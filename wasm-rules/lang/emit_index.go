@@ -21,12 +21,12 @@ func (t *table) push(e *emitter, word int) {
 
 // classify writes the function that puts a record's values into their classes.
 func (c *compiler) classify() {
-	if len(c.indexed.fields) == 0 {
+	if len(c.index.fields) == 0 {
 		return
 	}
-	c.indexed.function = c.m.declare("", "")
-	c.m.define(c.indexed.function, 0, func(e *emitter) {
-		for _, k := range c.indexed.fields {
+	c.index.function = c.m.declare("", "")
+	c.m.define(c.index.function, 0, func(e *emitter) {
+		for _, k := range c.index.fields {
 			e.i32(0)
 			known := e.open(wasmBlock, typeI32)
 			absent := e.block()
@@ -41,7 +41,7 @@ func (c *compiler) classify() {
 }
 
 // push pushes the class of a field's value. It goes to l if there is none.
-func (k *classes) push(e *emitter, l label) {
+func (k *classifier) push(e *emitter, l label) {
 	e.need(k.field, l)
 	switch k.kind {
 	case kindText:

@@ -29,13 +29,13 @@ const (
 func (c *compiler) emit() {
 	m := newModule(c.builder, c.all.reads())
 	c.m = m
-	c.index()
+	c.indexRules()
 	c.memos()
 	at := memosAt + align8(len(m.memos))
-	for i, k := range c.indexed.fields {
+	for i, k := range c.index.fields {
 		k.address = at + 4*i
 	}
-	at += align8(4 * len(c.indexed.fields))
+	at += align8(4 * len(c.index.fields))
 	for i := range c.plans {
 		c.plans[i].answer = at
 		at += answerBits + answerScore*c.candidates(i)

@@ -95,7 +95,7 @@ func Indexed(doc *edge.ReleaseDocument) (all, some int) {
 	}
 	c := &compiler{document: d, lowerer: newLowerer(d), all: newInput()}
 	c.lower(doc.Audiences)
-	c.index()
+	c.indexRules()
 	for i := range c.plans {
 		for j := range c.plans[i].rules {
 			switch p := &c.plans[i].rules[j]; {

@@ -13,15 +13,15 @@ import (
 // into classes that no rule tells apart: absent; each text that some rule names, and every
 // other; the numbers between two that something is compared with. A visit's value is
 // looked up once, and for each class a slot has the candidates that it leaves over. Those
-// that all fields leave over are found with one && a field, however many rules there are;
+// that all fields leave over are found with one & a field, however many rules there are;
 // only those are asked what else their conditions say.
 type index struct {
-	fields   []*classes
+	fields   []*classifier
 	function int // puts a record's values into their classes
 }
 
-// A classes is how the values of a field are put into classes, numbered from 0.
-type classes struct {
+// A classifier puts the values of a field into classes, numbered from 0.
+type classifier struct {
 	field *field
 	kind  kind // of its values: text, int, double or bool
 	rules int  // how many ask it
@@ -60,17 +60,17 @@ const (
 // A table has the candidates of a slot that each class of a field leaves over, as
 // words of bits.
 type table struct {
-	of    *classes
+	of    *classifier
 	words int
 	rows  []uint64 // words for each class
 	at    int      // from the record
 }
 
-func newTable(of *classes, words int) table {
+func newTable(of *classifier, words int) table {
 	return table{of: of, words: words, rows: make([]uint64, of.count()*words)}
 }
 
-func (k *classes) count() int {
+func (k *classifier) count() int {
 	switch k.kind {
 	case kindText:
 		return classNamed + len(k.texts)
@@ -154,7 +154,7 @@ func isField(n *node, f **node) bool {
 }
 
 // add notes the values that a part tells apart.
-func (k *classes) add(n *node) {
+func (k *classifier) add(n *node) {
 	switch n.op {
 	case opNot, opAnd, opOr:
 		for _, arg := range n.args {
@@ -181,7 +181,7 @@ func (k *classes) add(n *node) {
 }
 
 // from begins a class with a constant.
-func (k *classes) from(constant *node) {
+func (k *classifier) from(constant *node) {
 	switch k.kind {
 	case kindText:
 		k.texts = append(k.texts, constant.text)
@@ -193,7 +193,7 @@ func (k *classes) from(constant *node) {
 }
 
 // above begins a class with what comes next after a number.
-func (k *classes) above(constant *node) {
+func (k *classifier) above(constant *node) {
 	switch {
 	case k.kind == kindInt && constant.num < math.MaxInt64:
 		k.ints = append(k.ints, constant.num+1)
@@ -203,7 +203,7 @@ func (k *classes) above(constant *node) {
 }
 
 // settle puts what was added in order, and reports whether there are not too many classes.
-func (k *classes) settle() bool {
+func (k *classifier) settle() bool {
 	if k.kind == kindDouble { // what is no number is not below others
 		k.doubles = append(k.doubles, math.Inf(-1))
 	}
@@ -216,7 +216,7 @@ func (k *classes) settle() bool {
 
 // tell reports whether a part is true of the values of a class, which is not that of
 // absent ones: of these it is neither true nor false.
-func (k *classes) tell(n *node, class int) bool {
+func (k *classifier) tell(n *node, class int) bool {
 	switch n.op {
 	case opNot:
 		return !k.tell(n.args[0], class)
@@ -247,7 +247,7 @@ const (
 )
 
 // order compares a class's values with a constant, on whichever side it is.
-func (k *classes) order(x, y *node, class int) int {
+func (k *classifier) order(x, y *node, class int) int {
 	if x.isConst() {
 		return -k.order(y, x, class)
 	}
@@ -273,20 +273,20 @@ func (k *classes) order(x, y *node, class int) int {
 // A use is how many rules of a slot ask a field.
 type use struct {
 	slot  int
-	of    *classes
+	of    *classifier
 	rules int
 }
 
-// index works out what an index tells of the rules, and what is left of their conditions.
-func (c *compiler) index() {
-	fields := make(map[*node]*classes)
+// indexRules works out what an index tells of the rules, and what is left of their conditions.
+func (c *compiler) indexRules() {
+	fields := make(map[*node]*classifier)
 	var uses []use
 	for i := range c.plans {
 		uses = append(uses, c.uses(i, fields)...)
 	}
 	// What most rules ask for comes first.
 	slices.SortStableFunc(uses, func(x, y use) int { return cmp.Compare(y.rules, x.rules) })
-	settled := make(map[*classes]bool)
+	settled := make(map[*classifier]bool)
 	left := maxTables
 	for _, u := range uses {
 		s := &c.plans[u.slot]
@@ -297,7 +297,7 @@ func (c *compiler) index() {
 		left -= 8 * words * u.of.count()
 		if s.tables = append(s.tables, newTable(u.of, words)); !settled[u.of] {
 			settled[u.of] = true
-			c.indexed.fields = append(c.indexed.fields, u.of)
+			c.index.fields = append(c.index.fields, u.of)
 		}
 	}
 	for i := range c.plans {
@@ -307,7 +307,7 @@ func (c *compiler) index() {
 
 // uses returns which fields a slot's rules ask for in parts of their own, and notes what
 // they tell apart.
-func (c *compiler) uses(slot int, fields map[*node]*classes) (uses []use) {
+func (c *compiler) uses(slot int, fields map[*node]*classifier) (uses []use) {
 	for j := range c.plans[slot].rules {
 		p := &c.plans[slot].rules[j]
 		if p.clauses, p.others = split(p.when); p.never() {
@@ -316,7 +316,7 @@ func (c *compiler) uses(slot int, fields map[*node]*classes) (uses []use) {
 		for at, q := range p.clauses {
 			k := fields[q.field]
 			if k == nil {
-				k = &classes{field: q.field.field, kind: q.field.kind}
+				k = &classifier{field: q.field.field, kind: q.field.kind}
 				fields[q.field] = k
 			}
 			k.add(q.node)
