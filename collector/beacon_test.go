@@ -75,8 +75,8 @@ func TestDecisionsAreRecordedUnderMeasureOnly(t *testing.T) {
 			if res := h.post(beaconOf(tt.granted, say{"slots": tt.slots})); res.StatusCode >= 300 {
 				t.Fatalf("answer %d %s", res.StatusCode, res.body)
 			}
-			if h.ledger.records != tt.want {
-				t.Errorf("%d records, want %d", h.ledger.records, tt.want)
+			if got := h.ledger.recorded(); got != tt.want {
+				t.Errorf("%d records, want %d", got, tt.want)
 			}
 		})
 	}

@@ -78,7 +78,7 @@ type metrics struct {
 	handshakes   labelled
 	proxyHeaders atomic.Uint64 // that were missing or malformed
 	// decideTook is the time until all was decided, answerTook until the answer
-	// was there too, its wait for the disk included.
+	// could be written, its wait for the disk included.
 	decideTook, answerTook [asksCount]latency
 }
 
@@ -213,7 +213,7 @@ func (m *metrics) appendText(b []byte) []byte {
 	for asks := range m.decideTook {
 		b = m.decideTook[asks].appendText(b, "nearside_decide_seconds", "asks", asksNames[asks])
 	}
-	b = appendHelp(b, "nearside_answer_seconds", "histogram", "Beacons and servers' questions answered, by the time from the last byte read to the answer, the wait for the disk included.")
+	b = appendHelp(b, "nearside_answer_seconds", "histogram", "Beacons and servers' questions answered, by the time from the last byte read until all was decided and kept, the wait for the disk included.")
 	for asks := range m.answerTook {
 		b = m.answerTook[asks].appendText(b, "nearside_answer_seconds", "asks", asksNames[asks])
 	}

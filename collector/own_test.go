@@ -28,6 +28,27 @@ type register struct {
 	names  []string
 }
 
+// refuse lets erasing fail from now on, or not.
+func (r *register) refuse(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.err = err
+}
+
+// hold has one person erased, and nobody else.
+func (r *register) hold(key edge.PersonKey, at time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.erased = map[edge.PersonKey]time.Time{key: at}
+}
+
+// whom returns who was erased, in order.
+func (r *register) whom() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.names)
+}
+
 func (r *register) Erase(site string, state *edge.State) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -188,8 +209,8 @@ func TestWhatIsNotOnesOwnIsRefused(t *testing.T) {
 			}
 		})
 	}
-	if len(r.names) > 0 || slices.ContainsFunc(h.ledger.kept(), func(e string) bool { return strings.Contains(e, "consent_receipt") }) {
-		t.Errorf("a refused request erased %q, or left a receipt", r.names)
+	if len(r.whom()) > 0 || slices.ContainsFunc(h.ledger.kept(), func(e string) bool { return strings.Contains(e, "consent_receipt") }) {
+		t.Errorf("a refused request erased %q, or left a receipt", r.whom())
 	}
 	if log := h.log.String(); strings.Contains(log, id) || strings.Contains(log, state) {
 		t.Errorf("the log holds something of the visitor: %s", log)
@@ -287,14 +308,14 @@ func TestWhoEraseIsForgottenOnce(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			h, r, state := openOwn(t, nil)
 			id := h.visitorOf(state)
-			r.err = errors.New("disk")
+			r.refuse(errors.New("disk"))
 			if res := ask(h, state); res.StatusCode != 503 || res.Header.Get("Set-Cookie") != "" || len(h.receipts()) != 0 {
 				t.Errorf("not erased: answer %d, cookie %q, receipts %q: the browser could not ask again", res.StatusCode, res.Header.Get("Set-Cookie"), h.receipts())
 			}
-			r.err = nil
+			r.refuse(nil)
 			res := ask(h, state)
-			if res.StatusCode != 200 || len(r.names) != 1 || r.names[0] != "demo "+id {
-				t.Fatalf("answer %d %s, erased %q", res.StatusCode, res.body, r.names)
+			if res.StatusCode != 200 || len(r.whom()) != 1 || r.whom()[0] != "demo "+id {
+				t.Fatalf("answer %d %s, erased %q", res.StatusCode, res.body, r.whom())
 			}
 			if byCookie := name != "by the state"; cookieGone(res) != byCookie {
 				t.Errorf("the cookie: %q", res.Header.Get("Set-Cookie"))
@@ -303,8 +324,8 @@ func TestWhoEraseIsForgottenOnce(t *testing.T) {
 			if len(receipts) != 1 || !strings.Contains(receipts[0], `"purposes":0`) || !strings.Contains(receipts[0], `"answer":"withdrawn"`) || strings.Contains(receipts[0], "visitor") {
 				t.Errorf("the receipts are %q, want one of nobody", receipts)
 			}
-			if again := ask(h, state); again.StatusCode != 410 || len(r.names) != 1 || len(h.receipts()) != 1 {
-				t.Errorf("replayed: answer %d %s, erased %q", again.StatusCode, again.body, r.names)
+			if again := ask(h, state); again.StatusCode != 410 || len(r.whom()) != 1 || len(h.receipts()) != 1 {
+				t.Errorf("replayed: answer %d %s, erased %q", again.StatusCode, again.body, r.whom())
 			}
 			if res := h.do("POST", "/v1/mine", claimOf(say{"state": state}), fromShop); res.StatusCode != 410 || res.code(t) != "erased state" {
 				t.Errorf("mine of an erased state: %d %s", res.StatusCode, res.body)
@@ -324,7 +345,7 @@ func TestACustomerWhoComesBackIsNotErased(t *testing.T) {
 	before := sealer.SealState("demo", s)
 	key := edge.PersonKeyOf("demo", s.VisitorID())
 	for since, want := range map[time.Duration]int{time.Hour: 410, -time.Hour: 200} {
-		r.erased = map[edge.PersonKey]time.Time{key: testNow.Add(since)}
+		r.hold(key, testNow.Add(since))
 		if res := h.do("POST", "/v1/mine", claimOf(say{"state": before}), fromShop); res.StatusCode != want {
 			t.Errorf("erased %v after the state began: answer %d, want %d", since, res.StatusCode, want)
 		}
@@ -336,8 +357,8 @@ func TestErasureDoesNotWaitForItsReceipt(t *testing.T) {
 	h, r, state := openOwn(t, nil)
 	h.ledger.set(0, edge.ErrUnavailable)
 	res := h.do("POST", "/v1/forget", claimOf(say{"state": state}), fromShop)
-	if res.StatusCode != 200 || res.body != `{"v":1,"erased":true}` || len(r.names) != 1 {
-		t.Errorf("answer %d %s, erased %q", res.StatusCode, res.body, r.names)
+	if res.StatusCode != 200 || res.body != `{"v":1,"erased":true}` || len(r.whom()) != 1 {
+		t.Errorf("answer %d %s, erased %q", res.StatusCode, res.body, r.whom())
 	}
 }
 
@@ -428,8 +449,8 @@ func TestASiteOnAnotherOriginHandsItsStateOn(t *testing.T) {
 		t.Error("a script of the site may read the page")
 	}
 	res = h.do("POST", "/privacy?site=demo&lang=en", formOf("state", state, "do", "erase"), asForm, ownForm, sameSite)
-	if res.StatusCode != 200 || len(r.names) != 1 || strings.Contains(res.body, state) || !strings.Contains(res.body, `data-done="erase"`) || !strings.Contains(res.body, "Say no there as well") {
-		t.Errorf("answer %d, erased %q", res.StatusCode, r.names)
+	if res.StatusCode != 200 || len(r.whom()) != 1 || strings.Contains(res.body, state) || !strings.Contains(res.body, `data-done="erase"`) || !strings.Contains(res.body, "Say no there as well") {
+		t.Errorf("answer %d, erased %q", res.StatusCode, r.whom())
 	}
 }
 

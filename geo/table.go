@@ -107,6 +107,13 @@ func newRuns4(b *runBuilder) (r runs4) {
 		return r
 	}
 	r.index = make([]uint32, len(b.index)-1)
+	runs := 0
+	for high := range r.index {
+		if n := int(b.index[high+1] - b.index[high]); n > 1 {
+			runs += n
+		}
+	}
+	r.runs = make([]uint32, 0, runs)
 	for high := range r.index {
 		first, end := b.index[high], b.index[high+1]
 		if end-first == 1 {
@@ -118,7 +125,6 @@ func newRuns4(b *runBuilder) (r runs4) {
 			r.runs = append(r.runs, b.low[i]<<placeBits|b.place[i])
 		}
 	}
-	r.runs = slices.Clip(r.runs)
 	return r
 }
 

@@ -76,11 +76,10 @@ type rulePlan struct {
 	share *node // the bucket that chooses among its variants; nil for one variant
 	score *node
 	reads *input
-	// clauses and others are what when is made of, and rest is what the slot's tables do
-	// not tell of it. indexed means that they tell some of it.
+	// clauses are the parts of when that tables may tell, and rest what they do not tell.
+	// indexed means that they tell some of it.
 	clauses []clause
-	others  []*node
-	rest    *node
+	rest    []*node
 	indexed bool
 }
 
@@ -171,7 +170,7 @@ func (p *rulePlan) never() bool { return p.when.isFalse() }
 // isTold reports whether a slot's tables say all there is to say of the rule, whose score
 // is what memory begins with.
 func (p *rulePlan) isTold() bool {
-	return p.indexed && p.rest.isTrue() && len(p.show) == 1 && p.show[0].all() && p.score.isConst() && p.score.num == 0
+	return p.indexed && len(p.rest) == 0 && len(p.show) == 1 && p.show[0].all() && p.score.isConst() && p.score.num == 0
 }
 
 // read notes what the rule reads.

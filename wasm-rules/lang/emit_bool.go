@@ -24,7 +24,7 @@ func (e *emitter) jump(n *node, want bool, l label) {
 	case opNot:
 		e.jump(n.args[0], !want, l)
 	case opAnd, opOr:
-		parts := e.m.cheapFirst(n)
+		parts := e.m.cheapFirst(n.args)
 		if (n.op == opAnd) == want {
 			for _, part := range parts {
 				e.jump(part, want, l)
@@ -79,7 +79,7 @@ func (e *emitter) reach(n *node, want bool, l label) {
 		e.reach(n.args[0], !want, l)
 		return
 	case (n.op == opAnd || n.op == opOr) && (n.op == opAnd) != want:
-		for _, part := range e.m.cheapFirst(n) {
+		for _, part := range e.m.cheapFirst(n.args) {
 			e.reach(part, want, l)
 		}
 		return

@@ -91,7 +91,7 @@ type place struct {
 }
 
 // In a module's memory a place is its text's first eight bytes, its last eight, its
-// reference and its class; see textKey.
+// reference, of which a short text has only the length, and its class; see textKey.
 const (
 	placeBytes = 32
 	placeLast  = 8
@@ -125,7 +125,11 @@ func (p places) bytes(m *module) []byte {
 		first, last := textKey(of.text)
 		binary.LittleEndian.PutUint64(b, first)
 		binary.LittleEndian.PutUint64(b[placeLast:], last)
-		binary.LittleEndian.PutUint64(b[placeText:], uint64(m.constant(of.text)))
+		text := int64(len(of.text)) << 32
+		if len(of.text) > wholeKey {
+			text = m.constant(of.text)
+		}
+		binary.LittleEndian.PutUint64(b[placeText:], uint64(text))
 		binary.LittleEndian.PutUint32(b[placeClass:], uint32(of.class))
 	}
 	return out

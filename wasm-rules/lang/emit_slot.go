@@ -84,7 +84,7 @@ func (c *compiler) memos() {
 	for i := range c.plans {
 		for j := range c.plans[i].rules {
 			if p := &c.plans[i].rules[j]; !p.never() {
-				conditions = append(conditions, p.rest)
+				conditions = append(conditions, p.rest...)
 				scores = append(scores, p.score)
 			}
 		}
@@ -218,7 +218,6 @@ func (c *compiler) group(s *slotPlan, i, function int, written map[int]bool) int
 				e.end()
 				behind = 0
 			}
-			e.begin()
 			p := &s.rules[i]
 			for at := p.first; at < p.first+len(p.show); at++ { // also where nothing holds, so that the word is written
 				if _, ok := words[at/64]; !ok {
@@ -232,6 +231,7 @@ func (c *compiler) group(s *slotPlan, i, function int, written map[int]bool) int
 				behind = c.passOver(e, s, i, words[p.first/64])
 			}
 			n++
+			e.begin()
 			c.rule(e, s, p, words)
 			if e.full() {
 				c.bad(edge.RuleError{Slot: s.name, Rule: p.name}, tooLarge)
@@ -328,7 +328,9 @@ func (c *compiler) rule(e *emitter, s *slotPlan, p *rulePlan, words map[int]word
 		e.op(i64And, i64Eqz)
 		e.brIf(skip)
 	}
-	e.jump(p.rest, true, skip)
+	for _, part := range e.m.cheapFirst(p.rest) {
+		e.jump(part, true, skip)
+	}
 	var used []int
 	bucket := 0
 	if p.share != nil {

@@ -32,6 +32,7 @@ type classifier struct {
 	doubles []float64
 	// address is where the class of a record's value is, an i32.
 	address int
+	known   map[*node]*classSet // what trueOf has told
 }
 
 // The first classes. A bool has no more of them.
@@ -52,8 +53,8 @@ const (
 	// compared one after another.
 	maxClasses = 512
 	maxNumbers = 32
-	// maxTables bounds the bytes of all tables: each instance has them, and they
-	// should stay in a processor's cache.
+	// maxTables bounds the bytes of all tables, those of texts included: each instance
+	// has them, and they should stay in a processor's cache.
 	maxTables = 64 << 10
 )
 
@@ -82,24 +83,31 @@ func (k *classifier) count() int {
 	return classNamed + 1
 }
 
-// A clause is a part of a rule's condition that asks one field.
+// A clause is a part of a rule's condition that asks one field. It may be a part of an
+// audience, which is told once for all rules where tables do not tell all of it.
 type clause struct {
 	*node
-	field *node
+	field    *node
+	audience *node // the outermost, nil for none
 }
 
 // split returns the parts of a condition that an index can tell, and the others.
 func split(when *node) (clauses []clause, others []*node) {
 	if f := oneField(when); f != nil {
-		return []clause{{when, f}}, nil
+		return []clause{{node: when, field: f}}, nil
 	}
 	if when.op != opAnd {
 		return nil, []*node{when}
 	}
 	for _, n := range when.args {
 		inside, rest := split(n)
-		if n.audience && len(rest) > 0 { // it is told once for all rules
+		if n.audience && len(rest) > 0 {
 			inside, rest = nil, []*node{n}
+		}
+		for i := range inside {
+			if n.audience {
+				inside[i].audience = n
+			}
 		}
 		clauses, others = append(clauses, inside...), append(others, rest...)
 	}
@@ -214,60 +222,91 @@ func (k *classifier) settle() bool {
 	return k.count() <= maxClasses && len(k.ints)+len(k.doubles) <= maxNumbers
 }
 
-// tell reports whether a part is true of the values of a class, which is not that of
-// absent ones: of these it is neither true nor false.
-func (k *classifier) tell(n *node, class int) bool {
+// A classSet has a bit for each class.
+type classSet [maxClasses / 64]uint64
+
+func (s *classSet) has(class int) bool { return s[class>>6]&(1<<(class&63)) != 0 }
+func (s *classSet) add(class int)      { s[class>>6] |= 1 << (class & 63) }
+
+// trueOf returns the classes of whose values a part is true. Of absent ones it is neither
+// true nor false. What stands in several rules is asked once.
+func (k *classifier) trueOf(n *node) *classSet {
+	if known := k.known[n]; known != nil {
+		return known
+	}
+	s := &classSet{}
 	switch n.op {
-	case opNot:
-		return !k.tell(n.args[0], class)
-	case opAnd:
-		return !slices.ContainsFunc(n.args, func(arg *node) bool { return !k.tell(arg, class) })
-	case opOr:
-		return slices.ContainsFunc(n.args, func(arg *node) bool { return k.tell(arg, class) })
+	case opNot, opAnd, opOr:
+		for class := classOther; class < k.count(); class++ {
+			is := func(arg *node) bool { return k.trueOf(arg).has(class) }
+			isNot := func(arg *node) bool { return !is(arg) }
+			if n.op == opOr && slices.ContainsFunc(n.args, is) || n.op != opOr && slices.ContainsFunc(n.args, isNot) == (n.op == opNot) {
+				s.add(class)
+			}
+		}
 	case opField:
-		return class == classNamed
+		s.add(classNamed)
 	case opEqual, opOneOf:
-		return slices.ContainsFunc(n.args[1:], func(constant *node) bool { return k.order(n.args[0], constant, class) == same })
+		for _, constant := range n.args[1:] {
+			if class, ok := k.find(constant); ok {
+				s.add(class)
+			}
+		}
+	default:
+		for class := classOther; class < k.count(); class++ {
+			if k.isLess(n, class) {
+				s.add(class)
+			}
+		}
 	}
-	switch k.order(n.args[0], n.args[1], class) {
-	case less:
-		return true
-	case same:
-		return n.op == opAtMost
+	if k.known == nil {
+		k.known = make(map[*node]*classSet)
 	}
-	return false
+	k.known[n] = s
+	return s
 }
 
-// What a value is to another; 1 is more. Texts are the same or unordered, and what is no
-// number is unordered.
-const (
-	less      = -1
-	same      = 0
-	unordered = 2
-)
-
-// order compares a class's values with a constant, on whichever side it is.
-func (k *classifier) order(x, y *node, class int) int {
-	if x.isConst() {
-		return -k.order(y, x, class)
-	}
+// find returns the class that has a constant and nothing else.
+func (k *classifier) find(constant *node) (class int, ok bool) {
 	switch k.kind {
 	case kindText:
-		if class >= classNamed && k.texts[class-classNamed] == y.text {
-			return same
-		}
-		return unordered
+		class, ok = slices.BinarySearch(k.texts, constant.text)
 	case kindInt:
-		least := int64(math.MinInt64)
-		if class >= classNamed {
-			least = k.ints[class-classNamed]
+		if constant.num == math.MinInt64 && (len(k.ints) == 0 || k.ints[0] > math.MinInt64) {
+			return classOther, true
 		}
-		return cmp.Compare(least, y.num)
+		class, ok = slices.BinarySearch(k.ints, constant.num)
+	default:
+		class, ok = slices.BinarySearch(k.doubles, constant.double())
 	}
-	if class < classNamed {
-		return unordered
+	return class + classNamed, ok
+}
+
+// isLess tells < or <= of a class's values, which are all alike in this.
+func (k *classifier) isLess(n *node, class int) bool {
+	x, y := n.args[0], n.args[1]
+	if k.kind == kindDouble {
+		if class < classNamed {
+			return false // no number
+		}
+		of := func(n *node) float64 {
+			if n.isConst() {
+				return n.double()
+			}
+			return k.doubles[class-classNamed]
+		}
+		return of(x) < of(y) || n.op == opAtMost && of(x) == of(y)
 	}
-	return cmp.Compare(k.doubles[class-classNamed], y.double())
+	of := func(n *node) int64 {
+		switch {
+		case n.isConst():
+			return n.num
+		case class < classNamed:
+			return math.MinInt64
+		}
+		return k.ints[class-classNamed]
+	}
+	return of(x) < of(y) || n.op == opAtMost && of(x) == of(y)
 }
 
 // A use is how many rules of a slot ask a field.
@@ -286,17 +325,24 @@ func (c *compiler) indexRules() {
 	}
 	// What most rules ask for comes first.
 	slices.SortStableFunc(uses, func(x, y use) int { return cmp.Compare(y.rules, x.rules) })
-	settled := make(map[*classifier]bool)
+	used := make(map[*classifier]bool)
 	left := maxTables
 	for _, u := range uses {
-		s := &c.plans[u.slot]
-		words := (c.candidates(u.slot) + 63) / 64
-		if u.rules < leastRules || u.of.rules < leastAll || !u.of.settle() || 8*words*u.of.count() > left {
+		if u.rules < leastRules || u.of.rules < leastAll || !u.of.settle() {
 			continue
 		}
-		left -= 8 * words * u.of.count()
-		if s.tables = append(s.tables, newTable(u.of, words)); !settled[u.of] {
-			settled[u.of] = true
+		s := &c.plans[u.slot]
+		t := newTable(u.of, (c.candidates(u.slot)+63)/64)
+		bytes := 8 * len(t.rows)
+		if !used[u.of] {
+			bytes += placeBytes * len(newPlaces(u.of.texts))
+		}
+		if left -= bytes; left < 0 {
+			left += bytes
+			continue
+		}
+		if s.tables = append(s.tables, t); !used[u.of] {
+			used[u.of] = true
 			c.index.fields = append(c.index.fields, u.of)
 		}
 	}
@@ -310,7 +356,7 @@ func (c *compiler) indexRules() {
 func (c *compiler) uses(slot int, fields map[*node]*classifier) (uses []use) {
 	for j := range c.plans[slot].rules {
 		p := &c.plans[slot].rules[j]
-		if p.clauses, p.others = split(p.when); p.never() {
+		if p.clauses, p.rest = split(p.when); p.never() {
 			continue
 		}
 		for at, q := range p.clauses {
@@ -337,18 +383,26 @@ func (c *compiler) uses(slot int, fields map[*node]*classifier) (uses []use) {
 
 func (q clause) sameField(other clause) bool { return q.field == other.field }
 
-// fill fills a slot's tables.
+// fill fills a slot's tables and says what is left of its rules' conditions.
 func (c *compiler) fill(s *slotPlan) {
 	for j := range s.rules {
 		p := &s.rules[j]
-		rest := slices.Clone(p.others)
 		for _, q := range p.clauses {
-			if !slices.ContainsFunc(s.tables, func(t table) bool { return t.of.field == q.field.field }) {
-				rest = append(rest, q.node)
+			if slices.ContainsFunc(s.tables, func(t table) bool { return t.of.field == q.field.field }) {
+				p.indexed = true
+				continue
+			}
+			n := q.node
+			if q.audience != nil {
+				n = q.audience
+			}
+			if !slices.Contains(p.rest, n) {
+				p.rest = append(p.rest, n)
 			}
 		}
-		p.indexed = len(rest) < len(p.others)+len(p.clauses)
-		p.rest = c.and(rest...)
+		if !p.indexed {
+			p.rest = []*node{p.when}
+		}
 		for i := range s.tables {
 			s.tables[i].fill(p)
 		}
@@ -358,14 +412,17 @@ func (c *compiler) fill(s *slotPlan) {
 // fill sets the bits of a rule's candidates in the rows of the classes that leave them
 // over.
 func (t *table) fill(p *rulePlan) {
+	var asks []*classSet
+	for _, q := range p.clauses {
+		if q.field.field == t.of.field {
+			asks = append(asks, t.of.trueOf(q.node))
+		}
+	}
 	for class := range t.of.count() {
-		if slices.ContainsFunc(p.clauses, func(q clause) bool {
-			return q.field.field == t.of.field && (class == classAbsent || !t.of.tell(q.node, class))
-		}) {
+		if slices.ContainsFunc(asks, func(s *classSet) bool { return !s.has(class) }) {
 			continue
 		}
-		for n := range p.show {
-			at := p.first + n
+		for at := p.first; at < p.first+len(p.show); at++ {
 			t.rows[class*t.words+at/64] |= 1 << (at % 64)
 		}
 	}

@@ -4,8 +4,10 @@ package lang_test
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -41,7 +43,8 @@ func (w *writer) clause(depth int) string {
 func indexedDocument(r *rand.Rand, slots, rules int) *edge.ReleaseDocument {
 	doc := &edge.ReleaseDocument{Schema: edge.ReleaseSchema, Site: "shop", Number: 1, Fields: siteFields}
 	few := namedFields()
-	for kind, names := range few {
+	for _, kind := range slices.Sorted(maps.Keys(few)) {
+		names := few[kind]
 		r.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
 		few[kind] = names[:min(len(names), 3)]
 	}
@@ -162,4 +165,42 @@ func TestIndexOfManyTexts(t *testing.T) {
 	}
 	v.values[at] = edge.Value{}
 	x.visit(v, func(*contender, any, *edge.Condition) {})
+}
+
+// TestIndexKeepsWhatIsShared writes rules whose fields tables tell and which share the
+// rest: that is told once for all of them, and counted once, as if there were no tables.
+func TestIndexKeepsWhatIsShared(t *testing.T) {
+	var audiences []edge.Audience
+	var inAll string
+	for i := range 16 {
+		var any []string
+		for j := range 100 {
+			any = append(any, fmt.Sprintf("page.path.startsWith(\"/%d/%d/\")", i, j))
+		}
+		audiences = append(audiences, edge.Audience{Name: fmt.Sprintf("a%d", i), When: strings.Join(any, " || ")})
+		inAll += fmt.Sprintf(" && inAudience(\"a%d\")", i)
+	}
+	for _, tt := range []struct {
+		name, rest string
+		rules      int
+	}{
+		{"conditions", ` && "sale" in page.tags && page.path.contains("/winter-collection/2026/")`, 250},
+		{"audiences", inAll, 8},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			doc := &edge.ReleaseDocument{Schema: edge.ReleaseSchema, Site: "shop", Number: 1, Fields: siteFields, Audiences: audiences}
+			slot := edge.SlotSpec{Name: "slot", Kind: "text", Ladder: []edge.RungSpec{{Rung: edge.Rungs[0]}}}
+			for i := range tt.rules {
+				slot.Ladder[0].Rules = append(slot.Ladder[0].Rules, edge.RuleSpec{
+					Name: fmt.Sprintf("r%d", i), When: fmt.Sprintf("page.category == \"c%d\"%s", i, tt.rest), Show: []edge.ShowSpec{{Variant: "a"}}})
+			}
+			doc.Slots = []edge.SlotSpec{slot}
+			if _, some := lang.Indexed(doc); some != tt.rules {
+				t.Errorf("tables tell some of %d rules, want %d", some, tt.rules)
+			}
+			if _, err := lang.Compile(doc); err != nil {
+				t.Error(err)
+			}
+		})
+	}
 }

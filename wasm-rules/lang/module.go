@@ -121,8 +121,8 @@ func (m *module) aligned(b []byte) int {
 // cheapFirst returns the parts of && or || in the order in which they are told:
 // what costs half as much goes first. That changes nothing, since what is neither
 // true nor false decides neither of the two.
-func (m *module) cheapFirst(n *node) []*node {
-	return slices.SortedStableFunc(slices.Values(n.args), func(x, y *node) int {
+func (m *module) cheapFirst(parts []*node) []*node {
+	return slices.SortedStableFunc(slices.Values(parts), func(x, y *node) int {
 		return cmp.Compare(bits.Len(uint(m.usual.cost(x))), bits.Len(uint(m.usual.cost(y))))
 	})
 }

@@ -316,7 +316,7 @@ func TestGrowth(t *testing.T) {
 	small, few := measure(100)
 	large, many := measure(1000)
 	for _, name := range []string{"functions", "complexity"} {
-		if many[name] > 15*few[name] { // more conditions are worth sharing, each by a function
+		if many[name] > 11*few[name] {
 			t.Errorf("%s: %d with 100 rules, %d with 1000", name, few[name], many[name])
 		}
 	}
