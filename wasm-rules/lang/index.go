@@ -238,9 +238,7 @@ func (k *classifier) trueOf(n *node) *classSet {
 	switch n.op {
 	case opNot, opAnd, opOr:
 		for class := classOther; class < k.count(); class++ {
-			is := func(arg *node) bool { return k.trueOf(arg).has(class) }
-			isNot := func(arg *node) bool { return !is(arg) }
-			if n.op == opOr && slices.ContainsFunc(n.args, is) || n.op != opOr && slices.ContainsFunc(n.args, isNot) == (n.op == opNot) {
+			if k.join(n, class) {
 				s.add(class)
 			}
 		}
@@ -266,15 +264,25 @@ func (k *classifier) trueOf(n *node) *classSet {
 	return s
 }
 
-// find returns the class that has a constant and nothing else.
+// join tells !, && or || of a class's values.
+func (k *classifier) join(n *node, class int) bool {
+	is := func(part *node) bool { return k.trueOf(part).has(class) }
+	isNot := func(part *node) bool { return !is(part) }
+	switch n.op {
+	case opNot:
+		return isNot(n.args[0])
+	case opOr:
+		return slices.ContainsFunc(n.args, is)
+	}
+	return !slices.ContainsFunc(n.args, isNot)
+}
+
+// find returns the class that has a constant and nothing else, if a rule asks for it.
 func (k *classifier) find(constant *node) (class int, ok bool) {
 	switch k.kind {
 	case kindText:
 		class, ok = slices.BinarySearch(k.texts, constant.text)
 	case kindInt:
-		if constant.num == math.MinInt64 && (len(k.ints) == 0 || k.ints[0] > math.MinInt64) {
-			return classOther, true
-		}
 		class, ok = slices.BinarySearch(k.ints, constant.num)
 	default:
 		class, ok = slices.BinarySearch(k.doubles, constant.double())
