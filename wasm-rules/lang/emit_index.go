@@ -2,14 +2,17 @@
 
 package lang
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"math/bits"
+)
 
 // push pushes a word of a table's row for what the record has.
 func (t *table) push(e *emitter, word int) {
 	if t.at == 0 {
 		bytes := make([]byte, 0, 8*len(t.rows))
-		for _, bits := range t.rows {
-			bytes = binary.LittleEndian.AppendUint64(bytes, bits)
+		for _, row := range t.rows {
+			bytes = binary.LittleEndian.AppendUint64(bytes, row)
 		}
 		t.at = e.m.aligned(bytes)
 	}
@@ -51,33 +54,29 @@ func (k *classifier) push(e *emitter, l label) {
 		e.i32(len(places) - 1)
 		e.call(helpClass)
 	case kindInt:
-		value := e.local(typeI64)
-		e.slot(k.field, i64Load)
-		e.set(value)
-		e.i32(classOther)
-		for _, n := range k.ints {
-			e.i64(n)
-			e.get(value)
-			e.op(i64LeS, i32Add)
-		}
-		e.release(value)
+		e.countFrom(k.field, typeI64, i64Load, i64LeS, len(k.ints), func(i int) { e.i64(k.ints[i]) })
 	case kindDouble:
-		value := e.local(typeF64)
-		e.slot(k.field, f64Load)
-		e.set(value)
-		e.i32(classOther)
-		for _, n := range k.doubles {
-			e.f64(n)
-			e.get(value)
-			e.op(f64Le, i32Add)
-		}
-		e.release(value)
+		e.countFrom(k.field, typeF64, f64Load, f64Le, len(k.doubles), func(i int) { e.f64(k.doubles[i]) })
 	default:
 		e.i32(classOther)
 		e.slot(k.field, i32Load)
 		e.i32(0)
 		e.op(i32Ne, i32Add)
 	}
+}
+
+// countFrom pushes classOther and one more for each of n numbers that is at most a field's.
+func (e *emitter) countFrom(f *field, typ, load, atMost byte, n int, number func(i int)) {
+	value := e.local(typ)
+	e.slot(f, load)
+	e.set(value)
+	e.i32(classOther)
+	for i := range n {
+		number(i)
+		e.get(value)
+		e.op(atMost, i32Add)
+	}
+	e.release(value)
 }
 
 // Places are a hash table of texts: a text is in the first free place from its hash's on.
@@ -99,11 +98,16 @@ const (
 	placeClass = 24
 )
 
-func newPlaces(texts []string) places {
-	n := 2
-	for n < 2*len(texts) {
-		n *= 2
+// placesFor returns how many places a number of texts takes, a power of two.
+func placesFor(texts int) int {
+	if texts == 0 {
+		return 0
 	}
+	return 1 << bits.Len(uint(2*texts-1))
+}
+
+func newPlaces(texts []string) places {
+	n := placesFor(len(texts))
 	p := make(places, n)
 	for i, text := range texts {
 		at := hashText(text)

@@ -343,12 +343,12 @@ func (c *compiler) indexRules() {
 		t := newTable(u.of, (c.candidates(u.slot)+63)/64)
 		bytes := 8 * len(t.rows)
 		if !used[u.of] {
-			bytes += placeBytes * len(newPlaces(u.of.texts))
+			bytes += placeBytes * placesFor(len(u.of.texts))
 		}
-		if left -= bytes; left < 0 {
-			left += bytes
+		if bytes > left {
 			continue
 		}
+		left -= bytes
 		if s.tables = append(s.tables, t); !used[u.of] {
 			used[u.of] = true
 			c.index.fields = append(c.index.fields, u.of)
