@@ -49,9 +49,9 @@ func (a *answer) appendJSON(b []byte) []byte {
 	if a.forgetState || a.carriesState && o.State != "" {
 		b = append(append(append(b, `,"state":"`...), o.State...), '"') // in base64url
 	}
-	b = appendText(b, `,"cookie":`, a.cookie)
+	b = edge.AppendMember(b, `,"cookie":`, a.cookie)
 	if o.Identify != "" {
-		b = append(appendText(b, `,"identify":{"code":`, o.Identify), '}')
+		b = append(edge.AppendMember(b, `,"identify":{"code":`, o.Identify), '}')
 	}
 	b = append(b, `,"accepted":`...)
 	accepted := 0
@@ -80,8 +80,8 @@ func (a *answer) appendJSON(b []byte) []byte {
 	if len(a.refused) > 0 {
 		b = append(b, `,"refused":[`...)
 		for i := range a.refused {
-			b = appendText(comma(b, i), `{"code":`, a.refused[i].Code)
-			b = append(appendText(b, `,"field":`, a.refused[i].Field), '}')
+			b = edge.AppendMember(comma(b, i), `{"code":`, a.refused[i].Code)
+			b = append(edge.AppendMember(b, `,"field":`, a.refused[i].Field), '}')
 		}
 		b = append(b, ']')
 	}
@@ -91,17 +91,9 @@ func (a *answer) appendJSON(b []byte) []byte {
 func appendRejection(b []byte, r edge.Rejection) []byte {
 	b = append(b, `{"id":`...)
 	b = edge.AppendString(b, r.ID)
-	b = appendText(b, `,"code":`, r.Code)
-	b = appendText(b, `,"field":`, r.Field)
+	b = edge.AppendMember(b, `,"code":`, r.Code)
+	b = edge.AppendMember(b, `,"field":`, r.Field)
 	return append(b, '}')
-}
-
-// appendText appends a member unless it is empty.
-func appendText(b []byte, member, value string) []byte {
-	if value == "" {
-		return b
-	}
-	return edge.AppendString(append(b, member...), value)
 }
 
 func comma(b []byte, i int) []byte {

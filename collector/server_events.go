@@ -112,8 +112,8 @@ func (s *Server) respondBatch(ctx *fasthttp.RequestCtx, x *batchCall) {
 		b = strconv.AppendInt(append(comma(b, i), `{"index":`...), int64(r.Index), 10)
 		b = append(b, `,"id":`...)
 		b = edge.AppendString(b, r.ID)
-		b = appendText(b, `,"code":`, r.Code)
-		b = append(appendText(b, `,"field":`, r.Field), '}')
+		b = edge.AppendMember(b, `,"code":`, r.Code)
+		b = append(edge.AppendMember(b, `,"field":`, r.Field), '}')
 	}
 	ctx.Response.SwapBody(append(b, "]}"...))
 }

@@ -70,21 +70,22 @@ func (d *Decision) AppendJSON(b []byte, html bool) []byte {
 // appendLook appends what a decision shows, but for the content itself.
 func appendLook(b []byte, slot, variant string, kind Kind, t *text) []byte {
 	b = AppendString(append(b, `"slot":`...), slot)
-	b = appendMember(b, `,"variant":`, variant)
-	b = appendMember(b, `,"kind":`, kind.String())
-	b = appendMember(b, `,"lang":`, t.lang)
-	return appendMember(b, `,"dir":`, t.dir)
+	b = AppendMember(b, `,"variant":`, variant)
+	b = AppendMember(b, `,"kind":`, kind.String())
+	b = AppendMember(b, `,"lang":`, t.lang)
+	return AppendMember(b, `,"dir":`, t.dir)
 }
 
 // appendCause appends why a decision shows it.
 func appendCause(b []byte, reason Reason, rule, because string) []byte {
-	b = appendMember(b, `,"reason":`, reason.String())
-	b = appendMember(b, `,"rule":`, rule)
-	return appendMember(b, `,"because":`, because)
+	b = AppendMember(b, `,"reason":`, reason.String())
+	b = AppendMember(b, `,"rule":`, rule)
+	return AppendMember(b, `,"because":`, because)
 }
 
-// appendMember appends a text member unless it is empty.
-func appendMember(b []byte, name, value string) []byte {
+// AppendMember appends a member of a JSON object whose value is a text, unless that is empty.
+// name is all that stands before the value, as in `,"code":`.
+func AppendMember(b []byte, name, value string) []byte {
 	if value == "" {
 		return b
 	}
