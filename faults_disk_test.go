@@ -188,9 +188,11 @@ func fillDiskUnderLoad(r *faultRig) {
 	ballast := filepath.Join(disk.at, "ballast")
 	fill(r, ballast)
 	waitFor(r, "events to be refused", func() bool {
-		status, _, err := r.ask(r.node.request(fmt.Sprint("probe", time.Now().UnixNano())))
-		return err == nil && status == http.StatusServiceUnavailable
+		return !r.send(fmt.Sprint("probe", time.Now().UnixNano()))
 	})
+	if status, text, err := r.ask(r.node.request("refused")); err != nil || status != http.StatusServiceUnavailable {
+		r.Errorf("on a full disk events alone are answered %d %s, %v, want 503", status, text, err)
+	}
 	for range 20 {
 		status, text := r.decides()
 		if status != http.StatusOK || !strings.Contains(text, `"slot":"hero"`) || !strings.Contains(text, `"code":"unavailable"`) {
