@@ -94,12 +94,18 @@ func (n liveNode) Preview(site, id string) ([]byte, error) {
 // previewTime bounds the look for a preview, for which a page waits.
 const previewTime = 2 * time.Second
 
+// tallyGather is how long events wait to be counted: so long that a wake-up counts some,
+// and so short that they take no time of which an answer would hear.
+const tallyGather = 100 * time.Millisecond
+
 // tallyLog is the event log as the tally reads it.
 type tallyLog struct{ *stream.Stream }
 
 // Follow implements insight.Log.
 func (l tallyLog) Follow(ctx context.Context, after uint64, each func(insight.Position, *edge.StoredEvent) error) error {
-	return l.Events(ctx, stream.Query{After: after, Follow: true, Gather: time.Second}, func(e stream.LogEvent) error {
-		return each(insight.Position{Seq: e.Seq, Index: e.Index}, &e.StoredEvent)
+	var event edge.StoredEvent // one for all of them
+	return l.Events(ctx, stream.Query{After: after, Follow: true, Gather: tallyGather}, func(e stream.LogEvent) error {
+		event = e.StoredEvent
+		return each(insight.Position{Seq: e.Seq, Index: e.Index}, &event)
 	})
 }
