@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"html/template"
 	"io"
 	"log/slog"
 	"net"
@@ -85,7 +84,7 @@ type Console struct {
 
 	sessions  sessions
 	languages []*language
-	pages     map[string]*template.Template // by language and name
+	pages     map[string]pageTemplate // by language and name
 	assets    assets
 }
 
@@ -108,9 +107,7 @@ func New(o Options) (*Console, error) {
 	if c.assets, err = loadAssets(); err != nil {
 		return nil, err
 	}
-	if err := c.parsePages(); err != nil {
-		return nil, err
-	}
+	c.preparePages()
 	api := c.table()
 	c.routes = append(slices.Clone(api), c.pageTable()...)
 	c.socket = c.mux(slices.Concat(api, c.socketTable()), c.operator)

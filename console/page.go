@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/nearside/nearside/publishing"
 )
@@ -26,32 +27,29 @@ var pageNames = []string{
 	"again", "audit", "explain", "history", "message", "module", "modules", "proposals", "refused", "remove", "review", "rollback", "rules", "signin", "site", "sites", "slot",
 }
 
-// parsePages parses each page once for each language, so that a template says
+// A pageTemplate parses a page for a language when it is asked for the first time: most
+// nodes show nobody a page, and what is parsed is looked through whenever garbage is
+// collected.
+type pageTemplate func() (*template.Template, error)
+
+// preparePages prepares each page once for each language, so that a template says
 // {{say "nav.live"}} and no more.
-func (c *Console) parsePages() error {
-	c.pages = map[string]*template.Template{}
+func (c *Console) preparePages() {
+	c.pages = map[string]pageTemplate{}
 	for _, l := range c.languages {
-		functions := template.FuncMap{
-			"say": l.say, "has": l.has, "number": l.number, "share": l.share, "rate": l.rate, "moment": moment, "bar": bar, "asset": c.assets.link,
-			"conditionWords": l.conditionWords, "sawWords": l.sawWords, "causeWords": l.causeWords, "plain": plainValue,
-			"languages": func() []*language { return c.languages },
-		}
-		frame, err := template.New("").Funcs(functions).ParseFS(pageFiles, "page/layout.html", "page/part.html")
-		if err != nil {
-			return fmt.Errorf("console: pages: %w", err)
-		}
 		for _, name := range pageNames {
-			page, err := frame.Clone()
-			if err == nil {
-				page, err = page.ParseFS(pageFiles, "page/"+name+".html")
-			}
-			if err != nil {
-				return fmt.Errorf("console: page %s: %w", name, err)
-			}
-			c.pages[l.Tag+"/"+name] = page
+			c.pages[l.Tag+"/"+name] = sync.OnceValues(func() (*template.Template, error) { return c.parsePage(l, name) })
 		}
 	}
-	return nil
+}
+
+func (c *Console) parsePage(l *language, name string) (*template.Template, error) {
+	functions := template.FuncMap{
+		"say": l.say, "has": l.has, "number": l.number, "share": l.share, "rate": l.rate, "moment": moment, "bar": bar, "asset": c.assets.link,
+		"conditionWords": l.conditionWords, "sawWords": l.sawWords, "causeWords": l.causeWords, "plain": plainValue,
+		"languages": func() []*language { return c.languages },
+	}
+	return template.New("").Funcs(functions).ParseFS(pageFiles, "page/layout.html", "page/part.html", "page/"+name+".html")
 }
 
 // A page is what the templates see.
@@ -163,7 +161,11 @@ func (q *call) render(name string, p *page) error {
 		p.Done = q.say(done)
 	}
 	var out bytes.Buffer
-	if err := q.console.pages[p.lang.Tag+"/"+name].ExecuteTemplate(&out, "layout", p); err != nil {
+	parsed, err := q.console.pages[p.lang.Tag+"/"+name]()
+	if err == nil {
+		err = parsed.ExecuteTemplate(&out, "layout", p)
+	}
+	if err != nil {
 		return fmt.Errorf("page %s: %w", name, err)
 	}
 	q.w.Header().Set("Content-Language", p.lang.Tag)

@@ -57,6 +57,29 @@ func TestEveryTextIsThereInEveryLanguage(t *testing.T) {
 	}
 }
 
+// A page is parsed when it is asked for the first time: what does not parse would come up
+// only then.
+func TestEveryPageParses(t *testing.T) {
+	languages, err := loadLanguages()
+	if err != nil {
+		t.Fatal(err)
+	}
+	assets, err := loadAssets()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &Console{languages: languages, assets: assets}
+	c.preparePages()
+	if want := len(languages) * len(pageNames); len(c.pages) != want {
+		t.Fatalf("%d pages are there, want %d", len(c.pages), want)
+	}
+	for name, parse := range c.pages {
+		if page, err := parse(); err != nil || page.Lookup("layout") == nil {
+			t.Errorf("page %s: %v", name, err)
+		}
+	}
+}
+
 func TestEveryTextIsTranslated(t *testing.T) {
 	// Signs alone are the same in every script.
 	signs := []string{"check.of", "condition.is", "condition.true"}
