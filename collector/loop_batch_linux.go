@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nearside/nearside/edge"
@@ -25,6 +26,24 @@ type batch struct {
 	mu      sync.Mutex
 	flights []flight
 	over    bool
+	spare   *flightMemory // gets the memory of the flights back
+}
+
+// A flightMemory keeps the memory of the flights of one batch that is over for the next
+// one. It is safe for concurrent use.
+type flightMemory struct{ atomic.Pointer[[]flight] }
+
+func (m *flightMemory) take() []flight {
+	if kept := m.Swap(nil); kept != nil {
+		return *kept
+	}
+	return make([]flight, 0, loopEvents)
+}
+
+func (m *flightMemory) give(flights []flight) {
+	clear(flights)
+	flights = flights[:0]
+	m.Store(&flights)
 }
 
 // join lets a request be answered when its events' fate is known.
@@ -32,7 +51,8 @@ func (l *loop) join(p edge.Pending, f flight) {
 	if l.batch != nil && l.batch.pending == p && l.batch.add(f) {
 		return
 	}
-	l.batch = &batch{server: l.way.fast, pending: p, flights: append(make([]flight, 0, loopEvents), f)}
+	flights := l.flights.take()
+	l.batch = &batch{server: l.way.fast, pending: p, flights: append(flights, f), spare: &l.flights}
 	go l.batch.run()
 }
 
@@ -54,7 +74,9 @@ func (b *batch) run() {
 	for {
 		select {
 		case <-b.pending.Done():
-			b.conclude(b.finish(), b.pending.Err() == nil)
+			flights := b.finish()
+			b.conclude(flights, b.pending.Err() == nil)
+			b.spare.give(flights)
 			return
 		case <-timer.C:
 		}

@@ -48,6 +48,7 @@ type loop struct {
 	failed  error // of ask
 	ready   [loopEvents]*plainConn
 	batch   *batch // the newest
+	flights flightMemory
 }
 
 const (
