@@ -51,8 +51,8 @@ func (l *loop) join(p edge.Pending, f flight) {
 	if l.batch != nil && l.batch.pending == p && l.batch.add(f) {
 		return
 	}
-	flights := l.flights.take()
-	l.batch = &batch{server: l.way.fast, pending: p, flights: append(flights, f), spare: &l.flights}
+	flights := l.spare.take()
+	l.batch = &batch{server: l.way.fast, pending: p, flights: append(flights, f), spare: &l.spare}
 	go l.batch.run()
 }
 

@@ -48,7 +48,7 @@ type loop struct {
 	failed  error // of ask
 	ready   [loopEvents]*plainConn
 	batch   *batch // the newest
-	flights flightMemory
+	spare   flightMemory
 }
 
 const (
