@@ -207,7 +207,7 @@ func (p *pipe) view(addrs ...netip.Addr) (served, limited int) {
 		_, _ = io.Copy(io.Discard, res.Body)
 		res.Body.Close()
 		switch res.StatusCode {
-		case http.StatusNoContent, http.StatusOK:
+		case http.StatusNoContent:
 			served++
 		case http.StatusTooManyRequests:
 			limited++
