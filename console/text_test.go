@@ -60,20 +60,11 @@ func TestEveryTextIsThereInEveryLanguage(t *testing.T) {
 // A page is parsed when it is asked for the first time: what does not parse would come up
 // only then.
 func TestEveryPageParses(t *testing.T) {
-	languages, err := loadLanguages()
-	if err != nil {
-		t.Fatal(err)
+	b := openBench(t, nil)
+	if want := len(allLanguages(t)) * len(pageNames); len(b.pages) != want {
+		t.Fatalf("%d pages are there, want %d", len(b.pages), want)
 	}
-	assets, err := loadAssets()
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := &Console{languages: languages, assets: assets}
-	c.preparePages()
-	if want := len(languages) * len(pageNames); len(c.pages) != want {
-		t.Fatalf("%d pages are there, want %d", len(c.pages), want)
-	}
-	for name, parse := range c.pages {
+	for name, parse := range b.pages {
 		if page, err := parse(); err != nil || page.Lookup("layout") == nil {
 			t.Errorf("page %s: %v", name, err)
 		}
