@@ -39,6 +39,8 @@ type loop struct {
 	ended    bool
 	done     chan struct{} // closed when the last connection of a stopped loop is gone
 
+	spare flightMemory // which batches give back
+
 	// The rest belongs to the goroutine that runs it.
 	framing framing
 	picked  picked
@@ -48,7 +50,6 @@ type loop struct {
 	failed  error // of ask
 	ready   [loopEvents]*plainConn
 	batch   *batch // the newest
-	spare   flightMemory
 }
 
 const (
